@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import ms, { type StringValue } from 'ms';
+import { z } from 'zod';
+
+/**
+ * All configuration of every role: environment variables `DORMOUSE_*`, read once, here and nowhere else.
+ * Mains call `readConfig(process.env)` and hand parts of the result on; no other module touches the environment.
+ */
+
+const duration = z.string().transform((text, ctx): number => {
+  const value = /^[0-9.]+ *[a-z]+$/i.test(text.trim()) ? ms(text.trim() as StringValue) : undefined;
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
+    ctx.addIssue({ code: 'custom', message: `"${text}" is not a duration such as "30 days", "20s" or "10m"` });
+    return z.NEVER;
+  }
+  return value;
+});
+const port = z.coerce.number().int().min(1).max(65_535);
+const count = z.coerce.number().int().positive();
+const flag = z
+  .enum(['1', '0', 'true', 'false', 'yes', 'no'])
+  .transform((text) => text === '1' || text === 'true' || text === 'yes');
+const list = z.string().transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+
+const schema = z.object({
+  /** Root of everything that Dormouse keeps: templates, tools, state. Must be reachable for QEMU's user. */
+  DORMOUSE_HOME: z.string().default('/var/lib/dormouse'),
+  /** State of this service: keys, manifests, images, Temporal's database. */
+  DORMOUSE_STATE_DIR: z.string().optional(),
+  DORMOUSE_TEMPLATE_DIR: z.string().optional(),
+  DORMOUSE_HOST_ID: z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9-]{0,62}$/).optional(),
+  DORMOUSE_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+
+  DORMOUSE_LISTEN: z.string().default('127.0.0.1'),
+  DORMOUSE_API_PORT: port.default(3000),
+  DORMOUSE_PROXY_PORT: port.default(3001),
+  DORMOUSE_GATEWAY_PORT: port.default(3002),
+  /** `hostId=url` pairs: the gateways that the api serves. Default: the one on this machine. */
+  DORMOUSE_HOSTS: list.optional(),
+  /** Domain of public URLs `<port>-<id>.<domain>`, as sent to clients. */
+  DORMOUSE_DOMAIN: z.string().default('localhost'),
+
+  DORMOUSE_TEMPORAL_ADDRESS: z.string().optional(),
+  DORMOUSE_TEMPORAL_NAMESPACE: z.string().default('default'),
+  DORMOUSE_TEMPORAL_TLS: flag.default(false),
+  DORMOUSE_TEMPORAL_TLS_CA_FILE: z.string().optional(),
+  DORMOUSE_TEMPORAL_TLS_CERT_FILE: z.string().optional(),
+  DORMOUSE_TEMPORAL_TLS_KEY_FILE: z.string().optional(),
+  /** A file, so that the key stands in no process's environment listing. */
+  DORMOUSE_TEMPORAL_API_KEY_FILE: z.string().optional(),
+  DORMOUSE_TEMPORAL_PORT: port.default(7233),
+  DORMOUSE_TEMPORAL_UI_PORT: port.default(8233),
+  /** Path of the `temporal` program for the embedded server; found or built by set-up when absent. */
+  DORMOUSE_TEMPORAL_CLI: z.string().optional(),
+
+  DORMOUSE_MASTER_KEY_FILE: z.string().optional(),
+  DORMOUSE_API_KEYS_FILE: z.string().optional(),
+
+  DORMOUSE_LIBVIRT_URI: z.string().default('qemu:///system'),
+  /** First of the unix user ids that sandboxes' QEMU processes get, one each. */
+  DORMOUSE_UID_BASE: count.default(1_879_048_192),
+  DORMOUSE_UID_COUNT: count.default(65_536),
+  /** `auto` probes KVM once per boot of the host. */
+  DORMOUSE_ACCELERATOR: z.enum(['auto', 'kvm', 'tcg']).default('auto'),
+  /** Host memory (MiB) and state-directory bytes that admission never gives away. */
+  DORMOUSE_RESERVED_MEMORY_MIB: z.coerce.number().int().nonnegative().default(1024),
+  DORMOUSE_RESERVED_DISK_MIB: z.coerce.number().int().nonnegative().default(2048),
+  DORMOUSE_ALLOW_PRIVATE_NETWORKS: list.default([]),
+  /** LUKS overlays made ahead of time per template. */
+  DORMOUSE_OVERLAY_POOL: z.coerce.number().int().nonnegative().default(3),
+
+  DORMOUSE_SANDBOX_CPUS: count.default(2),
+  DORMOUSE_SANDBOX_MEMORY_MIB: count.default(512),
+  DORMOUSE_SANDBOX_DISK_MIB: count.default(4096),
+
+  DORMOUSE_PAUSED_RETENTION: duration.default(30 * 24 * 3_600_000),
+  DORMOUSE_MAX_TIMEOUT: duration.default(24 * 3_600_000),
+});
+
+export type Config = ReturnType<typeof readConfig>;
+
+/** @throws Error that names every variable that is wrong, and why. */
+export function readConfig(env: NodeJS.ProcessEnv) {
+  const known = Object.fromEntries(
+    Object.entries(env).filter(([name, value]) => name in schema.shape && value !== undefined && value !== ''),
+  );
+  const parsed = schema.safeParse(known);
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`).join('\n');
+    throw new Error(`the configuration is wrong; correct these environment variables:\n${wrong}`);
+  }
+  const v = parsed.data;
+  const stateDir = v.DORMOUSE_STATE_DIR ?? path.join(v.DORMOUSE_HOME, 'state');
+  const hostId = v.DORMOUSE_HOST_ID ?? defaultHostId();
+  return {
+    home: v.DORMOUSE_HOME,
+    toolsDir: path.join(v.DORMOUSE_HOME, 'tools'),
+    stateDir,
+    templateDir: v.DORMOUSE_TEMPLATE_DIR ?? path.join(v.DORMOUSE_HOME, 'templates'),
+    hostId,
+    logLevel: v.DORMOUSE_LOG_LEVEL,
+    listen: v.DORMOUSE_LISTEN,
+    apiPort: v.DORMOUSE_API_PORT,
+    proxyPort: v.DORMOUSE_PROXY_PORT,
+    gatewayPort: v.DORMOUSE_GATEWAY_PORT,
+    hosts: parseHosts(v.DORMOUSE_HOSTS) ?? [{ hostId, url: `http://127.0.0.1:${v.DORMOUSE_GATEWAY_PORT}` }],
+    domain: v.DORMOUSE_DOMAIN,
+    temporal: {
+      /** Absent: `make up` runs its own server. */
+      external: v.DORMOUSE_TEMPORAL_ADDRESS !== undefined,
+      address: v.DORMOUSE_TEMPORAL_ADDRESS ?? `127.0.0.1:${v.DORMOUSE_TEMPORAL_PORT}`,
+      namespace: v.DORMOUSE_TEMPORAL_NAMESPACE,
+      tls: v.DORMOUSE_TEMPORAL_TLS,
+      tlsCaFile: v.DORMOUSE_TEMPORAL_TLS_CA_FILE,
+      tlsCertFile: v.DORMOUSE_TEMPORAL_TLS_CERT_FILE,
+      tlsKeyFile: v.DORMOUSE_TEMPORAL_TLS_KEY_FILE,
+      apiKeyFile: v.DORMOUSE_TEMPORAL_API_KEY_FILE,
+      port: v.DORMOUSE_TEMPORAL_PORT,
+      uiPort: v.DORMOUSE_TEMPORAL_UI_PORT,
+      cli: v.DORMOUSE_TEMPORAL_CLI,
+    },
+    masterKeyFile: v.DORMOUSE_MASTER_KEY_FILE ?? path.join(stateDir, 'master.key'),
+    apiKeysFile: v.DORMOUSE_API_KEYS_FILE ?? path.join(stateDir, 'api-keys.json'),
+    libvirtUri: v.DORMOUSE_LIBVIRT_URI,
+    uidBase: v.DORMOUSE_UID_BASE,
+    uidCount: v.DORMOUSE_UID_COUNT,
+    accelerator: v.DORMOUSE_ACCELERATOR,
+    reservedMemoryMiB: v.DORMOUSE_RESERVED_MEMORY_MIB,
+    reservedDiskMiB: v.DORMOUSE_RESERVED_DISK_MIB,
+    allowPrivateNetworks: v.DORMOUSE_ALLOW_PRIVATE_NETWORKS,
+    overlayPool: v.DORMOUSE_OVERLAY_POOL,
+    sandbox: {
+      cpuCount: v.DORMOUSE_SANDBOX_CPUS,
+      memoryMiB: v.DORMOUSE_SANDBOX_MEMORY_MIB,
+      diskMiB: v.DORMOUSE_SANDBOX_DISK_MIB,
+    },
+    pausedRetentionMs: v.DORMOUSE_PAUSED_RETENTION,
+    maxTimeoutMs: v.DORMOUSE_MAX_TIMEOUT,
+  };
+}
+
+function parseHosts(pairs: string[] | undefined): { hostId: string; url: string }[] | undefined {
+  return pairs?.map((pair) => {
+    const at = pair.indexOf('=');
+    if (at < 1) throw new Error(`DORMOUSE_HOSTS: "${pair}" is not hostId=url`);
+    return { hostId: pair.slice(0, at), url: pair.slice(at + 1) };
+  });
+}
+
+/** Stable across restarts; not the bare machine id, which systemd asks programs to keep to themselves. */
+function defaultHostId(): string {
+  try {
+    return `h${readFileSync('/etc/machine-id', 'utf8').trim().slice(0, 12)}`;
+  } catch {
+    return hostname().replace(/[^a-zA-Z0-9-]/g, '-').replace(/^-+/, '') || 'host';
+  }
+}

@@ -1,0 +1,42 @@
+import type { SandboxView } from '../../workflows/view.js';
+
+/**
+ * Wire shapes of a host's gateway, plain HTTP/1.1, reached by the api only.
+ * Every request carries `x-dormouse-gateway-token` (derived from the master key, `src/keys/derive.ts`, label `gateway`).
+ *
+ * Index and facts (JSON):
+ *   GET /internal/sandboxes[?tenant=T]  -> { sandboxes: SandboxView[] }
+ *   GET /internal/sandboxes/ID          -> SandboxView, or 404
+ *   GET /internal/host                  -> HostReport
+ * Data plane: any request with `x-dormouse-sandbox: ID` and `x-dormouse-port: N` is passed to that port of the guest
+ * (upgrades too). The gateway strips all `x-dormouse-*` headers. When it cannot, it answers JSON of the shape
+ * `{ sandboxId, message, code, port? }` as in the public contract (section 3.4).
+ */
+export const GATEWAY_TOKEN_HEADER = 'x-dormouse-gateway-token';
+export const GATEWAY_SANDBOX_HEADER = 'x-dormouse-sandbox';
+export const GATEWAY_PORT_HEADER = 'x-dormouse-port';
+
+/** Port of the guest agent inside every guest. */
+export const AGENT_PORT = 49_983;
+
+export interface HostReport {
+  hostId: string;
+  templates: TemplateReport[];
+  /** What a create could still reserve. */
+  free: { memoryMiB: number; diskMiB: number };
+}
+
+export interface TemplateReport {
+  templateKey: string;
+  /** Names under which clients ask for it; `base` among them. The newest template of a name is the one that has it. */
+  names: string[];
+  cpuCount: number;
+  memoryMiB: number;
+  diskMiB: number;
+  envdVersion: string;
+  createdAt: number;
+}
+
+export interface SandboxList {
+  sandboxes: SandboxView[];
+}

@@ -1,0 +1,47 @@
+/**
+ * The one table of errors. An activity or an update throws `ApplicationFailure` with `type` = a code of this table;
+ * the api answers with its `status`. Codes are a contract: add, never repurpose.
+ *
+ * `retryable` tells Temporal whether another attempt of the same activity can help.
+ * `nothingHappened` is the promise that the request had no effect at all (only then may a 503 be answered).
+ */
+export const ERRORS = {
+  InvalidRequest: { status: 400, retryable: false, nothingHappened: true },
+  Unauthorized: { status: 401, retryable: false, nothingHappened: true },
+  NotFound: { status: 404, retryable: false, nothingHappened: true },
+  TemplateNotFound: { status: 404, retryable: false, nothingHappened: true },
+  AlreadyPaused: { status: 409, retryable: false, nothingHappened: true },
+  AlreadyRunning: { status: 409, retryable: false, nothingHappened: true },
+  BeingKilled: { status: 409, retryable: false, nothingHappened: true },
+  /** A later request (for example a connect during a pause) took the sandbox elsewhere. */
+  Superseded: { status: 409, retryable: false, nothingHappened: false },
+  /** Memory, tmpfs or disk cannot be reserved; nothing was started. */
+  InsufficientCapacity: { status: 429, retryable: false, nothingHappened: true },
+  TooManyRequests: { status: 429, retryable: false, nothingHappened: true },
+  /** A caller with a lower generation than the host has already seen. */
+  StaleGeneration: { status: 409, retryable: false, nothingHappened: true },
+  /** The save image fails authentication or is not the one that the workflow knows. It is kept for the operator. */
+  ImageDamaged: { status: 500, retryable: false, nothingHappened: true },
+  /** The save image needs a template, QEMU, machine type or CPU that this host does not have. */
+  ImageIncompatible: { status: 500, retryable: false, nothingHappened: true },
+  PauseFailed: { status: 500, retryable: false, nothingHappened: false },
+  ResumeFailed: { status: 500, retryable: false, nothingHappened: false },
+  CreateFailed: { status: 500, retryable: false, nothingHappened: false },
+  /** The machine and its last image are both unusable. */
+  Lost: { status: 500, retryable: false, nothingHappened: false },
+  /** libvirt, QEMU or the guest did not answer as expected; another attempt may succeed. */
+  HostFailure: { status: 500, retryable: true, nothingHappened: false },
+  /** The service behind (Temporal) certainly did not take the request. */
+  Unavailable: { status: 503, retryable: true, nothingHappened: true },
+  /** The outcome is not known (yet): the work goes on, a repeat of the request joins it. */
+  OutcomeUnknown: { status: 504, retryable: false, nothingHappened: false },
+} as const satisfies Record<string, { status: number; retryable: boolean; nothingHappened: boolean }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export const isErrorCode = (code: unknown): code is ErrorCode =>
+  typeof code === 'string' && Object.prototype.hasOwnProperty.call(ERRORS, code);
+
+export const NON_RETRYABLE_CODES: readonly ErrorCode[] = (Object.keys(ERRORS) as ErrorCode[]).filter(
+  (code) => !ERRORS[code].retryable,
+);

@@ -1,0 +1,71 @@
+import type { SandboxSpec, SandboxView, SavedImage } from './view.js';
+
+/**
+ * What the workflow asks of a host, on the task queue `sandbox-host-<hostId>`. Implemented in `activities/`.
+ *
+ * Every call carries `generation`, which the workflow raises before each call that changes the machine. The host
+ * refuses a lower one than it has seen (`StaleGeneration`); the same one again means "a second attempt of the same
+ * step": it finds the work done, or finishes it. Errors are `ApplicationFailure`s with a code of `errors.ts`.
+ */
+export interface HostActivities {
+  /** Restores the template as a new machine and waits until its agent is initialised. Reserves capacity first. */
+  createVm(input: CreateVmInput): Promise<VmRunning>;
+  /**
+   * Saves the machine and answers when the image is durable and the machine gone. On failure the machine runs again.
+   * With `onlyIfIdleForMs`: closes the gate, rechecks, and answers `busy` without touching the machine if there was
+   * activity within that window.
+   */
+  pauseVm(input: PauseVmInput): Promise<PauseVmResult>;
+  /** Restores `image`. Until the machine runs, failure changes nothing: the image stays good. */
+  resumeVm(input: ResumeVmInput): Promise<VmRunning>;
+  /** Removes machine, wrapped key, secret and files, in this order. Aborts whatever holds the sandbox's lock. */
+  destroyVm(input: DestroyVmInput): Promise<void>;
+  /** Facts from the machine and the manifest. Changes nothing. */
+  inspectVm(input: { id: string }): Promise<VmFacts>;
+  /** How long no byte of traffic has passed the gateway, in ms of a monotonic clock. */
+  idleFor(input: { id: string }): Promise<{ idleForMs: number }>;
+  /** Writes the view into the host's index, from which the api serves get and list. Lower `generation` is ignored. */
+  publishView(input: { view: SandboxView }): Promise<void>;
+}
+
+export interface CreateVmInput {
+  spec: SandboxSpec;
+  generation: number;
+  /** The view to publish once the machine runs; `publishView` and this are the only writers of the index. */
+  view: SandboxView;
+}
+
+export interface PauseVmInput {
+  id: string;
+  generation: number;
+  onlyIfIdleForMs?: number;
+  view: SandboxView;
+}
+
+export type PauseVmResult = { outcome: 'paused'; image: SavedImage } | { outcome: 'busy'; idleForMs: number };
+
+export interface ResumeVmInput {
+  spec: SandboxSpec;
+  generation: number;
+  image: SavedImage;
+  view: SandboxView;
+}
+
+export interface DestroyVmInput {
+  id: string;
+  generation: number;
+}
+
+export interface VmRunning {
+  /** Id of this boot of the guest; the same before a pause and after the resume. */
+  bootId: string;
+}
+
+export interface VmFacts {
+  /** Highest generation that the host has seen; 0 when it knows nothing of this sandbox. */
+  generation: number;
+  machine: 'running' | 'stopped' | 'absent';
+  image?: SavedImage;
+  /** Set when neither the machine nor an image can be used any more. */
+  lost?: string;
+}

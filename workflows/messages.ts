@@ -1,0 +1,44 @@
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { SandboxView } from './view.js';
+
+/**
+ * The public messages of a sandbox's workflow. `pause`, `resume`, `kill` and `setTimeout` exist as signal (for
+ * scripts: never fails, malformed input is logged and ignored) and as update (for the api: answers when settled).
+ */
+
+export interface ResumeInput {
+  /** New timeout, counted from now. Running: extends only, never shortens. Absent: the sandbox's own timeout. */
+  timeoutMs?: number;
+  /** `resume` (deprecated route) refuses a running sandbox with `AlreadyRunning`; `connect` accepts it. */
+  mode?: 'connect' | 'resume';
+  /** Replaces the policy given at create (deprecated route only). */
+  onTimeout?: 'kill' | 'pause';
+}
+
+export interface SetTimeoutInput {
+  timeoutMs: number;
+  /** `set` moves the deadline either way, `extend` only later. */
+  mode?: 'set' | 'extend';
+}
+
+/** Answer of `resume`: whether this call woke a machine (HTTP 201) or found it running (HTTP 200). */
+export interface ResumeResult {
+  view: SandboxView;
+  resumed: boolean;
+}
+
+export const pauseSignal = defineSignal<[unknown?]>('pause');
+export const resumeSignal = defineSignal<[unknown?]>('resume');
+export const killSignal = defineSignal<[unknown?]>('kill');
+export const setTimeoutSignal = defineSignal<[unknown?]>('setTimeout');
+/** The host saw the machine end by itself. */
+export const machineEndedSignal = defineSignal<[unknown?]>('machineEnded');
+
+/** For update-with-start at create: answers when the machine runs. */
+export const readyUpdate = defineUpdate<SandboxView>('ready');
+export const pauseUpdate = defineUpdate<SandboxView>('pause');
+export const resumeUpdate = defineUpdate<ResumeResult, [ResumeInput?]>('resume');
+export const killUpdate = defineUpdate<SandboxView>('kill');
+export const setTimeoutUpdate = defineUpdate<SandboxView, [SetTimeoutInput]>('setTimeout');
+
+export const getQuery = defineQuery<SandboxView>('get');

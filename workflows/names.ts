@@ -1,0 +1,13 @@
+/** Names that more than one role must agree on: a mismatch in a task queue's name is not an error, just silence. */
+
+export const CONTROL_TASK_QUEUE = 'sandbox-control';
+
+/** One task queue per host, never per process: a machine outlives the worker that started it. */
+export const hostTaskQueue = (hostId: string): string => `sandbox-host-${hostId}`;
+
+export const SANDBOX_WORKFLOW_TYPE = 'sandbox';
+
+export const sandboxWorkflowId = (sandboxId: string): string => `sandbox-${sandboxId}`;
+
+/** Lowercase letters and digits only: SDKs split host names at `-`. */
+export const SANDBOX_ID_PATTERN = /^[a-z0-9]{1,40}$/;

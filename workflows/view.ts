@@ -1,0 +1,66 @@
+/**
+ * Wire shapes between workflow, host and api. Plain JSON only (no Date, Map, class); every time is absolute,
+ * in epoch milliseconds, and named `...At`. All of it is readable in Temporal's UI: nothing secret, ever.
+ */
+
+export type SandboxStatus =
+  | 'creating'
+  | 'running'
+  | 'pausing'
+  | 'paused'
+  | 'resuming'
+  | 'killing'
+  | 'killed'
+  /** Ended without being asked to: create failed, machine died, image unusable. `reason` says which. */
+  | 'failed';
+
+export type TimeoutPolicy = 'kill' | 'pause';
+
+/** What was asked for at create; never changes. */
+export interface SandboxSpec {
+  id: string;
+  tenant: string;
+  hostId: string;
+  /** As the client named it (id, alias or name). */
+  templateId: string;
+  /** Content key of the template that the api resolved it to; see `src/template`. */
+  templateKey: string;
+  cpuCount: number;
+  memoryMiB: number;
+  diskMiB: number;
+  envdVersion: string;
+  metadata: Record<string, string>;
+  /** Sealed field (see `src/keys/sealed-field.ts`): JSON of the sandbox's environment variables; absent when there are none. */
+  sealedEnv?: string;
+  allowInternetAccess: boolean;
+  timeoutMs: number;
+  onTimeout: TimeoutPolicy;
+  autoResume: boolean;
+  /** How long a paused sandbox is kept, from the moment of pausing. */
+  pausedRetentionMs: number;
+}
+
+/** A durable save image, as the workflow remembers it: resume refuses any other. */
+export interface SavedImage {
+  generation: number;
+  /** SHA-256 of the sealed file, hex. */
+  digest: string;
+  bytes: number;
+  savedAt: number;
+}
+
+/** The answer of the query `get`, of every lifecycle update, and a row of the host's index. */
+export interface SandboxView {
+  spec: SandboxSpec;
+  status: SandboxStatus;
+  generation: number;
+  /** Start of this sandbox (kept over pause and resume). */
+  startedAt: number;
+  /** While running: the kill deadline, or the next check of idleness. While paused: the expiry. */
+  endAt: number;
+  pausedAt?: number;
+  image?: SavedImage;
+  /** Why the sandbox is in this status, one sentence for people. */
+  reason: string;
+  lastError?: { code: string; message: string; at: number };
+}
