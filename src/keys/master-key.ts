@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { link, mkdir, open, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import { deriveKey, KEY_BYTES, type KeyLabel } from './derive.js';
+import { KeyError } from './key-error.js';
+import { closeBox, openBox } from './secret-box.js';
+
+/** What a key management service must be able to do to stand in for the master key file. */
+export interface KeyWrapper {
+  /** @param context what the key belongs to; `unwrap` needs the same */
+  wrap(dataKey: Buffer, context: string): Promise<Buffer>;
+  /** @throws KeyError `WrappedKeyDamaged` */
+  unwrap(wrapped: Buffer, context: string): Promise<Buffer>;
+}
+
+export interface MasterKey {
+  wrapper: KeyWrapper;
+  /** The subkey for one purpose, 32 bytes. */
+  derive(label: KeyLabel): Buffer;
+}
+
+/**
+ * Loads the master key from a file, which is made (32 random bytes as base64 text, mode 0600) if it is not there.
+ * Processes that start together all get the same key. Losing the file loses every paused sandbox.
+ *
+ * @param file path; its directory is made with mode 0700 if missing
+ * @throws KeyError `KeyFileInsecure` if group or others can get at it, or it belongs to another user;
+ *   `KeyFileInvalid` if it holds no key; errors of the file system as they are
+ */
+export async function fileMasterKey(file: string): Promise<MasterKey> {
+  const master = (await readKeyFile(file)) ?? (await makeKeyFile(file));
+  const wrapKey = deriveKey(master, 'wrap');
+  return {
+    derive: (label) => deriveKey(master, label),
+    wrapper: {
+      wrap: (dataKey, context) => Promise.resolve(closeBox(wrapKey, ['wrap', context], dataKey)),
+      async unwrap(wrapped, context) {
+        const dataKey = openBox(wrapKey, ['wrap', context], wrapped);
+        if (dataKey) return dataKey;
+        const message = `the wrapped key of ${JSON.stringify(context)} is damaged, or was wrapped under another master key than ${file}`;
+        throw new KeyError('WrappedKeyDamaged', message);
+      },
+    },
+  };
+}
+
+async function makeKeyFile(file: string): Promise<Buffer> {
+  const directory = path.dirname(file);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const draft = `${file}.${randomBytes(8).toString('hex')}.tmp`;
+  try {
+    const handle = await open(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    try {
+      await handle.writeFile(`${randomBytes(KEY_BYTES).toString('base64')}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    // A link, not a rename: it never replaces the key of a process that was faster, and never shows half a key.
+    await link(draft, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  } finally {
+    await unlink(draft).catch(() => undefined);
+  }
+  await syncDirectory(directory);
+  const key = await readKeyFile(file);
+  if (!key) throw new KeyError('KeyFileInvalid', `the master key file ${file} went away while it was being made`);
+  return key;
+}
+
+async function readKeyFile(file: string): Promise<Buffer | undefined> {
+  const handle = await open(file, constants.O_RDONLY).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (!handle) return undefined;
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw new KeyError('KeyFileInvalid', `the master key ${file} is not a regular file`);
+    if ((stat.mode & 0o077) !== 0) {
+      const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+      throw new KeyError(
+        'KeyFileInsecure',
+        `the master key file ${file} has mode ${mode}: only its owner may have access. If nobody can have read it, run: chmod 600 ${file}`,
+      );
+    }
+    const me = process.geteuid?.();
+    if (me !== undefined && stat.uid !== me && stat.uid !== 0) {
+      throw new KeyError(
+        'KeyFileInsecure',
+        `the master key file ${file} belongs to user ${stat.uid}, this is user ${me}`,
+      );
+    }
+    if (stat.size > 256) throw new KeyError('KeyFileInvalid', notAKey(file));
+    const text = (await handle.readFile('utf8')).trim();
+    const key = Buffer.from(text, 'base64');
+    if (key.length !== KEY_BYTES || key.toString('base64') !== text)
+      throw new KeyError('KeyFileInvalid', notAKey(file));
+    return key;
+  } finally {
+    await handle.close();
+  }
+}
+
+const notAKey = (file: string): string =>
+  `the master key file ${file} does not hold a key: expected ${KEY_BYTES} bytes as base64 text`;
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
