@@ -1,0 +1,31 @@
+import type { DomainSpec } from './domain-spec.js';
+
+export type MachineState = 'running' | 'paused' | 'absent';
+
+/**
+ * The seam to the hypervisor: what Dormouse asks of machines, and nothing more. Domains are transient and named;
+ * every call may be repeated.
+ *
+ * @throws LibvirtUnreachableError when libvirt does not answer; DomainError when it says no.
+ */
+export interface VmDriver {
+  /** Boots a machine. */
+  start(spec: DomainSpec): Promise<void>;
+  /**
+   * Restores a save image of device state over `spec.memoryFile`. The image's XML is replaced by that of `spec`.
+   * Contract: the machine stands paused afterwards; no virtual CPU has run.
+   */
+  restore(spec: DomainSpec, image: string): Promise<void>;
+  /** Lets a paused machine run; a running one stays as it is. */
+  run(name: string): Promise<void>;
+  /** Lets the machine's CPUs stand; a paused one stays as it is. */
+  suspend(name: string): Promise<void>;
+  /** Saves the device state into `image` and ends the machine; its memory file stays. On failure the machine runs on. */
+  save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void>;
+  /** Ends the machine at once; an absent one is fine. */
+  destroy(name: string): Promise<void>;
+  state(name: string): Promise<MachineState>;
+  /** Names of all live domains whose name starts with `prefix`. */
+  list(prefix: string): Promise<string[]>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,120 @@
+import { rm } from 'node:fs/promises';
+import { DomainState, type Domain } from '@unraid/libvirt';
+import { LibvirtConnection } from './connection.js';
+import type { DomainSpec } from './domain-spec.js';
+import { domainXml } from './domain-xml.js';
+import type { MachineState, VmDriver } from './driver.js';
+import { DomainError } from './errors.js';
+import { ignoreSharedMemory, ignoresSharedMemory } from './migration-capability.js';
+import { rewriteSaveImage } from './save-image-header.js';
+
+const MONITOR_TIMEOUT_MS = 30_000;
+const NO_SUCH_DOMAIN = /domain not found|no domain with matching|failed to get domain/i;
+const ENDED_MEANWHILE = /domain is not running|no domain with matching|domain not found/i;
+
+/** {@link VmDriver} over `@unraid/libvirt`. */
+export class LibvirtDriver implements VmDriver {
+  readonly #connection: LibvirtConnection;
+
+  constructor(uri: string) {
+    this.#connection = new LibvirtConnection(uri);
+  }
+
+  async start(spec: DomainSpec): Promise<void> {
+    await this.#withMemoryIgnored(spec, () =>
+      this.#connection.use((hypervisor) => hypervisor.domainCreateXML(domainXml(spec))),
+    );
+  }
+
+  async restore(spec: DomainSpec, image: string): Promise<void> {
+    await rewriteSaveImage(image, domainXml(spec));
+    await this.#withMemoryIgnored(spec, () =>
+      this.#connection.use((hypervisor) => hypervisor.domainRestore(image)),
+    );
+  }
+
+  async run(name: string): Promise<void> {
+    if ((await this.state(name)) === 'running') return;
+    await this.#onDomain(name, (domain) => domain.resume());
+  }
+
+  async suspend(name: string): Promise<void> {
+    if ((await this.state(name)) === 'paused') return;
+    await this.#onDomain(name, (domain) => domain.suspend());
+  }
+
+  async save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void> {
+    if (!(await ignoresSharedMemory(spec.qmpSocket, AbortSignal.timeout(MONITOR_TIMEOUT_MS)))) {
+      throw new DomainError(`${spec.name}: QEMU would save the memory too; refusing to write plain memory to ${image}`);
+    }
+    await this.#onDomain(spec.name, (domain) => domain.save(image));
+  }
+
+  async destroy(name: string): Promise<void> {
+    const domain = await this.#lookup(name);
+    if (domain === undefined) return;
+    await this.#connection
+      .use(() => domain.destroy())
+      .catch((error: unknown) => {
+        if (!(error instanceof DomainError && ENDED_MEANWHILE.test(error.message))) throw error;
+      });
+  }
+
+  async state(name: string): Promise<MachineState> {
+    const domain = await this.#lookup(name);
+    if (domain === undefined) return 'absent';
+    const info = await this.#connection.use(() => domain.getInfo()).catch((error: unknown) => {
+      if (error instanceof DomainError && ENDED_MEANWHILE.test(error.message)) return undefined;
+      throw error;
+    });
+    if (info === undefined || info.state === DomainState.SHUTOFF) return 'absent';
+    return info.state === DomainState.PAUSED ? 'paused' : 'running';
+  }
+
+  async list(prefix: string): Promise<string[]> {
+    const names = await this.#connection.use(async (hypervisor) => {
+      const domains = await hypervisor.connectListAllDomains();
+      return Promise.all(domains.map((domain: Domain) => domain.getName() as Promise<string>));
+    });
+    return names.filter((name) => name.startsWith(prefix));
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async #lookup(name: string): Promise<Domain | undefined> {
+    try {
+      return await this.#connection.use((hypervisor) => hypervisor.domainLookupByName(name));
+    } catch (error) {
+      if (error instanceof DomainError && NO_SUCH_DOMAIN.test(error.message)) return undefined;
+      throw error;
+    }
+  }
+
+  async #onDomain(name: string, call: (domain: Domain) => Promise<unknown>): Promise<void> {
+    const domain = await this.#lookup(name);
+    if (domain === undefined) throw new DomainError(`there is no machine ${name}`);
+    await this.#connection.use(() => call(domain));
+  }
+
+  /** QEMU stands still until someone speaks to its second monitor, so both must go on at once, and end together. */
+  async #withMemoryIgnored(spec: DomainSpec, start: () => Promise<unknown>): Promise<void> {
+    await rm(spec.qmpSocket, { force: true });
+    const over = new AbortController();
+    const monitor = ignoreSharedMemory(
+      spec.qmpSocket,
+      AbortSignal.any([over.signal, AbortSignal.timeout(MONITOR_TIMEOUT_MS)]),
+    ).catch(async (error: unknown) => {
+      if (!over.signal.aborted) await this.destroy(spec.name);
+      throw error;
+    });
+    const starting = start().catch((error: unknown) => {
+      over.abort();
+      throw error;
+    });
+    const [started, ignored] = await Promise.allSettled([starting, monitor]);
+    if (started.status === 'rejected') throw started.reason;
+    if (ignored.status === 'rejected') throw ignored.reason;
+  }
+}

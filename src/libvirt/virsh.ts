@@ -1,0 +1,23 @@
+import { execa } from 'execa';
+import { LibvirtUnreachableError, VirshError } from './errors.js';
+
+const TIMEOUT_MS = 60_000;
+
+/** For the calls that the binding lacks. @returns standard output. */
+export async function virsh(
+  uri: string,
+  args: string[],
+  options: { input?: string; absentIsFine?: boolean; signal?: AbortSignal } = {},
+): Promise<string> {
+  const result = await execa('virsh', ['-c', uri, ...args], {
+    reject: false,
+    timeout: TIMEOUT_MS,
+    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  });
+  if (result.exitCode === 0) return result.stdout;
+  const said = result.stderr.replace(/\s+/g, ' ').trim();
+  if (options.absentIsFine === true && /no secret|not found|failed to get (domain|secret)/i.test(said)) return '';
+  if (/failed to connect|cannot recv data|end of file while reading/i.test(said)) throw new LibvirtUnreachableError(uri, said);
+  throw new VirshError(`virsh ${args[0]} failed: ${said || result.shortMessage}`);
+}
