@@ -84,3 +84,22 @@ function checkedDataLength(head: Buffer, name: string): number {
   }
   return length;
 }
+
+/**
+ * Whether `path` holds a finished save: libvirt writes this magic only after the last byte of the stream.
+ * @returns false for an absent or unfinished one.
+ */
+export async function isCompleteSave(path: string): Promise<boolean> {
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return false;
+  try {
+    const magic = Buffer.alloc(MAGIC.length);
+    await file.read(magic, 0, magic.length, 0);
+    return magic.toString('latin1') === MAGIC;
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,100 @@
+import { copyFile, mkdir, rm } from 'node:fs/promises';
+import pLimit from 'p-limit';
+import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
+import { measureRoom, missingRoom } from '../src/host/admission.js';
+import { writeDurably } from '../src/host/durable-file.js';
+import type { Manifest } from '../src/host/manifest.js';
+import { freeSlot } from '../src/host/slots.js';
+import { wrapSandboxKey } from '../src/keys/sandbox-key.js';
+import { copySparse } from '../src/sealing/sparse-copy.js';
+import type { Template } from '../src/template/template.js';
+import { asFailure, failure } from './failure.js';
+import { fenced } from './fence.js';
+import type { HostContext } from './host-context.js';
+import { domainName, machineSpec } from './machine.js';
+import { wakeGuest } from './wake-guest.js';
+import { clearWorkspace, prepareWorkspace } from './workspace.js';
+
+/**
+ * Create is a resume of the template: a copy of its memory, its device state with another header, a new overlay.
+ *
+ * Second run: a machine of this generation that runs is the answer; anything half-made is cleared away and made anew,
+ * since nobody has been told of it.
+ */
+export async function createVm(context: HostContext, input: CreateVmInput, signal: AbortSignal): Promise<VmRunning> {
+  const { spec, generation } = input;
+  return fenced(context, spec.id, generation, signal, async (held) => {
+    const known = context.index.get(spec.id);
+    if (known?.phase.name === 'running' && known.bootId !== undefined) {
+      if ((await context.driver.state(domainName(spec.id))) === 'running') return { bootId: known.bootId };
+    }
+    const template = await context.template(spec.templateKey);
+    if (template === undefined) throw failure('TemplateNotFound', `this host does not have template ${spec.templateKey}`);
+    if (known !== undefined) await clearAway(context, known);
+    const manifest = await admit(context, input, template);
+    try {
+      const bootId = await start(context, manifest, template, held);
+      await context.index.change(spec.id, { phase: { name: 'running' }, bootId, view: input.view });
+      return { bootId };
+    } catch (error) {
+      await clearAway(context, manifest);
+      throw asFailure(error, 'CreateFailed', `sandbox ${spec.id} could not be created`);
+    }
+  });
+}
+
+/** One admission at a time: what is measured must not be promised twice. */
+const oneAtATime = pLimit(1);
+
+const admit = (context: HostContext, input: CreateVmInput, template: Template): Promise<Manifest> =>
+  oneAtATime(async () => {
+    const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
+    if (missing !== undefined) throw failure('InsufficientCapacity', missing);
+    const slot = freeSlot(new Set(context.index.all().map((other) => other.slot)), context.uidCount);
+    if (slot === undefined) throw failure('InsufficientCapacity', `all ${context.uidCount} places of this host are taken`);
+    const manifest: Manifest = {
+      schema: 1,
+      id: input.spec.id,
+      generation: input.generation,
+      phase: { name: 'creating' },
+      templateKey: template.key,
+      slot,
+      memoryMiB: template.memoryMiB,
+      allowInternetAccess: input.spec.allowInternetAccess,
+      view: { ...input.view, status: 'creating' },
+    };
+    await mkdir(context.index.paths.sandbox(manifest.id).directory, { recursive: true, mode: 0o711 });
+    await context.index.put(manifest);
+    return manifest;
+  });
+
+async function start(context: HostContext, manifest: Manifest, template: Template, signal: AbortSignal): Promise<string> {
+  const paths = context.index.paths.sandbox(manifest.id);
+  const spec = machineSpec(context, manifest, template);
+  const dataKey = await context.pool.claim(template.key, template.disk, paths.overlay);
+  try {
+    await writeDurably(paths.wrappedKey, await wrapSandboxKey(context.masterKey.wrapper, manifest.id, dataKey));
+    await prepareWorkspace(context, manifest, dataKey);
+  } finally {
+    dataKey.fill(0);
+  }
+  await Promise.all([
+    copySparse(template.memory, paths.memoryFile, template.memoryExtents, { uid: spec.uid, gid: spec.gid }),
+    copyFile(template.deviceState, paths.deviceState),
+  ]);
+  signal.throwIfAborted();
+  await context.driver.restore(spec, paths.deviceState);
+  await rm(paths.deviceState);
+  signal.throwIfAborted();
+  await context.driver.run(spec.name);
+  const bootId = await wakeGuest(context, manifest, signal);
+  context.traffic.openGate(manifest.id);
+  return bootId;
+}
+
+async function clearAway(context: HostContext, manifest: Manifest): Promise<void> {
+  await context.driver.destroy(domainName(manifest.id));
+  await clearWorkspace(context, manifest.id, manifest.slot);
+  await rm(context.index.paths.sandbox(manifest.id).directory, { recursive: true, force: true });
+  context.index.forget(manifest.id, manifest.generation);
+}

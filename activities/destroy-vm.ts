@@ -1,0 +1,37 @@
+import { rm } from 'node:fs/promises';
+import type { DestroyVmInput } from '../workflows/host-activities.js';
+import { syncDirectory } from '../src/host/durable-file.js';
+import { fenced } from './fence.js';
+import type { HostContext } from './host-context.js';
+import { domainName } from './machine.js';
+import { clearWorkspace } from './workspace.js';
+
+/**
+ * Kill and expiry. Pre-empts: whatever holds the sandbox's lock is aborted, and its machine taken away from under it.
+ * Order: machine, wrapped key (from here on nothing can be read again), libvirt secret, files.
+ *
+ * Second run: what is absent stays absent.
+ */
+export async function destroyVm(context: HostContext, input: DestroyVmInput, signal: AbortSignal): Promise<void> {
+  const { id, generation } = input;
+  context.traffic.closeGate(id);
+  if (context.locks.preempt(id, generation, new Error(`sandbox ${id} is being killed`))) {
+    // A save inside libvirt cannot be cancelled from here, but it ends when its machine does.
+    await context.driver.destroy(domainName(id));
+  }
+  await fenced(context, id, generation, signal, async () => {
+    const paths = context.index.paths.sandbox(id);
+    const manifest = context.index.get(id);
+    if (manifest !== undefined) await context.index.put({ ...manifest, generation });
+    await context.driver.destroy(domainName(id));
+    context.traffic.cutStreams(id);
+    await rm(paths.wrappedKey, { force: true });
+    if (manifest !== undefined) {
+      await syncDirectory(paths.directory);
+      await clearWorkspace(context, id, manifest.slot);
+    }
+    await rm(paths.directory, { recursive: true, force: true });
+    context.index.forget(id, generation);
+    context.traffic.forget(id);
+  });
+}

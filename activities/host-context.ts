@@ -1,0 +1,38 @@
+import type { MasterKey } from '../src/keys/master-key.js';
+import type { VmDriver } from '../src/libvirt/driver.js';
+import type { Logger } from '../src/log.js';
+import type { Room } from '../src/host/admission.js';
+import type { OverlayPool } from '../src/host/overlay-pool.js';
+import type { SandboxIndex } from '../src/host/sandbox-index.js';
+import type { SandboxLocks } from '../src/host/sandbox-locks.js';
+import type { Traffic } from '../src/host/traffic.js';
+import type { Template } from '../src/template/template.js';
+
+/** Everything a host's verbs work with; made once, in the host worker's main. */
+export interface HostContext {
+  libvirtUri: string;
+  /** First unix user id of sandboxes, how many, and QEMU's group. */
+  uidBase: number;
+  uidCount: number;
+  gid: number;
+  reserved: Room;
+  driver: VmDriver;
+  index: SandboxIndex;
+  locks: SandboxLocks;
+  pool: OverlayPool;
+  masterKey: MasterKey;
+  traffic: Traffic;
+  guard: Guard;
+  /** @returns undefined when this host does not have the template. */
+  template(key: string): Promise<Template | undefined>;
+  log: Logger;
+}
+
+/** The network guard as the lifecycle sees it. */
+export interface Guard {
+  /** @throws Error when the rules are not in place: no guest may start then. */
+  check(): Promise<void>;
+  /** Cuts a unix user off from everything, or lets it go again. Repeating is fine. */
+  denyInternet(uid: number): Promise<void>;
+  allowInternet(uid: number): Promise<void>;
+}

@@ -1,0 +1,38 @@
+import { Context } from '@temporalio/activity';
+import type { HostActivities } from '../workflows/host-activities.js';
+import { createVm } from './create-vm.js';
+import { destroyVm } from './destroy-vm.js';
+import { asFailure } from './failure.js';
+import type { HostContext } from './host-context.js';
+import { inspectVm } from './inspect-vm.js';
+import { pauseVm } from './pause-vm.js';
+import { publishView } from './publish-view.js';
+import { resumeVm } from './resume-vm.js';
+
+const HEARTBEAT_EVERY_MS = 2_000;
+
+/** The host's verbs as Temporal activities: heartbeats while they work, cancellation, errors of the table. */
+export function createHostActivities(context: HostContext): HostActivities {
+  return {
+    createVm: (input) => alive('create', input.spec.id, (signal) => createVm(context, input, signal)),
+    pauseVm: (input) => alive('pause', input.id, (signal) => pauseVm(context, input, signal)),
+    resumeVm: (input) => alive('resume', input.spec.id, (signal) => resumeVm(context, input, signal)),
+    destroyVm: (input) => alive('kill', input.id, (signal) => destroyVm(context, input, signal)),
+    inspectVm: (input) => alive('inspect', input.id, () => inspectVm(context, input)),
+    idleFor: (input) => Promise.resolve({ idleForMs: context.traffic.idleForMs(input.id) }),
+    publishView: (input) => alive('publish', input.view.spec.id, () => publishView(context, input)),
+  };
+}
+
+async function alive<T>(verb: string, id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const activity = Context.current();
+  const beat = setInterval(() => activity.heartbeat({ verb, sandbox: id }), HEARTBEAT_EVERY_MS);
+  try {
+    return await work(activity.cancellationSignal);
+  } catch (error) {
+    activity.cancellationSignal.throwIfAborted();
+    throw asFailure(error, 'HostFailure', `${verb} of sandbox ${id}`);
+  } finally {
+    clearInterval(beat);
+  }
+}

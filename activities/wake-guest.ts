@@ -1,0 +1,32 @@
+import type { Manifest } from '../src/host/manifest.js';
+import { slotAddress } from '../src/host/slots.js';
+import { AGENT_PORT } from '../src/gateway/wire.js';
+import { initGuest } from '../src/guest/client.js';
+import { accessToken } from '../src/keys/access-token.js';
+import { openField } from '../src/keys/sealed-field.js';
+import type { HostContext } from './host-context.js';
+
+/** How long a guest's agent may take to answer after its machine was let run. */
+const AGENT_TIMEOUT_MS = 45_000;
+
+/**
+ * Waits for the agent and initialises it: clock, token, environment, and the kernel's reseed, which it confirms or fails.
+ * @returns the guest's boot id.
+ */
+export async function wakeGuest(context: HostContext, manifest: Manifest, signal: AbortSignal): Promise<string> {
+  const { spec } = manifest.view;
+  const token = accessToken(context.masterKey.derive('tokens'), manifest.id);
+  const envVars =
+    spec.sealedEnv === undefined
+      ? {}
+      : (JSON.parse(openField(context.masterKey.derive('fields'), manifest.id, 'envVars', spec.sealedEnv)) as Record<
+          string,
+          string
+        >);
+  const { bootId } = await initGuest(
+    { host: slotAddress(manifest.slot), port: AGENT_PORT },
+    { accessToken: token, envVars, defaultUser: 'user', requireReseed: true },
+    AbortSignal.any([signal, AbortSignal.timeout(AGENT_TIMEOUT_MS)]),
+  );
+  return bootId;
+}

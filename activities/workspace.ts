@@ -1,0 +1,34 @@
+import { chown, mkdir, rm } from 'node:fs/promises';
+import type { Manifest } from '../src/host/manifest.js';
+import { slotUid } from '../src/host/slots.js';
+import { diskPassphrase } from '../src/keys/sandbox-key.js';
+import { removeSecret, setSecret } from '../src/libvirt/secrets.js';
+import type { HostContext } from './host-context.js';
+import { derivedUuid } from './machine.js';
+
+/** What a machine needs around it while it lives: tmpfs directories, the disk's libvirt secret, its network rule. */
+export async function prepareWorkspace(context: HostContext, manifest: Manifest, dataKey: Buffer): Promise<void> {
+  const paths = context.index.paths.sandbox(manifest.id);
+  const uid = slotUid(context.uidBase, manifest.slot);
+  await context.guard.check();
+  await mkdir(paths.deviceStateDirectory, { recursive: true, mode: 0o700 });
+  await mkdir(paths.memoryDirectory, { recursive: true, mode: 0o700 });
+  await chown(paths.memoryDirectory, uid, context.gid);
+  await chown(paths.overlay, uid, context.gid);
+  await (manifest.allowInternetAccess ? context.guard.allowInternet(uid) : context.guard.denyInternet(uid));
+  await setSecret(
+    context.libvirtUri,
+    derivedUuid(manifest.id, 'secret'),
+    `disk of sandbox ${manifest.id}`,
+    diskPassphrase(dataKey),
+  );
+}
+
+/** Gives all of it back; the machine must be gone. Repeating is fine. */
+export async function clearWorkspace(context: HostContext, id: string, slot: number): Promise<void> {
+  const paths = context.index.paths.sandbox(id);
+  await removeSecret(context.libvirtUri, derivedUuid(id, 'secret'));
+  await context.guard.allowInternet(slotUid(context.uidBase, slot));
+  await rm(paths.memoryDirectory, { recursive: true, force: true });
+  await rm(paths.deviceStateDirectory, { recursive: true, force: true });
+}

@@ -1,0 +1,44 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { init, type GuestAddress } from './client.js';
+
+export interface InitGuest {
+  accessToken: string;
+  envVars: Record<string, string>;
+  defaultUser: string;
+  /** The agent confirms that the kernel reseeded its random generator after this restore, or fails. */
+  requireReseed: boolean;
+}
+
+const TRY_EVERY_MS = 25;
+const TRY_TIMEOUT_MS = 10_000;
+
+/**
+ * Initialises a guest that was just let run: repeats until its agent can be reached, with the time of each attempt as
+ * the guest's clock. An agent that answers with a refusal ends it at once.
+ * @throws Error with the agent's words, or `signal`'s reason.
+ */
+export async function initGuest(
+  address: GuestAddress,
+  body: InitGuest,
+  signal: AbortSignal,
+): Promise<{ bootId: string; envdVersion: string }> {
+  for (;;) {
+    try {
+      return await init(
+        address,
+        body.accessToken,
+        { ...body, timestamp: new Date().toISOString() },
+        AbortSignal.any([signal, AbortSignal.timeout(TRY_TIMEOUT_MS)]),
+      );
+    } catch (error) {
+      if (error instanceof Error && error.name === 'AgentRefusedError') throw error;
+      if (signal.aborted) throw new Error(`the agent did not answer (${reasonOf(error)})`, { cause: error });
+    }
+    await delay(TRY_EVERY_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+const reasonOf = (error: unknown): string => {
+  const { cause } = error as { cause?: { code?: string } };
+  return cause?.code ?? (error instanceof Error ? error.message : String(error));
+};

@@ -1,0 +1,13 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { health, type GuestAddress } from './client.js';
+
+const TRY_EVERY_MS = 200;
+
+/** Resolves once the agent of a booting guest answers. @throws `signal`'s reason. */
+export async function waitForAgent(address: GuestAddress, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const answered = await health(address, AbortSignal.any([signal, AbortSignal.timeout(5_000)])).catch(() => false);
+    if (answered) return;
+    await delay(TRY_EVERY_MS, undefined, { signal });
+  }
+}

@@ -1,0 +1,55 @@
+import { readFile, statfs } from 'node:fs/promises';
+import type { SandboxIndex } from './sandbox-index.js';
+
+const MIB = 1024 * 1024;
+
+export interface Room {
+  memoryMiB: number;
+  diskMiB: number;
+}
+
+/** What a running sandbox may come to need beyond its guest's memory: QEMU, passt, device state. */
+const OVERHEAD_MIB = 128;
+
+/**
+ * What can still be promised. Every machine that runs (or is being made or saved) counts with all of its memory, used or
+ * not, so that neither the guest nor its pause can fail half-way for want of space.
+ */
+export async function measureRoom(
+  index: SandboxIndex,
+  reserved: Room,
+): Promise<Room> {
+  const [tmpfs, disk, meminfo] = await Promise.all([
+    statfs(index.paths.memory),
+    statfs(index.paths.sandboxes),
+    readFile('/proc/meminfo', 'utf8'),
+  ]);
+  const totalMiB = Number(/^MemTotal:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? 0) / 1024;
+  const availableMiB = Number(/^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? 0) / 1024;
+  const promisedMiB = index
+    .all()
+    .filter((manifest) => manifest.phase.name !== 'saved' && manifest.phase.name !== 'lost')
+    .reduce((sum, manifest) => sum + manifest.memoryMiB + OVERHEAD_MIB, 0);
+  const tmpfsMiB = (tmpfs.blocks * tmpfs.bsize) / MIB;
+  return {
+    memoryMiB: Math.floor(
+      Math.min(Math.min(totalMiB, tmpfsMiB) - promisedMiB - reserved.memoryMiB, availableMiB - reserved.memoryMiB),
+    ),
+    diskMiB: Math.floor((disk.bavail * disk.bsize) / MIB - reserved.diskMiB),
+  };
+}
+
+/**
+ * Whether a machine of `memoryMiB` fits. Its image may grow to its whole memory, so the disk must hold that as well.
+ * @returns a sentence that says what is missing, or undefined.
+ */
+export function missingRoom(room: Room, memoryMiB: number): string | undefined {
+  const needed = memoryMiB + OVERHEAD_MIB;
+  if (room.memoryMiB < needed) {
+    return `not enough memory on this host: ${needed} MiB needed, ${Math.max(0, room.memoryMiB)} MiB free. Kill or pause another sandbox, or try later.`;
+  }
+  if (room.diskMiB < memoryMiB) {
+    return `not enough disk on this host: ${memoryMiB} MiB needed, ${Math.max(0, room.diskMiB)} MiB free. Kill a paused sandbox, or free some space.`;
+  }
+  return undefined;
+}

@@ -1,0 +1,73 @@
+import { readdir } from 'node:fs/promises';
+import { z } from 'zod';
+import type { SandboxView } from '../../workflows/view.js';
+import { readJson, writeDurably } from './durable-file.js';
+import type { StatePaths } from './state-paths.js';
+
+/**
+ * What the host knows for a fact about one sandbox, durable: `<state>/sandboxes/<id>/manifest.json`.
+ * The workflow holds intent; where they differ, this and the machine itself are right.
+ */
+export interface Manifest {
+  schema: 1;
+  id: string;
+  /** Highest generation seen; a caller with a lower one is refused. */
+  generation: number;
+  phase: Phase;
+  templateKey: string;
+  /** Unix user and loopback address, see `slots.ts`. */
+  slot: number;
+  memoryMiB: number;
+  allowInternetAccess: boolean;
+  bootId?: string;
+  image?: ImageRecord;
+  /** Row of the index; what get and list answer. */
+  view: SandboxView;
+}
+
+export type Phase =
+  | { name: 'creating' }
+  | { name: 'running' }
+  /** Device state is being saved, or the memory sealed; the tmpfs files are the truth until the image is durable. */
+  | { name: 'saving' }
+  | { name: 'saved' }
+  /** The machine is being restored; before `consumed` nothing has run on the image. */
+  | { name: 'restoring'; consumed: boolean }
+  | { name: 'lost'; why: string };
+
+export interface ImageRecord {
+  generation: number;
+  digest: string;
+  bytes: number;
+  savedAt: number;
+}
+
+const shape = z.looseObject({
+  schema: z.literal(1),
+  id: z.string(),
+  generation: z.number().int(),
+  phase: z.looseObject({ name: z.string() }),
+  slot: z.number().int(),
+});
+
+/** @throws Error when the file is there but is not a manifest. */
+export async function readManifest(paths: StatePaths, id: string): Promise<Manifest | undefined> {
+  const file = paths.sandbox(id).manifest;
+  const found = await readJson(file);
+  if (found === undefined) return undefined;
+  const parsed = shape.safeParse(found);
+  if (!parsed.success || parsed.data.id !== id) {
+    throw new Error(`${file} is not a manifest that this version can read. It was left as it is; look at it by hand.`);
+  }
+  return found as Manifest;
+}
+
+export async function writeManifest(paths: StatePaths, manifest: Manifest): Promise<void> {
+  await writeDurably(paths.sandbox(manifest.id).manifest, JSON.stringify(manifest));
+}
+
+/** Ids of all sandboxes that have a directory on this host. */
+export async function listSandboxIds(paths: StatePaths): Promise<string[]> {
+  const entries = await readdir(paths.sandboxes, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { diskPassphrase, newSandboxKey, unwrapSandboxKey, wrapSandboxKey } from '../keys/sandbox-key.js';
+import type { KeyWrapper } from '../keys/master-key.js';
+import type { Logger } from '../log.js';
+import { writeDurably } from './durable-file.js';
+
+/**
+ * LUKS overlays made ahead of time, each with its own random key: formatting one takes seconds, because QEMU times its
+ * key derivation. An entry is a directory `<templateKey>.<name>` with `overlay.qcow2` and `key.wrapped`; it is complete
+ * once it has its final name, and claimed by one rename.
+ */
+export class OverlayPool {
+  #filling: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(
+    private readonly options: {
+      directory: string;
+      size: number;
+      wrapper: KeyWrapper;
+      makeOverlay: (file: string, base: string, passphrase: string) => Promise<void>;
+      log: Logger;
+    },
+  ) {}
+
+  /**
+   * Moves an overlay to `overlayFile` (on the same filesystem) and starts making the next one.
+   * @returns the data key, under which the overlay's passphrase was derived.
+   */
+  async claim(templateKey: string, base: string, overlayFile: string): Promise<Buffer> {
+    const ready = await this.#entries(templateKey);
+    for (const entry of ready) {
+      const claimed = path.join(this.options.directory, `claimed-${randomBytes(8).toString('hex')}`);
+      const got = await rename(path.join(this.options.directory, entry), claimed).then(
+        () => true,
+        () => false,
+      );
+      if (!got) continue;
+      const name = entry.slice(templateKey.length + 1);
+      const dataKey = await unwrapSandboxKey(this.options.wrapper, name, await readFile(path.join(claimed, 'key.wrapped')));
+      await rename(path.join(claimed, 'overlay.qcow2'), overlayFile);
+      await rm(claimed, { recursive: true, force: true });
+      this.fill(templateKey, base);
+      return dataKey;
+    }
+    this.fill(templateKey, base);
+    const dataKey = newSandboxKey();
+    await rm(overlayFile, { force: true });
+    await this.options.makeOverlay(overlayFile, base, diskPassphrase(dataKey));
+    return dataKey;
+  }
+
+  /** Brings the pool to its size, one after the other, in the background. */
+  fill(templateKey: string, base: string): void {
+    this.#filling = this.#filling
+      .then(async () => {
+        while (!this.#closed && (await this.#entries(templateKey)).length < this.options.size) {
+          await this.#add(templateKey, base);
+        }
+      })
+      .catch((error: unknown) => this.options.log.warn({ err: error }, 'an overlay could not be made ahead of time'));
+  }
+
+  /** Removes what a crash left half-made. */
+  async sweep(): Promise<void> {
+    await mkdir(this.options.directory, { recursive: true, mode: 0o700 });
+    for (const entry of await readdir(this.options.directory)) {
+      if (entry.startsWith('claimed-') || entry.startsWith('draft-')) {
+        await rm(path.join(this.options.directory, entry), { recursive: true, force: true });
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#filling;
+  }
+
+  async #entries(templateKey: string): Promise<string[]> {
+    return (await readdir(this.options.directory)).filter((entry) => entry.startsWith(`${templateKey}.`));
+  }
+
+  async #add(templateKey: string, base: string): Promise<void> {
+    const name = randomBytes(8).toString('hex');
+    const draft = path.join(this.options.directory, `draft-${name}`);
+    await mkdir(draft, { mode: 0o700 });
+    const dataKey = newSandboxKey();
+    await this.options.makeOverlay(path.join(draft, 'overlay.qcow2'), base, diskPassphrase(dataKey));
+    await writeDurably(path.join(draft, 'key.wrapped'), await wrapSandboxKey(this.options.wrapper, name, dataKey));
+    dataKey.fill(0);
+    await rename(draft, path.join(this.options.directory, `${templateKey}.${name}`));
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * One lock per sandbox, in this process (there is one host worker per state directory, see `host-lock.ts`).
+ * A holder gets a signal that aborts when its own caller gives up or a higher generation pre-empts it.
+ */
+export class SandboxLocks {
+  readonly #held = new Map<string, { generation: number; abort: AbortController; released: Promise<void> }>();
+
+  /** Runs `work` alone. Waits for the present holder. */
+  async hold<T>(
+    id: string,
+    generation: number,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    for (let holder = this.#held.get(id); holder !== undefined; holder = this.#held.get(id)) {
+      await unlessAborted(holder.released, signal);
+    }
+    const abort = new AbortController();
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    this.#held.set(id, { generation, abort, released });
+    try {
+      signal.throwIfAborted();
+      return await work(AbortSignal.any([signal, abort.signal]));
+    } finally {
+      this.#held.delete(id);
+      release();
+    }
+  }
+
+  /** Aborts a holder of a lower generation; does not wait for it. @returns whether there was one. */
+  preempt(id: string, generation: number, reason: Error): boolean {
+    const holder = this.#held.get(id);
+    if (holder === undefined || holder.generation >= generation) return false;
+    holder.abort.abort(reason);
+    return true;
+  }
+
+  isHeld(id: string): boolean {
+    return this.#held.has(id);
+  }
+}
+
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    void promise.then(() => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+  });
+}

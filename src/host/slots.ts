@@ -1,0 +1,22 @@
+/**
+ * A slot is a small number that one sandbox of this host holds for its life. It gives the unix user of its QEMU and
+ * passt, and the loopback address on which its agent's port is forwarded: both unique, both derived, nothing to leak.
+ */
+
+/** `127.64.0.0/10` without its first and last address. */
+const FIRST_ADDRESS = (127 << 24) | (64 << 16);
+const MAX_SLOTS = (1 << 22) - 2;
+
+export const slotUid = (uidBase: number, slot: number): number => uidBase + slot;
+
+export function slotAddress(slot: number): string {
+  const address = FIRST_ADDRESS + slot + 1;
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+}
+
+/** The lowest free slot. @returns undefined when all are taken. */
+export function freeSlot(taken: ReadonlySet<number>, uidCount: number): number | undefined {
+  const limit = Math.min(uidCount, MAX_SLOTS);
+  for (let slot = 0; slot < limit; slot++) if (!taken.has(slot)) return slot;
+  return undefined;
+}

@@ -1,0 +1,48 @@
+import path from 'node:path';
+
+/** Where a host keeps what. Everything below `stateDir` belongs to one sandbox, to the overlay pool, or to the service. */
+export class StatePaths {
+  readonly sandboxes: string;
+  /** tmpfs: plain guest memory and device state live here only. */
+  readonly memory: string;
+  readonly overlayPool: string;
+
+  constructor(stateDir: string) {
+    this.sandboxes = path.join(stateDir, 'sandboxes');
+    this.memory = path.join(stateDir, 'memory');
+    this.overlayPool = path.join(stateDir, 'overlays');
+  }
+
+  sandbox(id: string): SandboxPaths {
+    const disk = path.join(this.sandboxes, id);
+    const memory = path.join(this.memory, id);
+    return {
+      directory: disk,
+      manifest: path.join(disk, 'manifest.json'),
+      wrappedKey: path.join(disk, 'key.wrapped'),
+      overlay: path.join(disk, 'overlay.qcow2'),
+      image: (generation) => path.join(disk, `image-${generation}.sealed`),
+      memoryDirectory: memory,
+      memoryFile: path.join(memory, 'ram'),
+      qmpSocket: path.join(memory, 'qmp'),
+      deviceStateDirectory: path.join(this.memory, `${id}.state`),
+      deviceState: path.join(this.memory, `${id}.state`, 'device'),
+    };
+  }
+}
+
+export interface SandboxPaths {
+  /** On disk. */
+  directory: string;
+  manifest: string;
+  wrappedKey: string;
+  overlay: string;
+  image: (generation: number) => string;
+  /** In tmpfs, owned by the sandbox's unix user. */
+  memoryDirectory: string;
+  memoryFile: string;
+  qmpSocket: string;
+  /** In tmpfs, root's alone: QEMU must not be able to change what it will be restored from. */
+  deviceStateDirectory: string;
+  deviceState: string;
+}
