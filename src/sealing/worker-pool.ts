@@ -1,0 +1,108 @@
+import { Worker, type TransferListItem } from 'node:worker_threads';
+import { FormatError } from './image-error.js';
+import type { SealTask, TaskResult } from './seal-task.js';
+import type { Reply } from './seal-worker.js';
+
+interface Job {
+  task: SealTask;
+  transfer: TransferListItem[];
+  resolve(value: TaskResult): void;
+  reject(error: Error): void;
+}
+interface Slot {
+  worker?: Worker;
+  job?: Job;
+}
+
+export interface SealPool {
+  /** Number of threads. */
+  readonly size: number;
+  /** Runs a task on the next free thread. Once it settles, no thread uses the task's file descriptors any more. */
+  run(task: SealTask, transfer?: TransferListItem[]): Promise<TaskResult>;
+  /** Ends the threads; tasks that are not done are rejected. */
+  close(): Promise<void>;
+}
+
+/**
+ * Threads that compare, compress and encrypt. They start with the first task, and do not keep the process alive.
+ *
+ * @param options.workers number of threads, default 2
+ * @param options.scriptUrl where `seal-worker.js` is; default: beside this program, or built on the fly from sources
+ */
+export function createSealPool(options: { workers?: number; scriptUrl?: URL } = {}): SealPool {
+  const slots: Slot[] = Array.from({ length: options.workers ?? 2 }, () => ({}));
+  const queue: Job[] = [];
+  let script: Promise<URL> | undefined;
+
+  function dispatch(url: URL): void {
+    for (const slot of slots) {
+      if (slot.job) continue;
+      const job = queue.shift();
+      if (!job) return;
+      slot.job = job;
+      slot.worker ??= start(slot, url);
+      slot.worker.ref();
+      slot.worker.postMessage(job.task, job.transfer);
+    }
+  }
+
+  function start(slot: Slot, url: URL): Worker {
+    const worker = new Worker(url, { name: 'seal' });
+    let failure: Error | undefined;
+    worker.on('message', (reply: Reply) => {
+      const job = slot.job;
+      delete slot.job;
+      worker.unref();
+      if ('value' in reply) job?.resolve(reply.value);
+      else job?.reject(failureOf(reply));
+      dispatch(url);
+    });
+    worker.on('error', (error) => (failure = error as Error));
+    worker.on('exit', () => {
+      const job = slot.job;
+      delete slot.job;
+      delete slot.worker;
+      job?.reject(failure ?? new Error('a sealing thread ended unexpectedly'));
+      dispatch(url);
+    });
+    return worker;
+  }
+
+  return {
+    size: slots.length,
+    run: (task, transfer = []) =>
+      new Promise<TaskResult>((resolve, reject) => {
+        queue.push({ task, transfer, resolve, reject });
+        script ??= options.scriptUrl ? Promise.resolve(options.scriptUrl) : findScript();
+        script.then(dispatch).catch((error: unknown) => {
+          script = undefined;
+          queue.splice(0).forEach((job) => job.reject(error as Error));
+        });
+      }),
+    close: async () => {
+      queue.splice(0).forEach((job) => job.reject(new Error('the sealing threads were shut down')));
+      await Promise.all(slots.map((slot) => slot.worker?.terminate()));
+    },
+  };
+}
+
+let shared: SealPool | undefined;
+
+/** The pool of this process, made at first use: two seals at once share its threads instead of doubling them. */
+export const sharedSealPool = (): SealPool => (shared ??= createSealPool());
+
+function failureOf(reply: Exclude<Reply, { value: unknown }>): Error {
+  if (reply.damaged) return new FormatError(reply.error);
+  return Object.assign(new Error(reply.error), reply.code === undefined ? {} : { code: reply.code });
+}
+
+async function findScript(): Promise<URL> {
+  if (!import.meta.url.endsWith('.ts')) return new URL('./seal-worker.js', import.meta.url);
+  // Threads need JavaScript. The name is in a variable so that no bundler takes esbuild into the program.
+  const bundler = 'esbuild';
+  const { build } = (await import(bundler)) as typeof import('esbuild');
+  const entry = new URL('./seal-worker.ts', import.meta.url).pathname;
+  const built = await build({ entryPoints: [entry], bundle: true, platform: 'node', format: 'esm', write: false });
+  const code = Buffer.from(built.outputFiles[0]!.contents).toString('base64');
+  return new URL(`data:text/javascript;base64,${code}`);
+}
