@@ -1,0 +1,20 @@
+.PHONY: up test demo bench prepare
+
+# Installs what is missing, builds the template once, starts everything and stays in the foreground.
+up: prepare
+	@node dist/src/mains/up.js
+
+# Every test, on real parts; starts what it needs and stops it again.
+test: prepare
+	@node dist/src/mains/test.js
+
+# Against a running service: the user document's story, narrated.
+demo: prepare
+	@node dist/src/mains/demo.js
+
+# Against a running service: figures with spread. `npm run bench -- --json FILE` writes them as JSON too.
+bench: prepare
+	@node dist/src/mains/bench.js
+
+prepare:
+	@setup/prepare.sh

@@ -1,0 +1,69 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const RESTART_AFTER_MS = 500;
+
+export interface ChildOptions {
+  name: string;
+  command: string;
+  args: string[];
+  env: NodeJS.ProcessEnv;
+  logFile: string;
+  /** How long it may take to stop before it is killed. */
+  stopWithinMs: number;
+  say: (line: string) => void;
+}
+
+/**
+ * One process of the service: logs to a file, is started again when it dies, and dies with this process
+ * (`pdeathsig`), however that ends.
+ */
+export class Child {
+  #process: ChildProcess | undefined;
+  #stopping = false;
+  #exited: Promise<void> = Promise.resolve();
+
+  constructor(private readonly options: ChildOptions) {}
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  start(): void {
+    const { name, command, args, env, logFile, say } = this.options;
+    const log = openSync(logFile, 'a', 0o600);
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', command, ...args], {
+      env,
+      stdio: ['ignore', log, log],
+      // Own process group: Ctrl-C in the terminal goes to `make up` alone, which stops the roles in order.
+      detached: true,
+    });
+    closeSync(log);
+    this.#process = child;
+    this.#exited = new Promise((resolve) => {
+      child.once('error', (error) => {
+        say(`${name} could not be started: ${error.message}`);
+        resolve();
+      });
+      child.once('exit', (code, signal) => {
+        resolve();
+        if (this.#stopping) return;
+        say(`${name} ended (${signal ?? `exit code ${code}`}) and is started again; its log is ${logFile}`);
+        void delay(RESTART_AFTER_MS).then(() => {
+          if (!this.#stopping) this.start();
+        });
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGTERM');
+    const late = setTimeout(() => child.kill('SIGKILL'), this.options.stopWithinMs);
+    await this.#exited;
+    clearTimeout(late);
+  }
+}
