@@ -14,7 +14,15 @@ interface Sealing {
 }
 export type SealTask = Sealing &
   (
-    | { do: 'seal-memory'; fd: number; baseFd: number; offset: number; bytes: number; counter: SharedArrayBuffer }
+    | {
+        do: 'seal-memory';
+        fd: number;
+        /** Undefined: the base is known to be zero here, and not read. */
+        baseFd: number | undefined;
+        offset: number;
+        bytes: number;
+        counter: SharedArrayBuffer;
+      }
     | { do: 'seal-device'; fd: number; offset: number; bytes: number; counter: SharedArrayBuffer }
     | {
         do: 'open';
@@ -41,6 +49,7 @@ const END_BYTES = 24;
 
 let memoryBlock = Buffer.alloc(0);
 let baseBlock = Buffer.alloc(0);
+let zeroBlock = Buffer.alloc(0);
 let scratch = Buffer.alloc(0);
 
 /** @returns for sealing: the chunk, or null when there is nothing to store; for opening: what it was */
@@ -51,9 +60,13 @@ export function runTask(task: SealTask): TaskResult {
       if (memoryBlock.length < task.bytes) {
         memoryBlock = Buffer.allocUnsafeSlow(task.bytes);
         baseBlock = Buffer.allocUnsafeSlow(task.bytes);
+        zeroBlock = Buffer.alloc(task.bytes);
       }
       const memory = readExactly(task.fd, memoryBlock.subarray(0, task.bytes), task.offset);
-      const base = readExactly(task.baseFd, baseBlock.subarray(0, task.bytes), task.offset);
+      const base =
+        task.baseFd === undefined
+          ? zeroBlock.subarray(0, task.bytes)
+          : readExactly(task.baseFd, baseBlock.subarray(0, task.bytes), task.offset);
       const difference = diffBlock(memory, base, task.offset, scratch);
       if (!difference) return null;
       return { ...numbered(task, CHUNK_KIND.memory, difference.payload), ...counts(difference) };

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -62,11 +62,10 @@ export async function makeScene(base: Buffer, memory: Buffer, device: Buffer): P
   };
 }
 
-/** The same bytes for the same seed, not compressible. */
+/** The same bytes for the same seed, not compressible: AES-256-CTR of zeros, key SHA-256(seed), counter from zero. */
 export function noise(seed: string, bytes: number): Buffer {
-  const blocks: Buffer[] = [];
-  for (let at = 0; at * 32 < bytes; at++) blocks.push(createHash('sha256').update(`${seed}/${at}`).digest());
-  return Buffer.concat(blocks).subarray(0, bytes);
+  const key = createHash('sha256').update(seed).digest();
+  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(bytes));
 }
 
 export const sealScene = (scene: Scene, changes: Partial<SealOptions> = {}): Promise<SealedImage> =>
@@ -75,7 +74,7 @@ export const sealScene = (scene: Scene, changes: Partial<SealOptions> = {}): Pro
 /** Start and end of every chunk, its 4 length bytes included. */
 export function chunksOf(image: Buffer): [start: number, end: number][] {
   const chunks: [number, number][] = [];
-  for (let at = 512; at < image.length; ) {
+  for (let at = 512; at < image.length;) {
     const end = at + 4 + image.readUInt32LE(at);
     chunks.push([at, end]);
     at = end;

@@ -1,0 +1,131 @@
+import { access, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { removeLeftovers } from '../../src/sealing/temporary-file.js';
+import { createSealPool, type SealPool } from '../../src/sealing/worker-pool.js';
+import { makeScene, noise, type Scene, sealScene } from './scene.js';
+
+const MIB = 1024 * 1024;
+let scene: Scene;
+beforeEach(async () => {
+  const base = noise('base', 24 * MIB);
+  scene = await makeScene(base, Buffer.from(base).reverse(), noise('device', 5000));
+});
+afterEach(() => scene.remove());
+
+/** A pool that calls `act` once, before the given task. */
+function interrupting(at: number, act: () => unknown): SealPool {
+  const pool = createSealPool();
+  let task = 0;
+  return {
+    ...pool,
+    run: async (...args) => {
+      if (task++ === at) await act();
+      return pool.run(...args);
+    },
+  };
+}
+
+describe('sealing', () => {
+  it('leaves no file when it is aborted, at once, half way or at the end', async () => {
+    await expect(sealScene(scene, { signal: AbortSignal.abort(new Error('killed')) })).rejects.toThrow('killed');
+    expect(await scene.outputs()).toEqual([]);
+    for (const at of [0, 5, 12]) {
+      const abort = new AbortController();
+      const pool = interrupting(at, () => abort.abort(new Error('killed')));
+      await expect(sealScene(scene, { signal: abort.signal, pool })).rejects.toThrow('killed');
+      expect(await scene.outputs()).toEqual([]);
+      await pool.close();
+    }
+  });
+
+  it('keeps the image that was there before when it fails', async () => {
+    await writeFile(scene.seal.path, 'the old one');
+    const abort = new AbortController();
+    const pool = interrupting(3, () => abort.abort(new Error('killed')));
+    await expect(sealScene(scene, { signal: abort.signal, pool })).rejects.toThrow('killed');
+    expect(await readFile(scene.seal.path, 'utf8')).toBe('the old one');
+    await pool.close();
+  });
+
+  it('fails clearly and leaves no file when the memory shrinks, sizes differ or the device state is empty', async () => {
+    const pool = interrupting(2, () => truncate(scene.seal.memoryPath, MIB));
+    await expect(sealScene(scene, { pool })).rejects.toThrow(/became shorter/);
+    await pool.close();
+    await expect(sealScene(scene)).rejects.toThrow(/must be equal/);
+    await writeFile(scene.seal.deviceStatePath, '');
+    await expect(sealScene(scene)).rejects.toThrow(/is empty/);
+    await writeFile(scene.seal.deviceStatePath, '');
+    await truncate(scene.seal.deviceStatePath, 64 * MIB + 1);
+    await expect(sealScene(scene)).rejects.toThrow(/above/);
+    await rm(scene.seal.deviceStatePath);
+    await expect(sealScene(scene)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await scene.outputs()).toEqual([]);
+  });
+
+  it('fails, leaves no file and can be repeated when its threads die', async () => {
+    const dying: SealPool = interrupting(4, () => dying.close());
+    const failed = sealScene(scene, { pool: dying });
+    await expect(failed).rejects.toThrow(/thread/);
+    expect(await scene.outputs()).toEqual([]);
+    const sealed = await sealScene(scene, { pool: dying });
+    await scene.open(sealed, { pool: dying });
+    expect((await scene.restored()).memory.equals(await readFile(scene.seal.memoryPath))).toBe(true);
+    await dying.close();
+  });
+
+  it('does not mix up several sandboxes that are sealed and opened at once', async () => {
+    const others = await Promise.all(
+      ['a', 'b', 'c'].map((id) =>
+        makeScene(noise(`base ${id}`, 4 * MIB), noise(`guest ${id}`, 4 * MIB), noise(id, 99)),
+      ),
+    );
+    await Promise.all(
+      others.map(async (other) => {
+        await other.open(await sealScene(other));
+        expect((await other.restored()).memory.equals(await readFile(other.seal.memoryPath))).toBe(true);
+        await other.remove();
+      }),
+    );
+  });
+});
+
+describe('opening', () => {
+  it('leaves no output when it is aborted, and keeps outputs that were there', async () => {
+    const sealed = await sealScene(scene);
+    for (const at of [0, 4, 12]) {
+      const abort = new AbortController();
+      const pool = interrupting(at, () => abort.abort(new Error('killed')));
+      await expect(scene.open(sealed, { signal: abort.signal, pool })).rejects.toThrow('killed');
+      expect(await scene.outputs()).toEqual(['image']);
+      await pool.close();
+    }
+  });
+
+  it('does not call the image damaged when the outputs cannot be written', async () => {
+    const sealed = await sealScene(scene);
+    const error = await scene.open(sealed, { memoryPath: '/dev/null/x' }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'ENOTDIR' });
+    expect(await scene.outputs()).toEqual(['image']);
+  });
+
+  it('gives the outputs the owner and mode asked for', async () => {
+    if (process.getuid?.() !== 0) return;
+    const sealed = await sealScene(scene);
+    await scene.open(sealed, { owner: { uid: 1234, gid: 2345 }, mode: 0o640 });
+    for (const name of ['restored.ram', 'restored.dev']) {
+      const found = await stat(path.join(scene.directory, name));
+      expect([found.uid, found.gid, found.mode & 0o777]).toEqual([1234, 2345, 0o640]);
+    }
+  });
+});
+
+it('what a crashed attempt left behind is removed, and nothing else', async () => {
+  const { path: image } = scene.seal;
+  const leftover = `${image}.0123456789abcdef.tmp`;
+  const kept = [image, `${image}.tmp`, `${image}2.0123456789abcdef.tmp`, `${image}.0123456789abcdef.tmp.txt`];
+  for (const file of [leftover, ...kept]) await writeFile(file, '');
+  await removeLeftovers(image);
+  await expect(access(leftover)).rejects.toThrow();
+  for (const file of kept) await access(file);
+});
