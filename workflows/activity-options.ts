@@ -1,0 +1,27 @@
+import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
+import type { HostActivities } from './host-activities.js';
+import { hostTaskQueue } from './names.js';
+import { ACTIVITY_TIMEOUTS } from './timeouts.js';
+
+/** The activities of one host, each with its own timeouts and a summary for Temporal's UI. */
+export function hostActivities(hostId: string, summary: string): HostActivities {
+  const proxy = <K extends keyof typeof ACTIVITY_TIMEOUTS>(name: K): HostActivities[K] => {
+    const { retry, ...timeouts } = ACTIVITY_TIMEOUTS[name];
+    const activities = proxyActivities<HostActivities>({
+      ...timeouts,
+      retry: retry.maximumAttempts === 0 ? { ...retry, maximumAttempts: undefined as never } : retry,
+      taskQueue: hostTaskQueue(hostId),
+      // A kill does not wait for what it pre-empts; the host's lock and generation keep the two apart.
+      cancellationType: ActivityCancellationType.TRY_CANCEL,
+      summary,
+    });
+    return activities[name] as HostActivities[K];
+  };
+  return {
+    createVm: proxy('createVm'),
+    pauseVm: proxy('pauseVm'),
+    resumeVm: proxy('resumeVm'),
+    destroyVm: proxy('destroyVm'),
+    publishView: proxy('publishView'),
+  } as HostActivities;
+}

@@ -1,0 +1,105 @@
+import { ApplicationFailure, condition, currentUpdateInfo } from '@temporalio/workflow';
+import type { ErrorCode } from './errors.js';
+import type { ResumeInput, ResumeResult, SetTimeoutInput } from './messages.js';
+import { moveDeadline, requestKill, requestPause, requestResume, requestTimeout, type Refusal } from './requests.js';
+import { hasEnded, REMEMBERED_OPERATIONS, viewOf, type SandboxState, type Verb } from './state.js';
+import type { SandboxView } from './view.js';
+
+/** The updates: ask, wait until settled, answer. A repeated update id gets the answer that it got the first time. */
+
+export const ready = (state: SandboxState): Promise<SandboxView> =>
+  remembered(state, async () => {
+    await condition(() => state.status !== 'creating' || state.endsAs === 'failed' || state.desired === 'killed');
+    const error = state.lastOutcome?.verb === 'create' ? state.lastOutcome.error : null;
+    if (error !== null) refuse(error);
+    if (state.desired === 'killed') refuse({ code: 'NotFound', message: `sandbox ${state.spec.id} was killed while it was created` });
+    return viewOf(state);
+  });
+
+export const pause = (state: SandboxState): Promise<SandboxView> =>
+  remembered(state, async () => {
+    const since = state.outcomes;
+    refuse(requestPause(state));
+    await condition(
+      () => state.status === 'paused' || state.desired !== 'paused' || hasEnded(state) || failed(state, 'pause', since),
+    );
+    if (failed(state, 'pause', since)) refuse(state.lastOutcome?.error ?? undefined);
+    if (state.desired === 'killed' || hasEnded(state)) refuse(ended(state));
+    if (state.desired === 'running') {
+      refuse({ code: 'Superseded', message: `the pause of sandbox ${state.spec.id} was overtaken by a connect; it runs` });
+    }
+    return viewOf(state);
+  });
+
+export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeResult> =>
+  remembered(state, async () => {
+    const since = state.outcomes;
+    const wasRunning = state.status === 'running' && state.desired === 'running';
+    refuse(requestResume(state, input));
+    let resumed = false;
+    if (!wasRunning) {
+      await condition(() => {
+        resumed ||= state.outcomes > since && state.lastOutcome?.verb === 'resume' && state.lastOutcome.error === null;
+        return (
+          (state.status === 'running' && (resumed || state.desired === 'running')) ||
+          state.desired !== 'running' ||
+          hasEnded(state) ||
+          failed(state, 'resume', since)
+        );
+      });
+      if (!resumed && failed(state, 'resume', since)) refuse(state.lastOutcome?.error ?? undefined);
+      if (state.desired === 'killed' || hasEnded(state)) refuse(ended(state));
+      if (!resumed && state.desired === 'paused') {
+        refuse({ code: 'Superseded', message: `the connect of sandbox ${state.spec.id} was overtaken by a pause` });
+      }
+    }
+    if (!resumed) moveDeadline(state, input.timeoutMs ?? state.timeoutMs, 'extend', Date.now());
+    return { view: viewOf(state), resumed };
+  });
+
+export const kill = (state: SandboxState): Promise<SandboxView> =>
+  remembered(state, async () => {
+    requestKill(state, 'killed as asked');
+    await condition(() => hasEnded(state));
+    return viewOf(state);
+  });
+
+export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promise<SandboxView> =>
+  remembered(state, async () => {
+    refuse(requestTimeout(state, input, Date.now()));
+    return viewOf(state);
+  });
+
+const failed = (state: SandboxState, verb: Verb, since: number): boolean =>
+  state.outcomes > since && state.lastOutcome?.verb === verb && state.lastOutcome.error !== null;
+
+const ended = (state: SandboxState): Refusal =>
+  state.lastError !== null && state.endsAs === 'failed'
+    ? { code: 'Lost', message: state.reason }
+    : { code: 'NotFound', message: `sandbox ${state.spec.id} has been killed` };
+
+function refuse(refusal: { code: ErrorCode | string; message: string } | undefined): void {
+  if (refusal === undefined) return;
+  throw ApplicationFailure.create({ type: refusal.code, message: refusal.message, nonRetryable: true });
+}
+
+async function remembered<T>(state: SandboxState, work: () => Promise<T>): Promise<T> {
+  const id = currentUpdateInfo()?.id;
+  const before = state.operations.find((operation) => operation.id === id);
+  if (before !== undefined) {
+    refuse(before.error ?? undefined);
+    return before.answer as T;
+  }
+  const remember = (answer: unknown, error: { code: string; message: string } | null): void => {
+    if (id === undefined) return;
+    state.operations = [...state.operations, { id, answer, error }].slice(-REMEMBERED_OPERATIONS);
+  };
+  try {
+    const answer = await work();
+    remember(answer, null);
+    return answer;
+  } catch (error) {
+    if (error instanceof ApplicationFailure) remember(null, { code: error.type ?? 'HostFailure', message: error.message });
+    throw error;
+  }
+}

@@ -1,0 +1,131 @@
+import type { ErrorCode } from './errors.js';
+import type { PauseVmResult, VmFacts } from './host-activities.js';
+import type { Step } from './next-step.js';
+import type { SandboxState } from './state.js';
+
+export type ActStep = Extract<Step, { type: 'act' }>;
+
+/** What an activity came back with; `facts`, where it knows better than the workflow what is true on the host. */
+export type StepResult =
+  | { ok: true; value: PauseVmResult | null }
+  | { ok: false; code: ErrorCode; message: string; facts: VmFacts | null };
+
+const FIRST_BACK_OFF_MS = 30_000;
+const LONGEST_BACK_OFF_MS = 600_000;
+const PUBLISH_AGAIN_MS = 10_000;
+
+/** Before the activity: the in-between status, and a new generation for whatever changes the machine. */
+export function beginStep(state: SandboxState, step: ActStep, now: number): void {
+  if (step.verb === 'publish') return;
+  state.generation += 1;
+  switch (step.verb) {
+    case 'create':
+      state.reason = 'being created';
+      return;
+    case 'pause':
+      state.status = 'pausing';
+      state.pausedAt = now;
+      if (step.onlyIfIdle && state.desired === 'running') state.desired = 'paused';
+      else state.pauseAsked = false;
+      state.reason = step.onlyIfIdle ? 'its timeout has passed: being paused if it is idle' : 'being paused as asked';
+      return;
+    case 'resume':
+      state.status = 'resuming';
+      state.endAt = now + state.resumeTimeoutMs;
+      state.reason = 'being resumed';
+      return;
+    case 'destroy':
+      state.status = 'killing';
+      state.desired = 'killed';
+      state.reason = step.why;
+      return;
+    default:
+      unreachable(step);
+  }
+}
+
+/** After the activity. Settles the status, or says what failed and where that leaves the sandbox. */
+export function applyOutcome(state: SandboxState, step: ActStep, result: StepResult, now: number): void {
+  state.outcomes += 1;
+  const error = result.ok ? null : { code: result.code, message: result.message };
+  state.lastOutcome = { number: state.outcomes, verb: step.verb, error };
+  if (error !== null) state.lastError = { ...error, at: now };
+  if (result.ok) succeed(state, step, result.value, now);
+  else if (step.verb !== 'publish' && (result.code === 'Lost' || result.facts?.lost !== undefined)) end(state, `lost: ${result.message}`);
+  else fail(state, step, result, now);
+}
+
+function succeed(state: SandboxState, step: ActStep, value: PauseVmResult | null, now: number): void {
+  switch (step.verb) {
+    case 'create':
+      return becomeRunning(state, 'created');
+    case 'resume':
+      state.image = null;
+      return becomeRunning(state, 'resumed');
+    case 'publish':
+      state.unpublished = false;
+      return;
+    case 'destroy':
+      state.status = state.endsAs;
+      return;
+    case 'pause':
+      if (value?.outcome === 'busy') {
+        becomeRunning(state, 'active within its timeout');
+        if (state.desired === 'paused' && !state.pauseAsked) state.desired = 'running';
+        state.endAt = now + Math.max(1, state.timeoutMs - value.idleForMs);
+        state.unpublished = true;
+        return;
+      }
+      state.status = 'paused';
+      state.image = value?.outcome === 'paused' ? value.image : state.image;
+      state.pauseFailures = 0;
+      state.reason = step.onlyIfIdle ? 'paused: idle for its timeout' : 'paused as asked';
+      return;
+    default:
+      unreachable(step);
+  }
+}
+
+function fail(state: SandboxState, step: ActStep, result: Extract<StepResult, { ok: false }>, now: number): void {
+  switch (step.verb) {
+    case 'create':
+      return end(state, `create failed: ${result.message}`);
+    case 'publish':
+      state.publishNotBefore = now + PUBLISH_AGAIN_MS;
+      return;
+    case 'destroy':
+      return;
+    case 'pause':
+      becomeRunning(state, `a pause failed: ${result.message}`);
+      state.desired = state.desired === 'killed' ? 'killed' : 'running';
+      state.pauseAsked = false;
+      state.pauseFailures += 1;
+      state.backOffUntil = now + Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** (state.pauseFailures - 1));
+      return;
+    case 'resume':
+      state.status = 'paused';
+      state.desired = state.desired === 'killed' ? 'killed' : 'paused';
+      state.image = result.facts?.image ?? state.image;
+      state.reason = `paused: a resume failed: ${result.message}`;
+      return;
+    default:
+      unreachable(step);
+  }
+}
+
+function becomeRunning(state: SandboxState, reason: string): void {
+  state.status = 'running';
+  state.pausedAt = null;
+  state.reason = reason;
+}
+
+/** It cannot go on: what is left is cleared away, and the workflow ends as failed. */
+function end(state: SandboxState, reason: string): void {
+  state.desired = 'killed';
+  state.endsAs = 'failed';
+  state.reason = reason;
+}
+
+function unreachable(step: unknown): never {
+  throw new Error(`unknown step ${JSON.stringify(step)}`);
+}

@@ -1,0 +1,72 @@
+import { log, setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
+import * as answers from './answers.js';
+import * as messages from './messages.js';
+import { requestKill, requestPause, requestResume, requestTimeout, wrongTimeout } from './requests.js';
+import { viewOf, type SandboxState } from './state.js';
+
+/**
+ * Sets every handler; called before the workflow's first await.
+ * Signals are the contract for scripts: whatever they carry, they never fail; what cannot be understood is logged.
+ */
+export function handleMessages(state: SandboxState): void {
+  setHandler(messages.getQuery, () => viewOf(state), { description: 'the whole view, times in epoch milliseconds' });
+
+  setHandler(messages.readyUpdate, () => answers.ready(state), { description: 'answers when created' });
+  setHandler(messages.pauseUpdate, () => answers.pause(state), { description: 'saves the machine; answers when paused' });
+  setHandler(messages.resumeUpdate, (input?: messages.ResumeInput) => answers.resume(state, input ?? {}), {
+    description: 'wakes the machine; answers when running',
+    validator: (input?: messages.ResumeInput) => {
+      if (input?.timeoutMs !== undefined) requireTimeout(input.timeoutMs);
+    },
+  });
+  setHandler(messages.killUpdate, () => answers.kill(state), { description: 'removes everything; answers when gone' });
+  setHandler(messages.setTimeoutUpdate, (input) => answers.setTimeoutOf(state, input), {
+    description: 'moves the deadline, counted from now',
+    validator: (input) => requireTimeout(input?.timeoutMs),
+  });
+
+  const tolerant = (name: string, take: (payload: Record<string, unknown>) => { message: string } | undefined) => (payload?: unknown) => {
+    try {
+      const refusal = take(typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>) : {});
+      if (refusal !== undefined) log.warn(`signal ${name} was ignored: ${refusal.message}`);
+    } catch (error) {
+      log.warn(`signal ${name} was ignored`, { error: String(error) });
+    }
+  };
+  setHandler(messages.pauseSignal, tolerant('pause', () => requestPause(state)), { description: 'pause' });
+  setHandler(
+    messages.resumeSignal,
+    tolerant('resume', ({ timeoutMs }) => {
+      const wrong = timeoutMs === undefined ? undefined : wrongTimeout(timeoutMs);
+      if (wrong !== undefined) return { message: wrong };
+      return requestResume(state, timeoutMs === undefined ? {} : { timeoutMs: timeoutMs as number });
+    }),
+    { description: 'resume; optional {"timeoutMs": n}' },
+  );
+  setHandler(messages.killSignal, tolerant('kill', () => void requestKill(state, 'killed by a signal')), { description: 'kill' });
+  setHandler(
+    messages.setTimeoutSignal,
+    tolerant('setTimeout', ({ timeoutMs }) => {
+      const wrong = wrongTimeout(timeoutMs);
+      if (wrong !== undefined) return { message: wrong };
+      return requestTimeout(state, { timeoutMs: timeoutMs as number }, Date.now());
+    }),
+    { description: '{"timeoutMs": n}, counted from now' },
+  );
+  setHandler(
+    messages.machineEndedSignal,
+    tolerant('machineEnded', ({ generation, reason }) => {
+      if (generation !== state.generation || state.status !== 'running') return { message: 'it is about another generation' };
+      requestKill(state, `its machine ended by itself: ${String(reason)}`);
+      state.endsAs = 'failed';
+      return undefined;
+    }),
+    { description: 'from the host: the machine is gone' },
+  );
+  setDefaultSignalHandler((name) => log.warn(`unknown signal ${name} was ignored; known are pause, resume, kill, setTimeout`));
+}
+
+function requireTimeout(value: unknown): void {
+  const wrong = wrongTimeout(value);
+  if (wrong !== undefined) throw new Error(wrong);
+}

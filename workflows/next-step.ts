@@ -1,0 +1,63 @@
+import { expiresAt, type SandboxState } from './state.js';
+
+/**
+ * What to do now. `act`: run one activity. `wait`: nothing until `until` (always finite) or a message. `done`: ended.
+ */
+export type Step =
+  | { type: 'act'; verb: 'create' | 'resume' | 'publish' }
+  | { type: 'act'; verb: 'pause'; onlyIfIdle: boolean }
+  | { type: 'act'; verb: 'destroy'; why: string }
+  | { type: 'wait'; until: number; why: string }
+  | { type: 'done' };
+
+/** The one decision of the lifecycle, pure. */
+export function nextStep(state: SandboxState, now: number): Step {
+  if (state.status === 'killed' || state.status === 'failed') return { type: 'done' };
+  if (state.desired === 'killed') return { type: 'act', verb: 'destroy', why: state.reason };
+  switch (state.status) {
+    case 'creating':
+      return { type: 'act', verb: 'create' };
+    case 'killing':
+      return { type: 'act', verb: 'destroy', why: state.reason };
+    case 'resuming':
+      return { type: 'act', verb: 'resume' };
+    case 'pausing':
+      return { type: 'act', verb: 'pause', onlyIfIdle: false };
+    case 'running':
+      return whileRunning(state, now);
+    case 'paused':
+      return whilePaused(state, now);
+    default:
+      return unreachable(state.status);
+  }
+}
+
+function whileRunning(state: SandboxState, now: number): Step {
+  if (state.desired === 'paused') return { type: 'act', verb: 'pause', onlyIfIdle: false };
+  if (now >= state.endAt) {
+    if (state.onTimeout === 'kill') return { type: 'act', verb: 'destroy', why: 'its timeout has passed' };
+    if (now >= state.backOffUntil) return { type: 'act', verb: 'pause', onlyIfIdle: true };
+  }
+  if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish' };
+  const deadline = Math.max(state.endAt, state.onTimeout === 'pause' ? state.backOffUntil : 0);
+  const why = state.onTimeout === 'kill' ? 'timeout: kill' : 'timeout: pause if idle';
+  return untilDeadline(state, deadline, why);
+}
+
+function whilePaused(state: SandboxState, now: number): Step {
+  if (state.desired === 'running') return { type: 'act', verb: 'resume' };
+  if (now >= expiresAt(state)) return { type: 'act', verb: 'destroy', why: 'it was paused for as long as it is kept' };
+  if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish' };
+  return untilDeadline(state, expiresAt(state), 'expiry of the paused sandbox');
+}
+
+function untilDeadline(state: SandboxState, deadline: number, why: string): Step {
+  if (state.unpublished && state.publishNotBefore < deadline) {
+    return { type: 'wait', until: state.publishNotBefore, why: 'telling the host again' };
+  }
+  return { type: 'wait', until: deadline, why };
+}
+
+function unreachable(status: never): never {
+  throw new Error(`unknown status ${String(status)}`);
+}

@@ -1,0 +1,84 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+  TimeoutFailure,
+} from '@temporalio/workflow';
+import { hostActivities } from './activity-options.js';
+import { applyOutcome, beginStep, type ActStep, type StepResult } from './apply-outcome.js';
+import { isErrorCode } from './errors.js';
+import type { PauseVmResult, VmFacts } from './host-activities.js';
+import { viewOf, type SandboxState } from './state.js';
+import type { SandboxView } from './view.js';
+
+/** Runs the one activity of a step and applies what came of it. A kill pre-empts: the activity is left behind. */
+export async function perform(state: SandboxState, step: ActStep): Promise<void> {
+  beginStep(state, step, Date.now());
+  let result: StepResult | undefined;
+  const scope = new CancellationScope({ cancellable: true });
+  const running = scope
+    .run(() => runActivity(state, step))
+    .then(
+      (value): StepResult => ({ ok: true, value }),
+      (error: unknown) => resultOf(error),
+    )
+    .then((settled) => {
+      result = settled;
+    });
+  if (step.verb === 'destroy') await running;
+  else await condition(() => result !== undefined || state.desired === 'killed');
+  if (result === undefined) {
+    scope.cancel();
+    return;
+  }
+  applyOutcome(state, step, result, Date.now());
+}
+
+async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmResult | null> {
+  const { spec, generation } = state;
+  const activities = hostActivities(spec.hostId, `${step.verb}, generation ${generation}`);
+  switch (step.verb) {
+    case 'create':
+      await activities.createVm({ spec, generation, view: settled(state, 'running') });
+      return null;
+    case 'resume':
+      if (state.image === null) throw ApplicationFailure.create({ type: 'Lost', message: `sandbox ${spec.id} has no image` });
+      await activities.resumeVm({ spec, generation, image: state.image, view: settled(state, 'running') });
+      return null;
+    case 'pause':
+      return activities.pauseVm({
+        id: spec.id,
+        generation,
+        view: settled(state, 'paused'),
+        ...(step.onlyIfIdle ? { onlyIfIdleForMs: state.timeoutMs } : {}),
+      });
+    case 'destroy':
+      await activities.destroyVm({ id: spec.id, generation });
+      return null;
+    case 'publish':
+      await activities.publishView({ view: viewOf(state) });
+      return null;
+  }
+}
+
+/** The view as it will be once the step has settled: the host writes it into its index before it answers. */
+function settled(state: SandboxState, status: 'running' | 'paused'): SandboxView {
+  const next: SandboxState = { ...state, status, lastError: null };
+  if (status === 'running') Object.assign(next, { pausedAt: null, image: null });
+  next.reason = status === 'running' ? 'running' : 'paused';
+  return viewOf(next);
+}
+
+function resultOf(error: unknown): StepResult {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (cause instanceof ApplicationFailure && isErrorCode(cause.type)) {
+    return { ok: false, code: cause.type, message: cause.message, facts: (cause.details?.[0] ?? null) as VmFacts | null };
+  }
+  if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') {
+    return { ok: false, code: 'Unavailable', message: 'its host does not answer', facts: null };
+  }
+  const message = isCancellation(error) ? 'cancelled' : cause instanceof Error ? cause.message : String(cause);
+  return { ok: false, code: 'HostFailure', message, facts: null };
+}

@@ -1,0 +1,56 @@
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { handleMessages } from './handlers.js';
+import { nextStep } from './next-step.js';
+import { perform } from './perform.js';
+import { requestKill } from './requests.js';
+import { show } from './show.js';
+import { newState, viewOf, type SandboxState } from './state.js';
+import type { SandboxSpec, SandboxView } from './view.js';
+
+export interface SandboxInput {
+  spec: SandboxSpec;
+  /** Carried through continue-as-new. */
+  state?: SandboxState;
+}
+
+/**
+ * One sandbox, for its whole life. Messages edit the state; this loop drives the machine towards what was asked for,
+ * one activity at a time, and sleeps until the next deadline otherwise. Cancelling the workflow means kill.
+ */
+export async function sandbox(input: SandboxInput): Promise<SandboxView> {
+  const state = input.state ?? newState(input.spec, Date.now());
+  handleMessages(state);
+  CancellationScope.current().cancelRequested.catch((error: unknown) => {
+    if (isCancellation(error)) requestKill(state, 'its workflow was cancelled');
+  });
+  return CancellationScope.nonCancellable(async () => {
+    for (;;) {
+      const step = nextStep(state, Date.now());
+      if (step.type === 'done') break;
+      if (step.type === 'act') {
+        await perform(state, step);
+        show(state);
+        continue;
+      }
+      const due = (): boolean => {
+        const next = nextStep(state, Date.now());
+        return next.type !== 'wait' || next.until < step.until;
+      };
+      const mayContinue = (): boolean => workflowInfo().continueAsNewSuggested;
+      await condition(() => due() || mayContinue(), Math.max(1, step.until - Date.now()), { summary: step.why });
+      if (due() || !mayContinue()) continue;
+      // An update that needs the loop must not wait for ever on a workflow that waits for it.
+      await condition(() => due() || allHandlersFinished());
+      if (!due()) await continueAsNew<typeof sandbox>({ spec: input.spec, state });
+    }
+    await condition(allHandlersFinished);
+    return viewOf(state);
+  });
+}

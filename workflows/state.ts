@@ -1,0 +1,101 @@
+import type { ErrorCode } from './errors.js';
+import type { SandboxSpec, SandboxStatus, SandboxView, SavedImage, TimeoutPolicy } from './view.js';
+
+/** Everything that a sandbox's workflow carries, also through continue-as-new: plain JSON, times absolute. */
+export interface SandboxState {
+  schema: 1;
+  spec: SandboxSpec;
+  /** What was last asked for; the loop drives `status` towards it. */
+  desired: 'running' | 'paused' | 'killed';
+  status: SandboxStatus;
+  /** `desired: paused` came from a person, not from the timeout: activity does not cancel it. */
+  pauseAsked: boolean;
+  /** Timeout that the next resume starts with. */
+  resumeTimeoutMs: number;
+  /** How it will have ended once it is destroyed. */
+  endsAs: 'killed' | 'failed';
+  generation: number;
+  timeoutMs: number;
+  onTimeout: TimeoutPolicy;
+  startedAt: number;
+  /** While running: the deadline of kill, or of the next look at idleness. */
+  endAt: number;
+  pausedAt: number | null;
+  image: SavedImage | null;
+  reason: string;
+  lastError: { code: string; message: string; at: number } | null;
+  /** Consecutive automatic pauses that failed. */
+  pauseFailures: number;
+  /** Not before this may the loop act again (a failed automatic pause, a host that did not answer). */
+  backOffUntil: number;
+  /** A deadline moved without a machine being touched: the host's index must be told. */
+  unpublished: boolean;
+  publishNotBefore: number;
+  /** Counts finished steps, so that a waiting caller can tell a failure of its own from an older one. */
+  outcomes: number;
+  lastOutcome: Outcome | null;
+  /** Answers already given, by update id, newest last: a repeated call gets its own. */
+  operations: { id: string; answer: unknown; error: { code: string; message: string } | null }[];
+}
+
+export type Verb = 'create' | 'pause' | 'resume' | 'destroy' | 'publish';
+
+export interface Outcome {
+  number: number;
+  verb: Verb;
+  error: { code: ErrorCode; message: string } | null;
+}
+
+export const REMEMBERED_OPERATIONS = 20;
+
+export function newState(spec: SandboxSpec, now: number): SandboxState {
+  return {
+    schema: 1,
+    spec,
+    desired: 'running',
+    status: 'creating',
+    pauseAsked: false,
+    resumeTimeoutMs: spec.timeoutMs,
+    endsAs: 'killed',
+    generation: 0,
+    timeoutMs: spec.timeoutMs,
+    onTimeout: spec.onTimeout,
+    startedAt: now,
+    endAt: now + spec.timeoutMs,
+    pausedAt: null,
+    image: null,
+    reason: 'being created',
+    lastError: null,
+    pauseFailures: 0,
+    backOffUntil: 0,
+    unpublished: false,
+    publishNotBefore: 0,
+    outcomes: 0,
+    lastOutcome: null,
+    operations: [],
+  };
+}
+
+/** Expiry of a paused sandbox; counted from the moment of pausing. */
+export const expiresAt = (state: SandboxState): number =>
+  (state.pausedAt ?? state.startedAt) + state.spec.pausedRetentionMs;
+
+export const isSettled = (state: SandboxState): boolean =>
+  (state.status === 'running' && state.desired === 'running') ||
+  (state.status === 'paused' && state.desired === 'paused');
+
+export const hasEnded = (state: SandboxState): boolean => state.status === 'killed' || state.status === 'failed';
+
+export function viewOf(state: SandboxState): SandboxView {
+  return {
+    spec: { ...state.spec, onTimeout: state.onTimeout },
+    status: state.status,
+    generation: state.generation,
+    startedAt: state.startedAt,
+    endAt: state.status === 'paused' ? expiresAt(state) : state.endAt,
+    ...(state.pausedAt === null ? {} : { pausedAt: state.pausedAt }),
+    ...(state.image === null ? {} : { image: state.image }),
+    reason: state.reason,
+    ...(state.lastError === null ? {} : { lastError: state.lastError }),
+  };
+}

@@ -1,0 +1,24 @@
+import type { ErrorCode } from './errors.js';
+import { NON_RETRYABLE_CODES } from './errors.js';
+
+/** Every timeout and retry of the lifecycle's activities, in one place. */
+const retry = (maximumAttempts: number, maximumInterval = '5 s') => ({
+  initialInterval: '500 ms' as const,
+  backoffCoefficient: 2,
+  maximumInterval: maximumInterval as '5 s',
+  maximumAttempts,
+  nonRetryableErrorTypes: [...NON_RETRYABLE_CODES] as ErrorCode[],
+});
+
+/** A host that takes no task for this long is away; the workflow says so and keeps what was asked for. */
+const HOST_AWAY = '30 s';
+
+export const ACTIVITY_TIMEOUTS = {
+  createVm: { scheduleToStartTimeout: HOST_AWAY, startToCloseTimeout: '3 m', heartbeatTimeout: '15 s', retry: retry(3) },
+  /** Sealing goes at hundreds of MiB per second; a guest of many GiB on a slow disk still fits. */
+  pauseVm: { scheduleToStartTimeout: HOST_AWAY, startToCloseTimeout: '30 m', heartbeatTimeout: '15 s', retry: retry(5) },
+  resumeVm: { scheduleToStartTimeout: HOST_AWAY, startToCloseTimeout: '30 m', heartbeatTimeout: '15 s', retry: retry(5) },
+  /** Never given up and never skipped: no limit to attempts, none to waiting for the host. */
+  destroyVm: { startToCloseTimeout: '5 m', heartbeatTimeout: '15 s', retry: retry(0, '1 m') },
+  publishView: { scheduleToStartTimeout: '10 s', startToCloseTimeout: '10 s', retry: retry(3) },
+} as const;
