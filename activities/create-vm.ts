@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { chown, copyFile, mkdir, rm } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
 import { measureRoom, missingRoom } from '../src/host/admission.js';
@@ -79,9 +79,10 @@ async function start(context: HostContext, manifest: Manifest, template: Templat
     dataKey.fill(0);
   }
   await Promise.all([
-    copySparse(template.memory, paths.memoryFile, template.memoryExtents, { uid: spec.uid, gid: spec.gid }),
+    copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal }),
     copyFile(template.deviceState, paths.deviceState),
   ]);
+  await chown(paths.memoryFile, spec.uid, spec.gid);
   signal.throwIfAborted();
   await context.driver.restore(spec, paths.deviceState);
   await rm(paths.deviceState);

@@ -37,7 +37,7 @@ export const machineEndedSignal = defineSignal<[unknown?]>('machineEnded');
 /** For update-with-start at create: answers when the machine runs. */
 export const readyUpdate = defineUpdate<SandboxView>('ready');
 export const pauseUpdate = defineUpdate<SandboxView>('pause');
-export const resumeUpdate = defineUpdate<ResumeResult, [ResumeInput?]>('resume');
+export const resumeUpdate = defineUpdate<ResumeResult, [ResumeInput]>('resume');
 export const killUpdate = defineUpdate<SandboxView>('kill');
 export const setTimeoutUpdate = defineUpdate<SandboxView, [SetTimeoutInput]>('setTimeout');
 

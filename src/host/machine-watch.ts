@@ -1,0 +1,43 @@
+import type { VmDriver } from '../libvirt/driver.js';
+import type { Logger } from '../log.js';
+import type { SandboxIndex } from './sandbox-index.js';
+import type { SandboxLocks } from './sandbox-locks.js';
+
+const LOOK_EVERY_MS = 2_000;
+
+/**
+ * Notices machines that ended by themselves (QEMU died, the guest powered off, the host was rebooted) and reports them
+ * to their workflows. A sandbox whose lock is held is being worked on and is left out.
+ * @returns stops watching.
+ */
+export function watchMachines(options: {
+  driver: VmDriver;
+  index: SandboxIndex;
+  locks: SandboxLocks;
+  domainPrefix: string;
+  report: (id: string, generation: number, reason: string) => Promise<void>;
+  log: Logger;
+}): () => void {
+  const { driver, index, locks, domainPrefix, report, log } = options;
+  let looking = false;
+  const look = async (): Promise<void> => {
+    const expected = index.all().filter(({ id, phase }) => phase.name === 'running' && !locks.isHeld(id));
+    if (expected.length === 0) return;
+    const live = new Set(await driver.list(domainPrefix));
+    for (const { id, generation } of expected) {
+      const now = index.get(id);
+      const same = now?.phase.name === 'running' && now.generation === generation && !locks.isHeld(id);
+      if (live.has(`${domainPrefix}${id}`) || !same) continue;
+      log.warn({ sandbox: id, generation }, 'a machine has ended by itself');
+      await report(id, generation, 'it is no longer there (its QEMU ended, the guest powered off, or the host was restarted)');
+    }
+  };
+  const timer = setInterval(() => {
+    if (looking) return;
+    looking = true;
+    look()
+      .catch((error: unknown) => log.warn({ err: error }, 'could not look after the machines'))
+      .finally(() => (looking = false));
+  }, LOOK_EVERY_MS);
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,79 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ApiKeys } from '../api/api-keys.js';
+import { createApp } from '../api/app.js';
+import { createHostDirectory } from '../api/host-directory.js';
+import { readConfig, type Config } from '../config.js';
+import { gatewayToken } from '../gateway/gateway-token.js';
+import { fileMasterKey } from '../keys/master-key.js';
+import { createLogger } from '../log.js';
+import { createProxy } from '../proxy/proxy.js';
+import { lazyConnection } from '../temporal/connection.js';
+import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
+
+/** What is still being answered at the end gets this long. */
+const DRAIN_MS = 5_000;
+
+/** The api: control plane and data plane, each on a port of its own. Starts and answers without Temporal, too. */
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLogger('api', config.logLevel);
+  const masterKey = await fileMasterKey(config.masterKeyFile);
+  const connection = await lazyConnection(config.temporal);
+  const token = gatewayToken(masterKey);
+  const tokensKey = masterKey.derive('tokens');
+  const directory = createHostDirectory(config.hosts, token, log);
+  const app = createApp({
+    client: new TemporalSandboxClient(connection, config.temporal.namespace),
+    directory,
+    keys: new ApiKeys(config.apiKeysFile),
+    tokensKey,
+    fieldsKey: masterKey.derive('fields'),
+    domain: publicDomain(config),
+    maxTimeoutMs: config.maxTimeoutMs,
+    pausedRetentionMs: config.pausedRetentionMs,
+    log,
+  });
+  const api = createServer(app);
+  const proxy = createProxy({ locator: directory, gatewayToken: token, tokensKey, log });
+  await listen(api, config.listen, config.apiPort, 'DORMOUSE_API_PORT');
+  await listen(proxy, config.listen, config.proxyPort, 'DORMOUSE_PROXY_PORT');
+  log.info({ api: api.address(), proxy: proxy.address(), hosts: config.hosts }, 'the api listens');
+
+  const stop = (signal: string): void => {
+    log.info({ signal }, 'the api stops');
+    void Promise.all([close(api), close(proxy)])
+      .then(() => Promise.all([directory.close(), connection.close()]))
+      .finally(() => process.exit(0));
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+/** Without a domain of its own the service is on this machine, where `*.localhost` leads to the proxy by its port. */
+const publicDomain = (config: Config): string =>
+  config.domain === 'localhost' ? `localhost:${config.proxyPort}` : config.domain;
+
+function listen(server: Server, host: string, port: number, variable: string): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const hint = error.code === 'EADDRINUSE' ? `; end what listens there, or set ${variable} to another port` : '';
+      reject(new Error(`cannot listen on ${host}:${port}: ${error.message}${hint}`));
+    });
+    server.listen(port, host, () => resolve(server.address() as AddressInfo));
+  });
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  // Upgraded connections are no longer the server's to close: the process's end takes them.
+  const drained = new Promise<void>((resolve) => setTimeout(resolve, DRAIN_MS).unref());
+  await Promise.race([closed, drained]);
+  server.closeAllConnections();
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`dormouse api: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});

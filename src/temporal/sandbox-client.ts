@@ -1,0 +1,119 @@
+import { Client, WithStartWorkflowOperation, WorkflowIdConflictPolicy, type Connection } from '@temporalio/client';
+import {
+  getQuery,
+  killUpdate,
+  machineEndedSignal,
+  pauseUpdate,
+  readyUpdate,
+  resumeUpdate,
+  setTimeoutUpdate,
+  type ResumeInput,
+  type ResumeResult,
+  type SetTimeoutInput,
+} from '../../workflows/messages.js';
+import { CONTROL_TASK_QUEUE, SANDBOX_WORKFLOW_TYPE, sandboxWorkflowId } from '../../workflows/names.js';
+import type { sandbox } from '../../workflows/sandbox.js';
+import {
+  SandboxHostAttribute,
+  SandboxStatusAttribute,
+  SandboxTemplateAttribute,
+  SandboxTenantAttribute,
+} from '../../workflows/search-attributes.js';
+import { TypedSearchAttributes } from '@temporalio/common';
+import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+import { DormouseError } from './dormouse-error.js';
+import { translateError } from './translate-error.js';
+
+/** How long a caller waits for an outcome; the clients' own limit is 60 s. */
+const ANSWER_WITHIN_MS = 55_000;
+/** A kill answers sooner or says that it does not know. */
+const KILL_WITHIN_MS = 10_000;
+const QUERY_WITHIN_MS = 5_000;
+const CONNECT_WITHIN_MS = 4_000;
+
+/** Lifecycle calls to sandbox workflows. @throws DormouseError, always. */
+export class TemporalSandboxClient {
+  readonly #client: Client;
+  readonly #connection: Connection;
+
+  constructor(connection: Connection, namespace: string) {
+    this.#connection = connection;
+    this.#client = new Client({ connection, namespace });
+  }
+
+  /** Starts the workflow and answers when the machine runs. `mayExist`: a sandbox of this id that is there already is joined. */
+  create(spec: SandboxSpec, options: { mayExist?: boolean } = {}): Promise<SandboxView> {
+    return this.#call(spec.id, ANSWER_WITHIN_MS, () =>
+      this.#client.workflow.executeUpdateWithStart(readyUpdate, {
+        updateId: 'ready',
+        startWorkflowOperation: new WithStartWorkflowOperation<typeof sandbox>(SANDBOX_WORKFLOW_TYPE, {
+          workflowId: sandboxWorkflowId(spec.id),
+          taskQueue: CONTROL_TASK_QUEUE,
+          args: [{ spec }],
+          workflowIdConflictPolicy:
+            options.mayExist === true ? WorkflowIdConflictPolicy.USE_EXISTING : WorkflowIdConflictPolicy.FAIL,
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+          typedSearchAttributes: new TypedSearchAttributes([
+            { key: SandboxStatusAttribute, value: 'creating' },
+            { key: SandboxHostAttribute, value: spec.hostId },
+            { key: SandboxTemplateAttribute, value: spec.templateId },
+            { key: SandboxTenantAttribute, value: spec.tenant },
+          ]),
+          staticSummary: `sandbox ${spec.id} of ${spec.tenant}, template ${spec.templateId}`,
+          staticDetails: `host ${spec.hostId}; ${spec.cpuCount} CPUs, ${spec.memoryMiB} MiB; timeout ${spec.timeoutMs} ms, then ${spec.onTimeout}`,
+        }),
+      }),
+    );
+  }
+
+  pause(id: string, options: { updateId?: string } = {}): Promise<SandboxView> {
+    return this.#call(id, ANSWER_WITHIN_MS, () => this.#handle(id).executeUpdate(pauseUpdate, { ...options }));
+  }
+
+  resume(id: string, input: ResumeInput, options: { updateId?: string } = {}): Promise<ResumeResult> {
+    return this.#call(id, ANSWER_WITHIN_MS, () =>
+      this.#handle(id).executeUpdate(resumeUpdate, { ...options, args: [input] }),
+    );
+  }
+
+  kill(id: string, options: { updateId?: string } = {}): Promise<SandboxView> {
+    return this.#call(id, KILL_WITHIN_MS, () => this.#handle(id).executeUpdate(killUpdate, { ...options }));
+  }
+
+  setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView> {
+    return this.#call(id, ANSWER_WITHIN_MS, () => this.#handle(id).executeUpdate(setTimeoutUpdate, { args: [input] }));
+  }
+
+  /** The workflow's own view; undefined when there is no such workflow. */
+  async get(id: string): Promise<SandboxView | undefined> {
+    try {
+      return await this.#call(id, QUERY_WITHIN_MS, () => this.#handle(id).query(getQuery));
+    } catch (error) {
+      if (error instanceof DormouseError && error.code === 'NotFound') return undefined;
+      throw error;
+    }
+  }
+
+  /** From the host worker: a machine that should run is gone. */
+  async machineEnded(id: string, generation: number, reason: string): Promise<void> {
+    await this.#call(id, ANSWER_WITHIN_MS, () => this.#handle(id).signal(machineEndedSignal, { generation, reason }));
+  }
+
+  #handle(id: string) {
+    return this.#client.workflow.getHandle<typeof sandbox>(sandboxWorkflowId(id));
+  }
+
+  /** Connects first, under its own short limit: what fails there has certainly done nothing. */
+  async #call<T>(id: string, withinMs: number, call: () => Promise<T>): Promise<T> {
+    try {
+      await this.#connection.withDeadline(Date.now() + CONNECT_WITHIN_MS, () => this.#connection.ensureConnected());
+    } catch (error) {
+      throw new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', { cause: error });
+    }
+    try {
+      return await this.#client.withDeadline(Date.now() + withinMs, call);
+    } catch (error) {
+      throw translateError(error, id);
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import {
+  ApplicationFailure,
+  isGrpcServiceError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import { isErrorCode } from '../../workflows/errors.js';
+import { DormouseError } from './dormouse-error.js';
+
+const GRPC = { CANCELLED: 1, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, RESOURCE_EXHAUSTED: 8, UNAVAILABLE: 14 } as const;
+/** Said by grpc-js when it never had a connection: then the request cannot have been sent. */
+const NEVER_SENT = /No connection established|ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|Failed to connect before the deadline/i;
+
+/** What a caller is told of a failed call to Temporal. When in doubt: outcome unknown, never "nothing happened". */
+export function translateError(error: unknown, sandboxId: string): DormouseError {
+  if (error instanceof DormouseError) return error;
+  if (error instanceof WorkflowUpdateFailedError) {
+    const { cause } = error;
+    const type = cause instanceof ApplicationFailure ? cause.type : undefined;
+    const message = cause?.message ?? error.message;
+    if (isErrorCode(type)) return new DormouseError(type, message, { cause: error });
+    if (type === 'AcceptedUpdateCompletedWorkflow') return notFound(sandboxId, error);
+    return new DormouseError('InvalidRequest', message, { cause: error });
+  }
+  if (error instanceof WorkflowNotFoundError) return notFound(sandboxId, error);
+  if (error instanceof WorkflowExecutionAlreadyStartedError) {
+    return new DormouseError('OutcomeUnknown', `sandbox ${sandboxId} exists already`, { cause: error });
+  }
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return unknown(sandboxId, error);
+  const grpc = grpcErrorOf(error);
+  if (grpc === undefined) return new DormouseError('HostFailure', messageOf(error), { cause: error });
+  if (grpc.code === GRPC.NOT_FOUND) return notFound(sandboxId, error);
+  if (grpc.code === GRPC.RESOURCE_EXHAUSTED) {
+    return new DormouseError('TooManyRequests', `too many requests at once for sandbox ${sandboxId}; try again`, { cause: error });
+  }
+  if (NEVER_SENT.test(grpc.details ?? grpc.message)) {
+    return new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', { cause: error });
+  }
+  return unknown(sandboxId, error);
+}
+
+function grpcErrorOf(error: unknown): { code: number; details?: string; message: string } | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) if (isGrpcServiceError(at)) return at;
+  return undefined;
+}
+
+const notFound = (id: string, cause: unknown): DormouseError =>
+  new DormouseError('NotFound', `sandbox ${id} was not found`, { cause });
+
+const unknown = (id: string, cause: unknown): DormouseError =>
+  new DormouseError(
+    'OutcomeUnknown',
+    `the outcome for sandbox ${id} is not known yet; the work goes on, and the same request again joins it`,
+    { cause },
+  );
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
