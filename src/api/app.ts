@@ -1,0 +1,47 @@
+import express, { type Express } from 'express';
+import { authenticate } from './authenticate.js';
+import { connect } from './connect.js';
+import { create } from './create.js';
+import type { ApiDeps, AppDeps } from './deps.js';
+import { BODY_LIMIT_KIB, errorHandler, unknownRoute } from './errors.js';
+import { get } from './get.js';
+import { Join } from './join.js';
+import { kill } from './kill.js';
+import { listV1, listV2 } from './list.js';
+import { pause } from './pause.js';
+import { refreshes } from './refreshes.js';
+import { resume } from './resume.js';
+import { timeout } from './timeout.js';
+import { UpdateIds } from './update-ids.js';
+
+/** The control plane: every route of the contract's tier 1 lifecycle. Never listens by itself. */
+export function createApp(appDeps: AppDeps): Express {
+  const deps: ApiDeps = { ...appDeps, join: new Join(), updateIds: new UpdateIds() };
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+
+  app.get('/health', (_request, response) => void response.json({ status: 'ok' }));
+
+  const routes = express.Router();
+  routes.use(authenticate(deps.keys));
+  // Whatever the content type says or does not say: one client sends a pause without any (contract 2.1).
+  routes.use(express.json({ type: () => true, limit: `${BODY_LIMIT_KIB}kb` }));
+  routes.post('/sandboxes', create(deps, 'v1'));
+  routes.post('/v2/sandboxes', create(deps, 'v2'));
+  routes.get('/sandboxes', listV1(deps));
+  routes.get('/v2/sandboxes', listV2(deps));
+  routes.get('/sandboxes/:id', get(deps));
+  routes.delete('/sandboxes/:id', kill(deps));
+  routes.post('/sandboxes/:id/connect', connect(deps, 'v1'));
+  routes.post('/v2/sandboxes/:id/connect', connect(deps, 'v2'));
+  routes.post('/sandboxes/:id/resume', resume(deps));
+  routes.post('/sandboxes/:id/pause', pause(deps));
+  routes.post('/sandboxes/:id/timeout', timeout(deps));
+  routes.post('/sandboxes/:id/refreshes', refreshes(deps));
+  app.use(routes);
+
+  app.use(unknownRoute);
+  app.use(errorHandler(deps.log));
+  return app;
+}

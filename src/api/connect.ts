@@ -1,0 +1,58 @@
+import type { Request, RequestHandler } from 'express';
+import type { ResumeResult } from '../../workflows/messages.js';
+import type { SandboxView } from '../../workflows/view.js';
+import { randomUUID } from 'node:crypto';
+import type { ApiDeps } from './deps.js';
+import { findSandbox } from './find-sandbox.js';
+import { parse } from './parse.js';
+import { presentSandbox } from './present.js';
+import { connectRequestV1, connectRequestV2 } from './schemas.js';
+import { timeoutMs } from './timeout-ms.js';
+
+const DEFAULT_TIMEOUT_SECONDS = 300;
+/** Timeouts are whole seconds: a deadline that is off by less is not worth an update. */
+const NEAR_ENOUGH_MS = 1_000;
+
+/** `POST /sandboxes/{id}/connect` and its v2: 200 when it was running, 201 when this woke it. */
+export const connect =
+  (deps: ApiDeps, version: 'v1' | 'v2'): RequestHandler =>
+  async (request, response) => {
+    const seconds = secondsOf(request, version);
+    const wanted = timeoutMs(seconds, deps.maxTimeoutMs);
+    const view = await findSandbox(deps, request, response);
+    const result = await connectTo(deps, view, wanted);
+    response.status(result.resumed ? 201 : 200).json(presentSandbox(deps, result.view));
+  };
+
+function secondsOf(request: Request, version: 'v1' | 'v2'): number {
+  if (version === 'v1') return parse(connectRequestV1, request.body).timeout;
+  return parse(connectRequestV2, request.body).timeout ?? DEFAULT_TIMEOUT_SECONDS;
+}
+
+/**
+ * However many connect at once, the sandbox is woken by one update. Who joined another's then extends the deadline, if
+ * what that one asked for is not enough.
+ */
+async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number): Promise<ResumeResult> {
+  const { id } = known.spec;
+  const neededUntil = Date.now() + wanted - NEAR_ENOUGH_MS;
+  const { outcome, joined } = deps.join.run(`connect ${id}`, () => resume(deps, known, wanted));
+  const result = await outcome;
+  let view = result.view;
+  while (joined && view.endAt < neededUntil) {
+    const extension = deps.join.run(`extend ${id}`, () =>
+      deps.client.setTimeout(id, { timeoutMs: wanted, mode: 'extend' }),
+    );
+    view = await extension.outcome;
+    if (!extension.joined) break;
+  }
+  return { view, resumed: result.resumed };
+}
+
+function resume(deps: ApiDeps, known: SandboxView, timeout: number): Promise<ResumeResult> {
+  const { id } = known.spec;
+  const input = { mode: 'connect', timeoutMs: timeout } as const;
+  // To a running sandbox every connect is news of its own: one of the same name would get the outcome of the first.
+  if (known.status === 'running') return deps.client.resume(id, input, { updateId: `connect:${randomUUID()}` });
+  return deps.updateIds.run(id, 'resume', known.generation, (updateId) => deps.client.resume(id, input, { updateId }));
+}

@@ -1,0 +1,122 @@
+import { Agent, request } from 'undici';
+import type { Logger } from 'pino';
+import type { SandboxView } from '../../workflows/view.js';
+import { GATEWAY_TOKEN_HEADER, type HostReport, type SandboxList } from '../gateway/wire.js';
+import { ApiError } from './errors.js';
+
+export interface Host {
+  hostId: string;
+  url: string;
+}
+
+/** What the hosts that answered know together. */
+export interface FromHosts<T> {
+  found: T;
+  /** Ids of the hosts that did not answer; their part is not in the result. */
+  missing: string[];
+  /** How many hosts did. */
+  answered: number;
+}
+
+/** The indexes of all hosts as one. Nothing is kept between calls but where a sandbox is: an answer is never stale. */
+export interface HostDirectory {
+  list(tenant?: string): Promise<FromHosts<SandboxView[]>>;
+  find(id: string): Promise<FromHosts<SandboxView | undefined>>;
+  reports(): Promise<FromHosts<HostReport[]>>;
+  /** The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told. */
+  locate(id: string): Promise<Host | undefined>;
+  /** Ids of all sandboxes, newest first, up to two seconds old. */
+  ids(): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+const ANSWER_WITHIN_MS = 2_000;
+const REMEMBER_HOST_MS = 60_000;
+const REMEMBER_IDS_MS = 2_000;
+const MOST_REMEMBERED = 50_000;
+
+export function createHostDirectory(hosts: readonly Host[], gatewayToken: string, log: Logger): HostDirectory {
+  const connections = new Agent({ keepAliveTimeout: 10_000, connect: { timeout: ANSWER_WITHIN_MS } });
+  /** A sandbox never moves, so this can only be out of date for one that is gone. */
+  const hostOf = new Map<string, { host: Host; until: number }>();
+  let recentIds: { ids: Promise<string[]>; until: number } | undefined;
+
+  /** @returns undefined for a 404. */
+  async function ask<T>(host: Host, path: string): Promise<T | undefined> {
+    const { statusCode, body } = await request(new URL(path, host.url), {
+      dispatcher: connections,
+      headers: { [GATEWAY_TOKEN_HEADER]: gatewayToken },
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    });
+    if (statusCode === 200) return (await body.json()) as T;
+    await body.dump();
+    if (statusCode === 404) return undefined;
+    throw new Error(`the gateway of host ${host.hostId} answered ${statusCode} to ${path}`);
+  }
+
+  async function askAll<T>(path: string): Promise<FromHosts<{ host: Host; answer: T }[]>> {
+    const missing: string[] = [];
+    const found: { host: Host; answer: T }[] = [];
+    await Promise.all(
+      hosts.map(async (host) => {
+        try {
+          const answer = await ask<T>(host, path);
+          if (answer !== undefined) found.push({ host, answer });
+        } catch (error) {
+          missing.push(host.hostId);
+          log.warn({ host: host.hostId, url: host.url, err: error }, 'a host does not answer; its part is left out');
+        }
+      }),
+    );
+    return { found, missing, answered: hosts.length - missing.length };
+  }
+
+  function remember(id: string, host: Host): void {
+    if (hostOf.size >= MOST_REMEMBERED) hostOf.clear();
+    hostOf.set(id, { host, until: performance.now() + REMEMBER_HOST_MS });
+  }
+
+  async function find(id: string): Promise<FromHosts<SandboxView | undefined>> {
+    const { found, ...who } = await askAll<SandboxView>(`/internal/sandboxes/${id}`);
+    const first = found[0];
+    if (first !== undefined) remember(id, first.host);
+    return { found: first?.answer, ...who };
+  }
+
+  async function list(tenant?: string): Promise<FromHosts<SandboxView[]>> {
+    const query = tenant === undefined ? '' : `?tenant=${encodeURIComponent(tenant)}`;
+    const { found, ...who } = await askAll<SandboxList>(`/internal/sandboxes${query}`);
+    return { found: found.flatMap(({ answer }) => answer.sandboxes), ...who };
+  }
+
+  async function newestIds(): Promise<string[]> {
+    const { found } = await list();
+    return found.sort((a, b) => b.startedAt - a.startedAt).map((view) => view.spec.id);
+  }
+
+  return {
+    list,
+    find,
+    async reports() {
+      const { found, ...who } = await askAll<HostReport>('/internal/host');
+      return { found: found.map(({ answer }) => answer), ...who };
+    },
+    async locate(id) {
+      // With one host there is nothing to find out: its gateway knows what it has.
+      if (hosts.length === 1) return hosts[0];
+      const known = hostOf.get(id);
+      if (known !== undefined && known.until > performance.now()) return known.host;
+      const { found, missing } = await find(id);
+      if (found !== undefined) return hostOf.get(id)?.host;
+      if (missing.length > 0) throw new ApiError('Unavailable', `these hosts do not answer: ${missing.join(', ')}`);
+      return undefined;
+    },
+    ids() {
+      if (recentIds === undefined || recentIds.until < performance.now()) {
+        recentIds = { ids: newestIds(), until: performance.now() + REMEMBER_IDS_MS };
+      }
+      return recentIds.ids;
+    },
+    close: () => connections.close(),
+  };
+}

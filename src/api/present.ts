@@ -1,0 +1,67 @@
+import type { SandboxView } from '../../workflows/view.js';
+import type { ApiDeps } from './deps.js';
+import { accessToken } from '../keys/access-token.js';
+
+/** Required by the clients' parsers, read by none. */
+const CLIENT_ID = 'dormouse';
+
+type PublicState = 'running' | 'paused';
+
+/**
+ * The two states that clients know; undefined for a sandbox that has ended. What is on its way counts as where it
+ * comes from, so that a list shows a pause or a connect when it is done. One being made counts as running: it exists.
+ */
+export function publicState(view: SandboxView): PublicState | undefined {
+  switch (view.status) {
+    case 'creating':
+    case 'running':
+    case 'pausing':
+      return 'running';
+    case 'paused':
+    case 'resuming':
+      return 'paused';
+    case 'killing':
+    case 'killed':
+    case 'failed':
+      return undefined;
+  }
+}
+
+type Presenting = Pick<ApiDeps, 'tokensKey' | 'domain'>;
+
+/** Answer of create, connect and resume. */
+export const presentSandbox = ({ tokensKey, domain }: Presenting, { spec }: SandboxView) => ({
+  templateID: spec.templateId,
+  sandboxID: spec.id,
+  clientID: CLIENT_ID,
+  alias: spec.templateId,
+  envdVersion: spec.envdVersion,
+  envdAccessToken: accessToken(tokensKey, spec.id),
+  trafficAccessToken: null,
+  domain,
+});
+
+/** An item of a list. */
+export const presentListed = (view: SandboxView) => ({
+  templateID: view.spec.templateId,
+  sandboxID: view.spec.id,
+  clientID: CLIENT_ID,
+  alias: view.spec.templateId,
+  startedAt: new Date(view.startedAt).toISOString(),
+  endAt: new Date(view.endAt).toISOString(),
+  cpuCount: view.spec.cpuCount,
+  memoryMB: view.spec.memoryMiB,
+  diskSizeMB: view.spec.diskMiB,
+  metadata: view.spec.metadata,
+  state: publicState(view) ?? 'paused',
+  envdVersion: view.spec.envdVersion,
+});
+
+/** Answer of get. */
+export const presentDetail = (deps: Presenting, view: SandboxView) => ({
+  ...presentListed(view),
+  domain: deps.domain,
+  envdAccessToken: accessToken(deps.tokensKey, view.spec.id),
+  allowInternetAccess: view.spec.allowInternetAccess,
+  lifecycle: { onTimeout: view.spec.onTimeout, autoResume: view.spec.autoResume },
+});

@@ -1,0 +1,23 @@
+import type { ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows/messages.js';
+import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+
+/**
+ * The api's way to the workflows. Every method throws an `Error` whose `code` is one of `workflows/errors.ts`, within
+ * 5 s when Temporal cannot be reached and within 55 s in any case (`OutcomeUnknown`: the work goes on).
+ *
+ * Calls with the same `updateId` are one and the same update to Temporal: a repeat joins it, or gets its outcome.
+ */
+export interface SandboxClient {
+  /** @param options.mayExist a sandbox of this id may be there already and is then the answer */
+  create(spec: SandboxSpec, options: { mayExist: boolean }): Promise<SandboxView>;
+  pause(id: string, options: UpdateOptions): Promise<SandboxView>;
+  resume(id: string, input: ResumeInput, options: UpdateOptions): Promise<ResumeResult>;
+  kill(id: string, options: UpdateOptions): Promise<SandboxView>;
+  setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView>;
+  /** The workflow's own view, for when the host cannot be asked; undefined when there is no such workflow. */
+  get(id: string): Promise<SandboxView | undefined>;
+}
+
+export interface UpdateOptions {
+  updateId: string;
+}

@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { networkSchema, notOffered } from './network-schema.js';
+
+/** Request bodies of the public contract (2.2). Fields not named here are ignored. */
+
+const MOST_MAP_BYTES = 64 * 1024;
+
+/** Whole seconds. Their maximum is the service's, so `routes` check it with `timeout.ts`. */
+const seconds = z.number('expected a number of seconds').int('expected whole seconds');
+const timeoutSeconds = seconds.min(1, 'expected at least 1 second');
+
+const boundedMap = z
+  .record(z.string(), z.string(), 'expected an object of strings')
+  .refine((map) => JSON.stringify(map).length <= MOST_MAP_BYTES, {
+    error: `larger than ${MOST_MAP_BYTES / 1024} KiB`,
+  });
+
+const environment = boundedMap.refine(
+  (map) => Object.entries(map).every(([name, value]) => /^[^=\0]+$/.test(name) && !value.includes('\0')),
+  { error: 'a name is empty or has "=" in it, or there is a NUL character' },
+);
+
+/** Only memory and all can be saved so far. */
+const wholeMemory = (what: string) =>
+  z
+    .boolean('expected true or false')
+    .nullish()
+    .refine((memory) => memory !== false, { error: `${what} without memory is not offered by this service yet` });
+
+export const newSandbox = z.object({
+  templateID: z.string('expected the name of a template').min(1).max(256),
+  timeout: timeoutSeconds.nullish(),
+  autoPause: z.boolean('expected true or false').nullish(),
+  autoPauseMemory: wholeMemory('pausing'),
+  autoResume: z.object({ enabled: z.boolean('expected true or false') }, 'expected an object').nullish(),
+  allow_internet_access: z.boolean('expected true or false').nullish(),
+  metadata: boundedMap.nullish(),
+  envVars: environment.nullish(),
+  network: networkSchema.nullish(),
+  mcp: notOffered('mcp'),
+  iam: notOffered('iam'),
+  volumeMounts: notOffered('volumeMounts'),
+});
+
+export const pauseRequest = z.object({
+  memory: wholeMemory('pausing'),
+  requireHealthyGuest: z
+    .boolean('expected true or false')
+    .nullish()
+    .refine((required) => required !== true, { error: 'a healthy guest cannot be required by this service yet' }),
+});
+
+export const connectRequestV1 = z.object({ timeout: timeoutSeconds });
+
+export const connectRequestV2 = z.object({ timeout: timeoutSeconds.nullish(), memory: wholeMemory('resuming') });
+
+export const resumeRequest = z.object({
+  timeout: timeoutSeconds.nullish(),
+  autoPause: z.boolean('expected true or false').nullish(),
+});
+
+export const timeoutRequest = z.object({ timeout: timeoutSeconds });
+
+export const refreshRequest = z.object({ duration: seconds.min(0, 'expected no negative number').nullish() });
+
+/** The header `Idempotency-Key` (contract 1.1). */
+export const idempotency = z.object({
+  key: z
+    .string()
+    .regex(/^[a-z0-9-]{1,255}$/, 'Idempotency-Key: expected 1 to 255 of a-z, 0-9 and "-"')
+    .optional(),
+});

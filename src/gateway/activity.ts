@@ -1,0 +1,60 @@
+import type { Traffic } from '../host/traffic.js';
+
+/**
+ * When each sandbox was last active, by the monotonic clock; the gate before it; and what is open to it, to be cut.
+ * In memory only: after a restart every sandbox counts as active at the start of this process.
+ */
+export class Activity implements Traffic {
+  readonly #startedAt: number;
+  readonly #lastAt = new Map<string, number>();
+  readonly #closed = new Set<string>();
+  readonly #open = new Map<string, Set<() => void>>();
+
+  /** @param now a clock in ms that never goes back */
+  constructor(private readonly now: () => number = () => performance.now()) {
+    this.#startedAt = now();
+  }
+
+  touch(id: string): void {
+    this.#lastAt.set(id, this.now());
+  }
+
+  /** Time since a byte last passed. Without any so far: since this process started. */
+  idleForMs(id: string): number {
+    return Math.max(0, Math.floor(this.now() - (this.#lastAt.get(id) ?? this.#startedAt)));
+  }
+
+  closeGate(id: string): void {
+    this.#closed.add(id);
+  }
+
+  openGate(id: string): void {
+    this.#closed.delete(id);
+  }
+
+  isGateOpen(id: string): boolean {
+    return !this.#closed.has(id);
+  }
+
+  /** Registers something open to a sandbox. @returns a function that takes it off again. */
+  track(id: string, cut: () => void): () => void {
+    const open = this.#open.get(id) ?? new Set();
+    this.#open.set(id, open);
+    open.add(cut);
+    return () => {
+      open.delete(cut);
+      if (open.size === 0 && this.#open.get(id) === open) this.#open.delete(id);
+    };
+  }
+
+  cutStreams(id: string): void {
+    for (const cut of [...(this.#open.get(id) ?? [])]) cut();
+  }
+
+  /** The sandbox is no more. */
+  forget(id: string): void {
+    this.cutStreams(id);
+    this.#lastAt.delete(id);
+    this.#closed.delete(id);
+  }
+}

@@ -1,0 +1,105 @@
+import { ServerResponse, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Destination, Watch } from '../relay/destination.js';
+import { endToEnd } from '../relay/headers.js';
+import { refuse } from '../relay/refuse.js';
+import { relayRequest } from '../relay/relay-request.js';
+import { relayUpgrade } from '../relay/relay-upgrade.js';
+import { frameScanner } from './connect-frames.js';
+import type { GatewayDeps, GuestRoute } from './gateway-deps.js';
+import { changingState, cutByPause, notFound, portClosed } from './refusals.js';
+import { AGENT_PORT } from './wire.js';
+
+const DIAL_WITHIN_MS = 15_000;
+/** Asked by clients and by ourselves to see whether a sandbox lives; must not keep it alive. */
+const PASSIVE_PATHS = new Set(['/health', '/metrics']);
+
+/** The client's end: a response, or the bare connection of an upgrade with the bytes already read from it. */
+export type ClientEnd = ServerResponse | { socket: Duplex; head: Buffer };
+
+/** Passes a request on to a port of a guest, or says why it cannot. */
+export async function forward(
+  deps: GatewayDeps,
+  request: IncomingMessage,
+  client: ClientEnd,
+  id: string,
+  port: number,
+): Promise<void> {
+  const out = client instanceof ServerResponse ? client : client.socket;
+  const route = deps.route(id);
+  if (route === undefined) return refuse(out, notFound(id));
+  // From the look at the gate to the touch nothing may await: a pause closes the gate, then looks at the clock.
+  if (!route.open || !deps.activity.isGateOpen(id)) return refuse(out, changingState(id));
+  const passive = port === AGENT_PORT && isPassive(request);
+  if (!passive) deps.activity.touch(id);
+
+  const cut = new AbortController();
+  const untrack = deps.activity.track(id, () => cut.abort(new Error(`sandbox ${id} was stopped`)));
+  try {
+    const to = await destination(deps, request, route, port);
+    const watch = passive ? {} : watchOf(deps, id, port);
+    if (client instanceof ServerResponse) await relayRequest(request, client, to, cut.signal, watch);
+    else await relayUpgrade(request, client.socket, client.head, to, cut.signal, watch);
+  } catch (error) {
+    if (cut.signal.aborted) return refuse(out, cutByPause(id));
+    deps.log.debug({ sandbox: id, port, err: error }, 'a port of the guest did not answer');
+    refuse(out, deps.route(id) === undefined ? notFound(id) : portClosed(id, port));
+  } finally {
+    untrack();
+  }
+}
+
+async function destination(
+  deps: GatewayDeps,
+  request: IncomingMessage,
+  route: GuestRoute,
+  port: number,
+): Promise<Destination> {
+  const headers = endToEnd(request.rawHeaders, (name) => name.startsWith('x-dormouse-'));
+  const to = { ...route.address, headers, path: request.url ?? '/' };
+  return port === AGENT_PORT ? to : { ...to, connection: await dialInTime(deps, route, port) };
+}
+
+async function dialInTime(deps: GatewayDeps, route: GuestRoute, port: number): Promise<Duplex> {
+  const dialling = deps.dial(route.address, route.token, port);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      dialling.then(
+        (connection) => connection.destroy(),
+        () => undefined,
+      );
+      reject(new Error(`the agent did not open port ${port} within ${DIAL_WITHIN_MS} ms`));
+    }, DIAL_WITHIN_MS);
+  });
+  try {
+    return await Promise.race([dialling, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function watchOf(deps: GatewayDeps, id: string, port: number): Watch {
+  const touch = (): void => deps.activity.touch(id);
+  return {
+    onRequestBytes: touch,
+    onAnswer: (answer) => {
+      if (port !== AGENT_PORT || !isConnectStream(answer)) {
+        touch();
+        return touch;
+      }
+      const bringsMore = frameScanner();
+      return (bytes) => {
+        if (bringsMore(bytes)) touch();
+      };
+    },
+  };
+}
+
+const isConnectStream = (answer: IncomingMessage): boolean =>
+  answer.headers['content-type']?.startsWith('application/connect+json') === true;
+
+function isPassive(request: IncomingMessage): boolean {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return false;
+  return PASSIVE_PATHS.has((request.url ?? '/').split('?', 1)[0] ?? '/');
+}

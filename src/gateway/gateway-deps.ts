@@ -1,0 +1,36 @@
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import type { SandboxView } from '../../workflows/view.js';
+import type { Activity } from './activity.js';
+import type { HostReport } from './wire.js';
+
+export interface GuestAddress {
+  host: string;
+  port: number;
+}
+
+/** The way to a running guest. */
+export interface GuestRoute {
+  /** Of the guest's agent. */
+  address: GuestAddress;
+  /** The sandbox's access token, for tunnels through the agent. */
+  token: string;
+  /** False while the machine is being made, saved or restored: requests are refused for the moment. */
+  open: boolean;
+}
+
+export interface GatewayDeps {
+  /** What every caller must show; see `gatewayToken`. */
+  token: string;
+  index: {
+    list(tenant?: string): SandboxView[];
+    get(id: string): SandboxView | undefined;
+  };
+  report(): Promise<HostReport>;
+  /** Undefined: there is no machine that runs (unknown, paused, ended). */
+  route(id: string): GuestRoute | undefined;
+  /** Opens a connection to a port of the guest's localhost through its agent. Rejects when the port is not open. */
+  dial(address: GuestAddress, token: string, port: number): Promise<Duplex>;
+  activity: Activity;
+  log: Logger;
+}

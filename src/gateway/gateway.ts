@@ -1,0 +1,46 @@
+import { ServerResponse, type IncomingMessage, type Server } from 'node:http';
+import { SANDBOX_ID_PATTERN } from '../../workflows/names.js';
+import { refuse } from '../relay/refuse.js';
+import { streamServer } from '../relay/stream-server.js';
+import { forward, type ClientEnd } from './forward.js';
+import type { GatewayDeps } from './gateway-deps.js';
+import { sameToken } from './gateway-token.js';
+import { answerInternal } from './internal.js';
+import { GATEWAY_PORT_HEADER, GATEWAY_SANDBOX_HEADER, GATEWAY_TOKEN_HEADER } from './wire.js';
+
+/** The host's side of `wire.ts`: its index, and the only way to its guests. Does not listen yet. */
+export function createGateway(deps: GatewayDeps): Server {
+  const server = streamServer();
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));
+  server.on('upgrade', (request: IncomingMessage, socket, head: Buffer) => serve(deps, request, { socket, head }));
+  return server;
+}
+
+function serve(deps: GatewayDeps, request: IncomingMessage, client: ClientEnd): void {
+  const out = client instanceof ServerResponse ? client : client.socket;
+  handle(deps, request, client).catch((error: unknown) => {
+    deps.log.error({ err: error, path: request.url?.split('?', 1)[0] }, 'the gateway could not serve a request');
+    refuse(out, { status: 500, body: { code: 500, message: 'the gateway failed; its log tells why' } });
+  });
+}
+
+async function handle(deps: GatewayDeps, request: IncomingMessage, client: ClientEnd): Promise<void> {
+  const out = client instanceof ServerResponse ? client : client.socket;
+  if (!sameToken(deps.token, single(request, GATEWAY_TOKEN_HEADER) ?? '')) {
+    const message = 'the gateway token is missing or wrong: api and host worker must use the same master key';
+    return refuse(out, { status: 401, body: { code: 401, message } });
+  }
+  const id = single(request, GATEWAY_SANDBOX_HEADER);
+  if (id === undefined && client instanceof ServerResponse) return answerInternal(deps, request, client);
+  const port = Number(single(request, GATEWAY_PORT_HEADER));
+  if (id === undefined || !SANDBOX_ID_PATTERN.test(id) || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    const message = `${GATEWAY_SANDBOX_HEADER} and ${GATEWAY_PORT_HEADER} must name a sandbox and a port`;
+    return refuse(out, { status: 400, body: { code: 400, message } });
+  }
+  await forward(deps, request, client, id, port);
+}
+
+function single(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === 'string' ? value : undefined;
+}

@@ -1,0 +1,47 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+/** A `GET` or `POST /files` that shows a signature instead of a token (contract 4.6). */
+export interface SignedFile {
+  path: string;
+  operation: 'read' | 'write';
+  user: string;
+  expiration: string | undefined;
+  signature: string;
+}
+
+/** @returns undefined when the request carries no signature. */
+export function readSignature(method: string, url: URL): SignedFile | undefined {
+  const signature = url.searchParams.get('signature');
+  const operation = method === 'GET' || method === 'HEAD' ? 'read' : method === 'POST' ? 'write' : undefined;
+  if (signature === null || operation === undefined || url.pathname !== '/files') return undefined;
+  return {
+    path: url.searchParams.get('path') ?? '',
+    operation,
+    user: url.searchParams.get('username') ?? '',
+    expiration: url.searchParams.get('signature_expiration') ?? undefined,
+    signature,
+  };
+}
+
+/** The signature that the holder of `token` would show. */
+export function signFile(file: Omit<SignedFile, 'signature'>, token: string): string {
+  const parts = [file.path, file.operation, file.user, token];
+  if (file.expiration !== undefined) parts.push(file.expiration);
+  return `v1_${createHash('sha256').update(parts.join(':')).digest('base64').replace(/=+$/, '')}`;
+}
+
+/**
+ * The one of `ids` whose token made the signature. Every candidate is tried, so the time tells nothing about which.
+ * Only for routing: whether it has expired is for the agent to say.
+ */
+export function signer(file: SignedFile, ids: readonly string[], tokenOf: (id: string) => string): string | undefined {
+  const presented = createHash('sha256').update(file.signature).digest();
+  let found: string | undefined;
+  for (const id of ids) {
+    const expected = createHash('sha256')
+      .update(signFile(file, tokenOf(id)))
+      .digest();
+    if (timingSafeEqual(expected, presented)) found = id;
+  }
+  return found;
+}

@@ -1,0 +1,36 @@
+import http from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/** Where a request is passed on to. */
+export interface Destination {
+  host: string;
+  port: number;
+  /** Flat list of names and values, end to end ones only; `Host` is among them. */
+  headers: string[];
+  path: string;
+  /** An open connection to use instead of a new one. */
+  connection?: Duplex;
+  /** Keeps connections for later requests; without it every request has its own. */
+  agent?: http.Agent;
+}
+
+/** Watches what passes; may not hold it up. */
+export interface Watch {
+  onRequestBytes?(bytes: Buffer): void;
+  /** Called when the answer begins; returns the watcher of its body. */
+  onAnswer?(answer: http.IncomingMessage): (bytes: Buffer) => void;
+  /** Last change of the headers of the answer. */
+  answerHeaders?(rawHeaders: string[]): string[];
+}
+
+export function openRequest(method: string, to: Destination, headers: string[]): http.ClientRequest {
+  const { connection } = to;
+  return http.request({
+    method,
+    path: to.path,
+    headers,
+    ...(connection !== undefined
+      ? { createConnection: () => connection as never }
+      : { host: to.host, port: to.port, agent: to.agent ?? false }),
+  });
+}

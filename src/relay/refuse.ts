@@ -1,0 +1,30 @@
+import { ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/** An answer of ours instead of the guest's. `body.code` repeats the status: some clients read only that. */
+export interface Refusal {
+  status: number;
+  body: Record<string, unknown>;
+  headers?: Record<string, string>;
+}
+
+/** Answers with JSON, on a response or, for an upgrade, on its bare connection, which is closed after. */
+export function refuse(to: ServerResponse | Duplex, refusal: Refusal): void {
+  if (to.destroyed) return;
+  const text = JSON.stringify(refusal.body);
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': String(Buffer.byteLength(text)),
+    // A browser's script may read why: what stands here is no secret to whoever may ask.
+    'access-control-allow-origin': '*',
+    ...refusal.headers,
+  };
+  if (to instanceof ServerResponse) {
+    if (to.headersSent) return void to.destroy();
+    to.writeHead(refusal.status, headers).end(text);
+    return;
+  }
+  const lines = Object.entries({ ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`);
+  to.on('error', () => to.destroy());
+  to.end(`HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}\r\n${lines.join('')}\r\n${text}`);
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { openRequest, type Destination, type Watch } from './destination.js';
+import { endToEnd } from './headers.js';
+
+/**
+ * Passes a protocol upgrade (WebSocket) on; after it, bytes go both ways until one side ends.
+ *
+ * @param signal cuts the connection
+ * @returns when the connection is over
+ * @throws the destination's error (or the signal's reason) if there is no answer yet; nothing has been written then
+ */
+export function relayUpgrade(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  to: Destination,
+  signal: AbortSignal,
+  watch: Watch = {},
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const headers = [...to.headers, 'Connection', 'Upgrade', 'Upgrade', request.headers.upgrade ?? 'websocket'];
+    const outgoing = openRequest(request.method ?? 'GET', { ...to, agent: undefined as never }, headers);
+    let other: Duplex | undefined;
+    let answered = false;
+
+    const cut = (): void => {
+      outgoing.destroy();
+      other?.destroy();
+      if (answered) socket.destroy();
+      else fail(signal.reason as Error);
+    };
+    const fail = (error: Error): void => {
+      signal.removeEventListener('abort', cut);
+      socket.off('close', gone);
+      outgoing.destroy();
+      reject(error);
+    };
+    const gone = (): void => {
+      signal.removeEventListener('abort', cut);
+      if (other === undefined) outgoing.destroy();
+      resolve();
+    };
+
+    signal.addEventListener('abort', cut);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', gone);
+    outgoing.on('error', (error) => {
+      if (answered) socket.destroy();
+      else if (!socket.destroyed) fail(error);
+    });
+    outgoing.once('upgrade', (answer, upstream, upstreamHead) => {
+      answered = true;
+      other = upstream;
+      const onBytes = watch.onAnswer?.(answer);
+      const kept = [...endToEnd(answer.rawHeaders), 'Connection', 'Upgrade'];
+      socket.write(headText(answer, [...kept, 'Upgrade', answer.headers.upgrade ?? 'websocket']));
+      if (onBytes !== undefined) upstream.on('data', onBytes);
+      if (watch.onRequestBytes !== undefined) socket.on('data', watch.onRequestBytes.bind(watch));
+      if (head.length > 0) upstream.write(head);
+      if (upstreamHead.length > 0) socket.write(upstreamHead);
+      join(socket, upstream);
+      join(upstream, socket);
+    });
+    outgoing.once('response', (answer) => {
+      answered = true;
+      socket.write(headText(answer, [...endToEnd(answer.rawHeaders), 'Connection', 'close']));
+      answer.on('error', () => socket.destroy());
+      answer.pipe(socket);
+    });
+    if (signal.aborted) return cut();
+    outgoing.end();
+  });
+}
+
+/** What `from` sends goes to `into`; when `from` is gone, so is `into`, after what is still on its way. */
+function join(from: Duplex, into: Duplex): void {
+  from.on('error', () => into.destroy());
+  from.once('close', () => {
+    if (into.writableFinished) into.destroy();
+    else into.end(() => into.destroy());
+  });
+  from.pipe(into);
+}
+
+function headText(answer: IncomingMessage, headers: string[]): string {
+  let text = `HTTP/1.1 ${answer.statusCode ?? 502} ${answer.statusMessage ?? ''}\r\n`;
+  for (let i = 0; i + 1 < headers.length; i += 2) text += `${headers[i] ?? ''}: ${headers[i + 1] ?? ''}\r\n`;
+  return `${text}\r\n`;
+}
