@@ -1,0 +1,132 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { applyOutcome, beginStep, type StepResult } from '../../workflows/apply-outcome.js';
+import { nextStep } from '../../workflows/next-step.js';
+import { requestKill, requestPause, requestResume, requestTimeout } from '../../workflows/requests.js';
+import { hasEnded, isSettled, newState, viewOf, type SandboxState } from '../../workflows/state.js';
+import type { SandboxSpec } from '../../workflows/view.js';
+
+const spec: SandboxSpec = {
+  ...{ id: 'i1', tenant: 't', hostId: 'h', templateId: 'base', templateKey: 'k', cpuCount: 2, memoryMiB: 512, diskMiB: 4096 },
+  ...{ envdVersion: '0.5.2', metadata: {}, allowInternetAccess: true, timeoutMs: 60_000, onTimeout: 'pause', autoResume: false },
+  pausedRetentionMs: 30 * 86_400_000,
+};
+
+type Event =
+  | { type: 'pause' | 'resume' | 'kill' }
+  | { type: 'timeout'; timeoutMs: number }
+  | { type: 'wait'; ms: number }
+  | { type: 'outcome'; ok: boolean; idleForMs: number | null; lost: boolean };
+
+const event: fc.Arbitrary<Event> = fc.oneof(
+  fc.constantFrom<Event>({ type: 'pause' }, { type: 'resume' }, { type: 'kill' }),
+  fc.record({ type: fc.constant('timeout' as const), timeoutMs: fc.integer({ min: 1, max: 1e6 }) }),
+  fc.record({ type: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 40 * 86_400_000 }) }),
+  fc.record({
+    type: fc.constant('outcome' as const),
+    ok: fc.boolean(),
+    idleForMs: fc.option(fc.integer({ min: 0, max: 50_000 })),
+    lost: fc.constant(false),
+  }),
+);
+
+/** Plays events as the workflow's loop would: messages at any time, one step at a time. */
+function play(events: Event[]): SandboxState {
+  let state = newState(spec, 0);
+  let now = 0;
+  for (const item of events) {
+    if (item.type === 'pause') requestPause(state);
+    else if (item.type === 'resume') requestResume(state, {});
+    else if (item.type === 'kill') requestKill(state, 'test');
+    else if (item.type === 'timeout') requestTimeout(state, { timeoutMs: item.timeoutMs }, now);
+    else if (item.type === 'wait') now += item.ms;
+    else {
+      const step = nextStep(state, now);
+      if (step.type !== 'act') continue;
+      beginStep(state, step, now);
+      applyOutcome(state, step, resultOf(state, step.verb, item), now);
+    }
+    state = JSON.parse(JSON.stringify(state)) as SandboxState;
+  }
+  return state;
+}
+
+function resultOf(state: SandboxState, verb: string, item: Extract<Event, { type: 'outcome' }>): StepResult {
+  if (!item.ok) return { ok: false, code: 'HostFailure', message: 'test', facts: null };
+  if (verb !== 'pause') return { ok: true, value: null };
+  const image = { generation: state.generation, digest: 'd', bytes: 1, savedAt: 0 };
+  return { ok: true, value: item.idleForMs === null ? { outcome: 'paused', image } : { outcome: 'busy', idleForMs: item.idleForMs } };
+}
+
+describe('the lifecycle, whatever happens', () => {
+  const states = fc.array(event, { maxLength: 40 }).map(play);
+
+  test('always ends once it was asked to be killed and the host answers', () => {
+    fc.assert(
+      fc.property(states, (state) => {
+        requestKill(state, 'test');
+        const step = nextStep(state, 1e15);
+        if (step.type === 'act') {
+          beginStep(state, step, 1e15);
+          applyOutcome(state, step, { ok: true, value: null }, 1e15);
+        }
+        expect(nextStep(state, 1e15)).toEqual({ type: 'done' });
+        expect(hasEnded(state)).toBe(true);
+      }),
+    );
+  });
+
+  test('never waits without an end, and never for a moment that has passed', () => {
+    fc.assert(
+      fc.property(states, fc.integer({ min: 0, max: 1e13 }), (state, now) => {
+        const step = nextStep(state, now);
+        if (step.type === 'wait') {
+          expect(Number.isFinite(step.until)).toBe(true);
+          expect(step.until).toBeGreaterThan(now);
+        }
+      }),
+    );
+  });
+
+  test('waits only when settled: no caller is left without an answer', () => {
+    fc.assert(
+      fc.property(states, fc.integer({ min: 0, max: 1e13 }), (state, now) => {
+        if (nextStep(state, now).type === 'wait') expect(isSettled(state)).toBe(true);
+      }),
+    );
+  });
+
+  test('has an image exactly when it is paused, and no generation twice', () => {
+    fc.assert(
+      fc.property(states, (state) => {
+        if (state.status === 'paused') expect(state.image).not.toBeNull();
+        if (state.status === 'running') expect(state.pausedAt).toBeNull();
+        if (state.image !== null) expect(state.image.generation).toBeLessThanOrEqual(state.generation);
+      }),
+    );
+  });
+
+  test('survives being written as JSON', () => {
+    fc.assert(
+      fc.property(states, (state) => {
+        expect(JSON.parse(JSON.stringify(state))).toEqual(state);
+        expect(JSON.parse(JSON.stringify(viewOf(state)))).toEqual(viewOf(state));
+      }),
+    );
+  });
+});
+
+describe('the clock of a paused sandbox', () => {
+  const paused = (): SandboxState => play([{ type: 'outcome', ok: true, idleForMs: null, lost: false }, { type: 'pause' }, { type: 'outcome', ok: true, idleForMs: null, lost: false }]);
+
+  test('keeps it for 30 days from the moment of pausing, and not longer', () => {
+    const state = paused();
+    const day = 86_400_000;
+    expect(nextStep(state, 30 * day - 3_600_000)).toMatchObject({ type: 'wait', until: 30 * day });
+    expect(nextStep(state, 30 * day)).toMatchObject({ type: 'act', verb: 'destroy' });
+  });
+
+  test('does not look at the timeout that it had while running', () => {
+    expect(nextStep(paused(), 86_400_000).type).toBe('wait');
+  });
+});

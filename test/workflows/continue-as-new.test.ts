@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WorkflowEnvironment } from './environment.js';
+
+describe('a sandbox with a long history', () => {
+  let environment: WorkflowEnvironment;
+  beforeAll(async () => {
+    environment = await WorkflowEnvironment.start({ suggestContinueAsNewAt: 40 });
+  }, 120_000);
+  afterAll(() => environment.stop());
+
+  test('continues as new between requests and loses none of them, nor its answers', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    const firstRun = (await environment.handle(spec.id).describe()).runId;
+    let firstPause: unknown;
+    for (let round = 0; round < 12; round++) {
+      const paused = await environment.client.pause(spec.id, { updateId: `pause-${round}` });
+      firstPause ??= paused;
+      expect(paused.status).toBe('paused');
+      expect(await environment.client.resume(spec.id, {}, { updateId: `resume-${round}` })).toMatchObject({ resumed: true });
+    }
+    expect((await environment.handle(spec.id).describe()).runId).not.toBe(firstRun);
+    expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running', generation: 25 });
+    const calls = host.calls.length;
+    expect(await environment.client.pause(spec.id, { updateId: 'pause-11' })).toMatchObject({ status: 'paused', generation: 24 });
+    expect(host.calls).toHaveLength(calls);
+    await environment.client.kill(spec.id);
+  });
+
+  test('keeps its deadline over the border', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host, { timeoutMs: 20_000 });
+    const { endAt } = await environment.client.create(spec, {});
+    for (let round = 0; round < 20; round++) await environment.handle(spec.id).signal('nothing');
+    expect(await environment.client.get(spec.id)).toMatchObject({ endAt });
+    await environment.client.setTimeout(spec.id, { timeoutMs: 300 });
+    expect(await environment.handle(spec.id).result()).toMatchObject({ reason: 'its timeout has passed' });
+  });
+});

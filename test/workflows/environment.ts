@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { SEARCH_ATTRIBUTE_KEYS } from '../../workflows/search-attributes.js';
+import type { HostActivities } from '../../workflows/host-activities.js';
+import { CONTROL_TASK_QUEUE, hostTaskQueue } from '../../workflows/names.js';
+import type { SandboxSpec } from '../../workflows/view.js';
+import { TemporalSandboxClient } from '../../src/temporal/sandbox-client.js';
+import { FakeHost } from './fake-host.js';
+
+const cli = process.env['DORMOUSE_TEMPORAL_CLI'] ?? `${process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse'}/tools/temporal`;
+
+Runtime.install({ logger: new DefaultLogger('ERROR') });
+
+/** A real Temporal, the real workflow code, and a fake host in place of activities on machines. */
+export class WorkflowEnvironment {
+  private constructor(
+    readonly temporal: TestWorkflowEnvironment,
+    readonly client: TemporalSandboxClient,
+    private readonly bundle: WorkflowBundleWithSourceMap,
+    private readonly workers: { worker: Worker; run: Promise<void> }[],
+  ) {}
+
+  static async start(options: { maxCachedWorkflows?: number; suggestContinueAsNewAt?: number } = {}): Promise<WorkflowEnvironment> {
+    const temporal = await TestWorkflowEnvironment.createLocal({
+      server: {
+        executable: { type: 'existing-path', path: cli },
+        searchAttributes: [...SEARCH_ATTRIBUTE_KEYS],
+        extraArgs:
+          options.suggestContinueAsNewAt === undefined
+            ? []
+            : ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${options.suggestContinueAsNewAt}`],
+      },
+    });
+    const bundle = await bundleWorkflowCode({ workflowsPath: new URL('../../workflows/index.ts', import.meta.url).pathname });
+    const client = new TemporalSandboxClient(temporal.connection, temporal.namespace ?? 'default');
+    const environment = new WorkflowEnvironment(temporal, client, bundle, []);
+    const worker = await Worker.create({
+      connection: temporal.nativeConnection,
+      taskQueue: CONTROL_TASK_QUEUE,
+      workflowBundle: bundle,
+      maxCachedWorkflows: options.maxCachedWorkflows ?? 100,
+    });
+    environment.workers.push({ worker, run: worker.run() });
+    return environment;
+  }
+
+  /** A host of its own for one test. */
+  async host(change: Partial<HostActivities> = {}): Promise<FakeHost> {
+    const host = new FakeHost(`host-${randomUUID()}`);
+    const worker = await Worker.create({
+      connection: this.temporal.nativeConnection,
+      taskQueue: hostTaskQueue(host.id),
+      activities: { ...host.activities(), ...change },
+    });
+    this.workers.push({ worker, run: worker.run() });
+    return host;
+  }
+
+  spec(host: FakeHost, change: Partial<SandboxSpec> = {}): SandboxSpec {
+    return {
+      id: `i${randomUUID().replaceAll('-', '').slice(0, 20)}`,
+      ...{ tenant: 'default', hostId: host.id, templateId: 'base', templateKey: 'key', cpuCount: 2, memoryMiB: 512 },
+      ...{ diskMiB: 4096, envdVersion: '0.5.2', metadata: {}, allowInternetAccess: true, timeoutMs: 300_000 },
+      ...{ onTimeout: 'kill' as const, autoResume: false, pausedRetentionMs: 30 * 86_400_000 },
+      ...change,
+    };
+  }
+
+  handle(id: string) {
+    return this.temporal.client.workflow.getHandle(`sandbox-${id}`);
+  }
+
+  async stop(): Promise<void> {
+    for (const { worker } of this.workers) worker.shutdown();
+    await Promise.allSettled(this.workers.map(({ run }) => run));
+    await this.temporal.teardown();
+  }
+}

@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WorkflowEnvironment } from './environment.js';
+
+describe.each([
+  ['with cached workflows', {}],
+  ['replayed at every task', { maxCachedWorkflows: 0 }],
+])('a sandbox workflow, %s', (_name, options) => {
+  let environment: WorkflowEnvironment;
+  beforeAll(async () => {
+    environment = await WorkflowEnvironment.start(options);
+  }, 120_000);
+  afterAll(() => environment.stop());
+
+  test('is created, paused, resumed and killed, each step at a higher generation', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    expect(await environment.client.create(spec, {})).toMatchObject({ status: 'running', generation: 1 });
+    expect(await environment.client.pause(spec.id)).toMatchObject({ status: 'paused', image: { generation: 2 } });
+    const { view, resumed } = await environment.client.resume(spec.id, { timeoutMs: 60_000 });
+    expect({ resumed, status: view.status, generation: view.generation }).toEqual({ resumed: true, status: 'running', generation: 3 });
+    expect(await environment.client.kill(spec.id)).toMatchObject({ status: 'killed' });
+    expect(host.calls.filter((call) => !call.startsWith('publish'))).toEqual(['createVm 1', 'pauseVm 2', 'resumeVm 3 of 2', 'destroyVm 4']);
+    await expect(environment.client.pause(spec.id)).rejects.toMatchObject({ code: 'NotFound' });
+  });
+
+  test('refuses a second pause and a resume of a running sandbox, and connect extends but never shortens', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    const created = await environment.client.create(spec, {});
+    await expect(environment.client.resume(spec.id, { mode: 'resume' })).rejects.toMatchObject({ code: 'AlreadyRunning' });
+    const shorter = await environment.client.resume(spec.id, { timeoutMs: 1_000 });
+    expect(shorter).toMatchObject({ resumed: false, view: { endAt: created.endAt } });
+    const longer = await environment.client.resume(spec.id, { timeoutMs: 600_000 });
+    expect(longer.view.endAt).toBeGreaterThan(created.endAt + 290_000);
+    await environment.client.pause(spec.id);
+    await expect(environment.client.pause(spec.id)).rejects.toMatchObject({ code: 'AlreadyPaused' });
+    await environment.client.kill(spec.id);
+  });
+
+  test('tells a creation that failed, clears it away and ends', async () => {
+    const host = await environment.host();
+    host.failures.createVm = ['InsufficientCapacity'];
+    const spec = environment.spec(host);
+    await expect(environment.client.create(spec, {})).rejects.toMatchObject({ code: 'InsufficientCapacity' });
+    expect(await environment.handle(spec.id).result()).toMatchObject({ status: 'failed' });
+    expect(host.calls).toEqual(['createVm 1', 'destroyVm 2']);
+  });
+
+  test('runs on after a failed pause and stays paused after a failed resume', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    host.failures.pauseVm = ['PauseFailed'];
+    await expect(environment.client.pause(spec.id)).rejects.toMatchObject({ code: 'PauseFailed' });
+    expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running', lastError: { code: 'PauseFailed' } });
+    await environment.client.pause(spec.id);
+    host.failures.resumeVm = ['ImageDamaged'];
+    await expect(environment.client.resume(spec.id, {})).rejects.toMatchObject({ code: 'ImageDamaged' });
+    expect(await environment.client.get(spec.id)).toMatchObject({ status: 'paused', image: { generation: 3 } });
+    expect(await environment.client.resume(spec.id, {})).toMatchObject({ resumed: true });
+    await environment.client.kill(spec.id);
+  });
+
+  test('is killed without waiting for what it is doing', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    host.holds.pauseVm = new Promise(() => undefined);
+    const pausing = environment.client.pause(spec.id);
+    const told = expect(pausing).rejects.toMatchObject({ code: 'NotFound' });
+    await expect.poll(() => host.calls.at(-1)).toBe('pauseVm 2');
+    expect(await environment.client.kill(spec.id)).toMatchObject({ status: 'killed' });
+    await told;
+    expect(host.calls.at(-1)).toBe('destroyVm 3');
+  });
+
+  test('lets a connect overtake a pause, and tells the pause so', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    let release = (): void => undefined;
+    host.holds.pauseVm = new Promise((resolve) => (release = resolve));
+    const pausing = expect(environment.client.pause(spec.id)).rejects.toMatchObject({ code: 'Superseded' });
+    await expect.poll(() => host.calls.at(-1)).toBe('pauseVm 2');
+    const resuming = environment.client.resume(spec.id, {});
+    await pausing;
+    release();
+    expect(await resuming).toMatchObject({ resumed: true, view: { status: 'running' } });
+    await environment.client.kill(spec.id);
+  });
+
+  test('joins a second pause to the first', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    const views = await Promise.all([1, 2, 3].map(() => environment.client.pause(spec.id)));
+    expect(views.map((view) => view.image?.generation)).toEqual([2, 2, 2]);
+    await environment.client.kill(spec.id);
+  });
+
+  test('gives a repeated update the answer that it got the first time', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    const first = await environment.client.pause(spec.id, { updateId: 'pause:1' });
+    expect(await environment.client.pause(spec.id, { updateId: 'pause:1' })).toEqual(first);
+    await environment.client.kill(spec.id);
+  });
+
+  test('pauses when idle at its timeout, not while it is active', async () => {
+    const host = await environment.host();
+    host.idleForMs = 0;
+    const spec = environment.spec(host, { onTimeout: 'pause', timeoutMs: 700 });
+    await environment.client.create(spec, {});
+    await expect.poll(() => host.calls.filter((call) => call.startsWith('pauseVm')).length, { timeout: 10_000 }).toBeGreaterThan(1);
+    expect(await environment.client.get(spec.id)).not.toMatchObject({ status: 'paused' });
+    host.idleForMs = Number.MAX_SAFE_INTEGER;
+    await expect.poll(async () => (await environment.client.get(spec.id))?.status, { timeout: 10_000 }).toBe('paused');
+    await environment.client.kill(spec.id);
+  });
+
+  test('is killed at its timeout, and at its expiry when paused', async () => {
+    const host = await environment.host();
+    const plain = environment.spec(host, { timeoutMs: 500 });
+    await environment.client.create(plain, {});
+    expect(await environment.handle(plain.id).result()).toMatchObject({ status: 'killed', reason: 'its timeout has passed' });
+    const paused = environment.spec(host, { pausedRetentionMs: 500 });
+    await environment.client.create(paused, {});
+    await environment.client.pause(paused.id);
+    expect(await environment.handle(paused.id).result()).toMatchObject({ status: 'killed' });
+    await expect(environment.client.resume(paused.id, {})).rejects.toMatchObject({ code: 'NotFound' });
+  });
+
+  test('takes pause, resume, setTimeout and kill as plain signals, and survives unknown and malformed ones', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    const handle = environment.handle(spec.id);
+    await handle.signal('setTimeout', 'soon');
+    await handle.signal('setTimeout', { timeoutMs: -1 });
+    await handle.signal('pasue');
+    await handle.signal('resume', [1, 2, 3]);
+    expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running', generation: 1 });
+    await handle.signal('pause');
+    await expect.poll(async () => (await environment.client.get(spec.id))?.status).toBe('paused');
+    await handle.signal('resume');
+    await expect.poll(async () => (await environment.client.get(spec.id))?.status).toBe('running');
+    await handle.signal('kill');
+    expect(await handle.result()).toMatchObject({ status: 'killed' });
+  });
+
+  test('ends as failed when its machine ended by itself, and not for a report of an earlier generation', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    await environment.client.machineEnded(spec.id, 0, 'stale');
+    expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running' });
+    await environment.client.machineEnded(spec.id, 1, 'QEMU died');
+    expect(await environment.handle(spec.id).result()).toMatchObject({ status: 'failed', reason: expect.stringContaining('QEMU died') });
+  });
+
+  test('is killed when its workflow is cancelled', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    await environment.handle(spec.id).cancel();
+    expect(await environment.handle(spec.id).result()).toMatchObject({ status: 'killed' });
+  });
+
+  test('tells the host of a moved deadline', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    const moved = await environment.client.setTimeout(spec.id, { timeoutMs: 5_000_000 });
+    await expect.poll(() => host.views.get(spec.id)?.endAt).toBe(moved.endAt);
+    await environment.client.kill(spec.id);
+  });
+});
