@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
+import { alignedBuffer } from './aligned-buffer.js';
 import { CHUNK_KIND, openChunk, sealChunk } from './chunk.js';
 import { FormatError } from './image-error.js';
 import { applyBlock, diffBlock, MAX_PAYLOAD_BYTES } from './memory-block.js';
@@ -47,20 +48,20 @@ export type TaskResult = SealedChunk | OpenedChunk | null;
 const DEVICE_OFFSET_BYTES = 8;
 const END_BYTES = 24;
 
-let memoryBlock = Buffer.alloc(0);
-let baseBlock = Buffer.alloc(0);
-let zeroBlock = Buffer.alloc(0);
-let scratch = Buffer.alloc(0);
+let memoryBlock: Buffer = Buffer.alloc(0);
+let baseBlock: Buffer = Buffer.alloc(0);
+let zeroBlock: Buffer = Buffer.alloc(0);
+let scratch: Buffer = Buffer.alloc(0);
 
 /** @returns for sealing: the chunk, or null when there is nothing to store; for opening: what it was */
 export function runTask(task: SealTask): TaskResult {
-  if (scratch.length === 0) scratch = Buffer.allocUnsafeSlow(MAX_PAYLOAD_BYTES);
+  if (scratch.length === 0) scratch = alignedBuffer(MAX_PAYLOAD_BYTES);
   switch (task.do) {
     case 'seal-memory': {
       if (memoryBlock.length < task.bytes) {
-        memoryBlock = Buffer.allocUnsafeSlow(task.bytes);
-        baseBlock = Buffer.allocUnsafeSlow(task.bytes);
-        zeroBlock = Buffer.alloc(task.bytes);
+        memoryBlock = alignedBuffer(task.bytes);
+        baseBlock = alignedBuffer(task.bytes);
+        zeroBlock = alignedBuffer(task.bytes);
       }
       const memory = readExactly(task.fd, memoryBlock.subarray(0, task.bytes), task.offset);
       const base =

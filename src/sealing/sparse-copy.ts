@@ -1,4 +1,5 @@
 import { open, unlink, type FileHandle } from 'node:fs/promises';
+import { alignedBuffer } from './aligned-buffer.js';
 
 /** A range of a file: [offset, length], bytes. */
 export type Extent = [offset: number, length: number];
@@ -10,6 +11,7 @@ const MIN_HOLE_BYTES = 32 * 1024;
 /** Enough to keep two cores busy without filling libuv's pool of four, which libvirt's calls need too. */
 const LANES = 3;
 const ZERO = Buffer.alloc(WINDOW_BYTES);
+const idleBuffers: Buffer[] = [];
 
 export interface CopyOptions {
   /** Aborts between two windows of 1 MiB; the copy is removed. */
@@ -28,11 +30,12 @@ export async function findExtents(path: string): Promise<Extent[]> {
   try {
     const { size } = await source.stat();
     const extents: Extent[] = [];
-    const buffer = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+    const buffer = idleBuffers.pop() ?? alignedBuffer(WINDOW_BYTES);
     for (let at = 0; at < size; at += WINDOW_BYTES) {
       const window = await readWindow(source, buffer, at, Math.min(size, at + WINDOW_BYTES));
       for (const [offset, length] of dataRuns(window)) append(extents, at + offset, length);
     }
+    idleBuffers.push(buffer);
     return extents;
   } finally {
     await source.close();
@@ -80,8 +83,7 @@ export async function copyInto(
   await to.truncate(size);
   const windows = extents ? groupByWindow(extents, size) : everyWindow(size);
   let failed = false;
-  const lane = async (): Promise<void> => {
-    const buffer = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+  const lane = async (buffer: Buffer): Promise<void> => {
     for (const { start, end, pieces } of windows) {
       if (failed) return;
       signal?.throwIfAborted();
@@ -89,11 +91,17 @@ export async function copyInto(
       for (const [offset, length] of pieces ?? dataRuns(window)) await writeAll(to, window, offset, length, start);
     }
   };
-  const guarded = (): Promise<void> =>
-    lane().catch((error: unknown) => {
+  const guarded = async (): Promise<void> => {
+    const buffer = idleBuffers.pop() ?? alignedBuffer(WINDOW_BYTES);
+    try {
+      await lane(buffer);
+    } catch (error) {
       failed = true;
       throw error;
-    });
+    } finally {
+      idleBuffers.push(buffer);
+    }
+  };
   // All lanes must have stopped before the caller closes the files: a reused descriptor would be written to.
   const results = await Promise.allSettled(Array.from({ length: LANES }, guarded));
   for (const result of results) if (result.status === 'rejected') throw result.reason;

@@ -23,11 +23,7 @@ it('a sandbox has a random key of its own, with different subkeys for disk, imag
 
 it('the subkeys stay what they are, because stored data depends on them', () => {
   const key = Buffer.alloc(32, 7);
-  expect([
-    diskPassphrase(key),
-    imageKey(key).toString('hex'),
-    manifestKey(key).toString('hex'),
-  ]).toMatchInlineSnapshot(`
+  expect([diskPassphrase(key), imageKey(key).toString('hex'), manifestKey(key).toString('hex')]).toMatchInlineSnapshot(`
     [
       "81+f+IzwIsg1WSfUHltFrjQwF43i4X7VsE5Mp8INnKk=",
       "9c4d5bd845b04d5c73df3d11f14e58b35eaa58e57c81af90d6502a4ed2fe59bf",
