@@ -1,11 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { MasterKey } from '../keys/master-key.js';
 
-/**
- * What the api shows to a host's gateway.
- *
- * @param gatewayKey the master key's subkey `gateway`
- */
-export const gatewayToken = (gatewayKey: Buffer): string => gatewayKey.toString('hex');
+/** What the api shows to a host's gateway. */
+export const gatewayToken = (masterKey: Pick<MasterKey, 'derive'>): string =>
+  masterKey.derive('gateway').toString('hex');
 
 /** Constant time in content and length. */
 export function sameToken(expected: string, presented: string): boolean {

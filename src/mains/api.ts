@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   const log = createLogger('api', config.logLevel);
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const connection = await lazyConnection(config.temporal);
-  const token = gatewayToken(masterKey.derive('gateway'));
+  const token = gatewayToken(masterKey);
   const tokensKey = masterKey.derive('tokens');
   const directory = createHostDirectory(config.hosts, token, log);
   const app = createApp({
