@@ -1,4 +1,5 @@
 import { execa } from 'execa';
+import { piped } from './piped.js';
 
 /**
  * Makes a qcow2 overlay on `base`, encrypted with LUKS. The passphrase goes through standard input.
@@ -6,12 +7,11 @@ import { execa } from 'execa';
  */
 export async function createEncryptedOverlay(path: string, base: string, passphrase: string): Promise<void> {
   await execa(
-    'qemu-img',
-    [
+    ...piped('qemu-img', [
       ...['create', '-q', '-f', 'qcow2', '-b', base, '-F', 'qcow2'],
       ...['-o', 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10'],
       ...['--object', 'secret,id=s0,file=/dev/stdin,format=raw', path],
-    ],
+    ]),
     { input: passphrase },
   );
 }

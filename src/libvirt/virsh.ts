@@ -1,5 +1,6 @@
 import { execa } from 'execa';
 import { LibvirtUnreachableError, VirshError } from './errors.js';
+import { piped } from './piped.js';
 
 const TIMEOUT_MS = 60_000;
 
@@ -9,7 +10,9 @@ export async function virsh(
   args: string[],
   options: { input?: string; absentIsFine?: boolean; signal?: AbortSignal } = {},
 ): Promise<string> {
-  const result = await execa('virsh', ['-c', uri, ...args], {
+  const command = ['-c', uri, ...args];
+  const [program, programArgs] = options.input === undefined ? ['virsh', command] : piped('virsh', command);
+  const result = await execa(program, programArgs, {
     reject: false,
     timeout: TIMEOUT_MS,
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
