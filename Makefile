@@ -6,7 +6,7 @@ up: prepare
 
 # Every test, on real parts; starts what it needs and stops it again.
 test: prepare
-	@node dist/src/mains/test.js
+	@node test/run.mjs
 
 # Against a running service: the user document's story, narrated.
 demo: prepare

@@ -1,0 +1,36 @@
+/** Which way imports point; the table in docs/house.md says it in words. */
+const only = (name, from, to) => ({
+  name,
+  severity: 'error',
+  from: { path: from },
+  to: { path: '^(src|workflows|activities)/', pathNot: [from, ...to] },
+});
+const contract = '^workflows/(names|errors|view|messages|host-activities|search-attributes)\\.ts$';
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    { name: 'nothing-imports-a-main', severity: 'error', from: {}, to: { path: '^src/mains/' } },
+    { name: 'configuration-is-handed-on', severity: 'error', from: { path: '^(src|activities|workflows)/', pathNot: '^src/(mains|setup)/|^src/config\\.ts$' }, to: { path: '^src/config\\.ts$' } },
+    only('workflows-are-sandboxed', '^workflows/', []),
+    only('activities', '^activities/', [contract, '^src/(host|libvirt|guest|sealing|keys|template|gateway/wire|log)']),
+    only('libvirt-knows-nothing-of-ours', '^src/libvirt/', []),
+    only('agent-knows-its-protocol-only', '^src/agent/', ['^src/gen/']),
+    only('guest', '^src/guest/', ['^src/gen/']),
+    only('keys', '^src/keys/', []),
+    only('sealing', '^src/sealing/', ['^src/keys/']),
+    only('guard', '^src/guard/', []),
+    only('host', '^src/host/', [contract, '^src/(keys|libvirt/driver|log)']),
+    only('template', '^src/template/', ['^src/(libvirt|guest|host|sealing|agent)/']),
+    only('gateway', '^src/gateway/', [contract, '^src/(host|guest|keys|template|relay)/', '^src/log']),
+    only('api', '^src/api/', [contract, '^src/(keys|gateway/(wire|gateway-token))', '^src/log']),
+    only('proxy', '^src/proxy/', [contract, '^src/(keys|relay|api/host-directory|gateway/(wire|gateway-token))', '^src/log']),
+    only('temporal', '^src/temporal/', ['^workflows/']),
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { extensions: ['.ts', '.js'], mainFields: ['main'] },
+  },
+};
