@@ -37,4 +37,8 @@ export const networkSchema = z
   });
 
 /** A field outside `network` that is refused when it asks for anything. */
-export const notOffered = (name: string) => z.unknown().refine(isEmpty, { error: refusal(name) });
+export const notOffered = (name: string) =>
+  z
+    .unknown()
+    .optional()
+    .refine(isEmpty, { error: refusal(name) });

@@ -1,0 +1,232 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { connect, type AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { pino } from 'pino';
+import type { ErrorCode } from '../../workflows/errors.js';
+import type { ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows/messages.js';
+import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+import { createApp } from '../../src/api/app.js';
+import { ApiError } from '../../src/api/errors.js';
+import { createHostDirectory, type Host, type HostDirectory } from '../../src/api/host-directory.js';
+import type { SandboxClient } from '../../src/api/sandbox-client.js';
+import { Activity } from '../../src/gateway/activity.js';
+import { createGateway } from '../../src/gateway/gateway.js';
+import type { GuestAddress } from '../../src/gateway/gateway-deps.js';
+import type { HostReport } from '../../src/gateway/wire.js';
+import { createProxy } from '../../src/proxy/proxy.js';
+
+export const TOKENS_KEY = Buffer.alloc(32, 1);
+export const FIELDS_KEY = Buffer.alloc(32, 2);
+const GATEWAY_TOKEN = 'ab'.repeat(32);
+const log = pino({ level: 'silent' });
+
+/** A client's answer, read whole. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- bodies are looked at field by field
+  body: any;
+}
+
+/** One host without machines: what the workflows and activities would do is done at once, in memory. */
+export class FakeWorld implements SandboxClient {
+  readonly views = new Map<string, SandboxView>();
+  readonly calls: { verb: string; id: string; input?: unknown; updateId?: string }[] = [];
+  readonly activity = new Activity();
+  report: HostReport = {
+    hostId: 'h1',
+    templates: [
+      {
+        ...{ templateKey: 'k1', names: ['base'], cpuCount: 2, memoryMiB: 512, diskMiB: 4096 },
+        ...{ envdVersion: '0.5.2', createdAt: 1 },
+      },
+    ],
+    free: { memoryMiB: 4096, diskMiB: 9000 },
+  };
+  /** The next call of a verb fails with this. */
+  readonly failNext = new Map<string, ErrorCode>();
+  /** How long lifecycle verbs take. */
+  delayMs = 0;
+  /** Where the guests' agents listen. */
+  guest: GuestAddress = { host: '127.0.0.1', port: 1 };
+  /** Ports of the guests' localhost that are open, and where they really are. */
+  readonly guestPorts = new Map<number, number>();
+  dials = 0;
+  domain: string | null = 'test.example';
+
+  apiUrl = '';
+  proxyUrl = '';
+  proxyPort = 0;
+  gatewayUrl = '';
+  directory!: HostDirectory;
+  #servers: Server[] = [];
+
+  async start(extraHosts: Host[] = []): Promise<this> {
+    const gateway = createGateway({
+      token: GATEWAY_TOKEN,
+      index: {
+        list: (tenant) =>
+          [...this.views.values()].filter((view) => tenant === undefined || view.spec.tenant === tenant),
+        get: (id) => this.views.get(id),
+      },
+      report: () => Promise.resolve(this.report),
+      route: (id) => {
+        const status = this.views.get(id)?.status;
+        if (status !== 'running' && status !== 'pausing') return undefined;
+        return { address: this.guest, token: 'token', open: status === 'running' };
+      },
+      dial: (_address, _token, port) => this.#dial(port),
+      activity: this.activity,
+      log,
+    });
+    this.gatewayUrl = await this.listen(gateway);
+    this.directory = createHostDirectory([{ hostId: 'h1', url: this.gatewayUrl }, ...extraHosts], GATEWAY_TOKEN, log);
+    const app = createApp({
+      client: this,
+      directory: this.directory,
+      keys: { tenantOf: (key) => Promise.resolve({ 'key-a': 'a', 'key-b': 'b' }[key]) },
+      tokensKey: TOKENS_KEY,
+      fieldsKey: FIELDS_KEY,
+      domain: this.domain,
+      maxTimeoutMs: 24 * 3_600_000,
+      pausedRetentionMs: 30 * 24 * 3_600_000,
+      log,
+    });
+    this.apiUrl = await this.listen(createServer(app));
+    const proxy = createProxy({ locator: this.directory, gatewayToken: GATEWAY_TOKEN, tokensKey: TOKENS_KEY, log });
+    this.proxyUrl = await this.listen(proxy);
+    this.proxyPort = (proxy.address() as AddressInfo).port;
+    return this;
+  }
+
+  /** Starts a server on a free port of the loopback; `stop` ends it. @returns its URL. */
+  async listen(server: Server): Promise<string> {
+    this.#servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  /** A real server in place of the guests' agent. */
+  async serveGuest(listener: RequestListener): Promise<Server> {
+    const server = createServer(listener);
+    this.guest = { host: '127.0.0.1', port: Number(new URL(await this.listen(server)).port) };
+    return server;
+  }
+
+  async stop(): Promise<void> {
+    for (const server of this.#servers) {
+      server.close();
+      server.closeAllConnections();
+    }
+    await this.directory.close();
+  }
+
+  /** A request to the api with the key of tenant a, unless told otherwise. */
+  async api(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    const response = await fetch(this.apiUrl + path, {
+      method,
+      headers: { 'x-api-key': 'key-a', ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
+  }
+
+  add(id: string, change: Partial<SandboxView> = {}, spec: Partial<SandboxSpec> = {}): SandboxView {
+    const view: SandboxView = {
+      spec: {
+        ...{ id, tenant: 'a', hostId: 'h1', templateId: 'base', templateKey: 'k1', cpuCount: 2, memoryMiB: 512 },
+        ...{ diskMiB: 4096, envdVersion: '0.5.2', metadata: {}, allowInternetAccess: true, timeoutMs: 300_000 },
+        ...{ onTimeout: 'kill', autoResume: false, pausedRetentionMs: 1e9 },
+        ...spec,
+      },
+      status: 'running',
+      generation: 1,
+      startedAt: Date.now(),
+      endAt: Date.now() + 300_000,
+      reason: 'for a test',
+      ...change,
+    };
+    this.views.set(id, view);
+    return view;
+  }
+
+  async create(spec: SandboxSpec, options: { mayExist: boolean }): Promise<SandboxView> {
+    await this.#called('create', spec.id, options);
+    const known = this.views.get(spec.id);
+    if (known !== undefined && options.mayExist) return known;
+    return this.add(spec.id, { endAt: Date.now() + spec.timeoutMs }, spec);
+  }
+
+  async pause(id: string, { updateId }: { updateId: string }): Promise<SandboxView> {
+    await this.#called('pause', id, undefined, updateId);
+    const view = this.#require(id);
+    if (view.status === 'paused') throw new ApiError('AlreadyPaused', `sandbox ${id} is already paused`);
+    return this.#set(view, { status: 'paused', pausedAt: Date.now() });
+  }
+
+  async resume(id: string, input: ResumeInput, { updateId }: { updateId: string }): Promise<ResumeResult> {
+    await this.#called('resume', id, input, updateId);
+    const view = this.#require(id);
+    if (view.status === 'killing') throw new ApiError('BeingKilled', `sandbox ${id} is being killed`);
+    const until = Date.now() + (input.timeoutMs ?? view.spec.timeoutMs);
+    if (view.status === 'paused') return { view: this.#set(view, { status: 'running', endAt: until }), resumed: true };
+    if (input.mode === 'resume') throw new ApiError('AlreadyRunning', `sandbox ${id} is already running`);
+    view.endAt = Math.max(view.endAt, until);
+    return { view, resumed: false };
+  }
+
+  async kill(id: string, { updateId }: { updateId: string }): Promise<SandboxView> {
+    await this.#called('kill', id, undefined, updateId);
+    const view = this.#require(id);
+    this.views.delete(id);
+    return { ...view, status: 'killed' };
+  }
+
+  async setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView> {
+    await this.#called('setTimeout', id, input);
+    const view = this.#require(id);
+    const until = Date.now() + input.timeoutMs;
+    view.endAt = input.mode === 'extend' ? Math.max(view.endAt, until) : until;
+    return view;
+  }
+
+  get(id: string): Promise<SandboxView | undefined> {
+    this.calls.push({ verb: 'get', id });
+    return Promise.resolve(this.views.get(id));
+  }
+
+  countOf(verb: string): number {
+    return this.calls.filter((call) => call.verb === verb).length;
+  }
+
+  async #called(verb: string, id: string, input?: unknown, updateId?: string): Promise<void> {
+    this.calls.push({ verb, id, input, ...(updateId === undefined ? {} : { updateId }) });
+    if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+    const code = this.failNext.get(verb);
+    this.failNext.delete(verb);
+    if (code !== undefined) throw new ApiError(code, `${verb} of ${id} failed in a test`);
+  }
+
+  #require(id: string): SandboxView {
+    const view = this.views.get(id);
+    if (view === undefined) throw new ApiError('NotFound', `sandbox ${id} was not found`);
+    return view;
+  }
+
+  #set(view: SandboxView, change: Partial<SandboxView>): SandboxView {
+    const next = { ...view, ...change, generation: view.generation + 1 };
+    this.views.set(view.spec.id, next);
+    return next;
+  }
+
+  #dial(port: number): Promise<Duplex> {
+    this.dials += 1;
+    const real = this.guestPorts.get(port);
+    return new Promise((resolve, reject) => {
+      if (real === undefined) return reject(new Error(`port ${port} is closed`));
+      const socket = connect(real, '127.0.0.1', () => resolve(socket));
+      socket.once('error', reject);
+    });
+  }
+}

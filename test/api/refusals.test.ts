@@ -1,0 +1,131 @@
+import { request } from 'node:http';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ERRORS, type ErrorCode } from '../../workflows/errors.js';
+import { FakeWorld } from './fake-world.js';
+
+let world: FakeWorld;
+beforeAll(async () => (world = await new FakeWorld().start()));
+afterAll(() => world.stop());
+beforeEach(() => {
+  world.views.clear();
+  world.calls.length = 0;
+  world.failNext.clear();
+});
+
+const ROUTES: [string, string][] = [
+  ['POST', '/sandboxes'],
+  ['POST', '/v2/sandboxes'],
+  ['GET', '/sandboxes'],
+  ['GET', '/v2/sandboxes'],
+  ['GET', '/sandboxes/i1'],
+  ['DELETE', '/sandboxes/i1'],
+  ['POST', '/sandboxes/i1/connect'],
+  ['POST', '/v2/sandboxes/i1/connect'],
+  ['POST', '/sandboxes/i1/resume'],
+  ['POST', '/sandboxes/i1/pause'],
+  ['POST', '/sandboxes/i1/timeout'],
+  ['POST', '/sandboxes/i1/refreshes'],
+];
+const ONE_SANDBOX = ROUTES.filter(([, path]) => path.includes('i1'));
+const BODY: Record<string, object> = { timeout: { timeout: 60 }, connect: { timeout: 60 } };
+const bodyOf = (method: string, path: string): object | undefined =>
+  method === 'POST' ? (BODY[path.split('/').at(-1) ?? ''] ?? {}) : undefined;
+
+describe('every refusal is JSON with its status as code', () => {
+  test.each(ROUTES)('%s %s answers 401 to a missing and to a wrong key', async (method, path) => {
+    for (const key of ['', 'key-c']) {
+      const { status, body } = await world.api(method, path, undefined, { 'x-api-key': key });
+      expect([status, body.code, typeof body.message]).toEqual([401, 401, 'string']);
+    }
+  });
+
+  test.each(ONE_SANDBOX)('%s %s answers 404 for an unknown id and for another tenant', async (method, path) => {
+    world.add('i2', {}, { tenant: 'b' });
+    for (const id of ['i1', 'i2', 'I-2', 'x'.repeat(500)]) {
+      const { status, body } = await world.api(method, path.replace('i1', id), bodyOf(method, path));
+      expect([status, body.code, typeof body.message]).toEqual([404, 404, 'string']);
+    }
+    expect(world.calls.filter((call) => call.verb !== 'get')).toEqual([]);
+  });
+
+  test.each(ROUTES.filter(([method]) => method === 'POST'))(
+    '%s %s answers 400 to malformed JSON',
+    async (method, path) => {
+      world.add('i1');
+      for (const body of ['{"a":', '[]', '"text"', '7', 'null x']) {
+        const answer = await world.api(method, path, body);
+        expect([answer.status, answer.body.code, typeof answer.body.message]).toEqual([400, 400, 'string']);
+      }
+    },
+  );
+
+  test.each(['connect', 'timeout', 'resume'])('%s answers 400 to a bad timeout', async (verb) => {
+    world.add('i1', { status: verb === 'timeout' ? 'running' : 'paused' });
+    for (const timeout of [0, -1, 'x', 1.5, 86_401, [], {}]) {
+      const { status, body } = await world.api('POST', `/sandboxes/i1/${verb}`, { timeout });
+      expect([timeout, status, body.code]).toEqual([timeout, 400, 400]);
+    }
+    expect(world.calls).toEqual([]);
+  });
+
+  test('v1 connect and timeout need a timeout', async () => {
+    world.add('i1');
+    expect((await world.api('POST', '/sandboxes/i1/connect', {})).status).toBe(400);
+    expect((await world.api('POST', '/sandboxes/i1/timeout', {})).status).toBe(400);
+    expect((await world.api('POST', '/v2/sandboxes/i1/connect', {})).status).toBe(200);
+  });
+
+  test('pausing and resuming without memory are refused, not done otherwise', async () => {
+    world.add('i1');
+    const pause = await world.api('POST', '/sandboxes/i1/pause', { memory: false });
+    const connect = await world.api('POST', '/v2/sandboxes/i1/connect', { memory: false });
+    expect([pause.status, connect.status]).toEqual([400, 400]);
+    expect(world.calls).toEqual([]);
+  });
+
+  test('an unknown route, a body too large and a path that is no text are refused in the same shape', async () => {
+    for (const [method, path, body, expected] of [
+      ['GET', '/nothing', undefined, 404],
+      ['PUT', '/sandboxes/i1/network', {}, 404],
+      ['PATCH', '/sandboxes', {}, 404],
+      ['GET', '/sandboxes/%E0%A4%A', undefined, 400],
+      ['POST', '/sandboxes', `{"a":"${'x'.repeat(600_000)}"}`, 413],
+    ] as const) {
+      const answer = await world.api(method, path, body);
+      expect([path, answer.status, answer.body.code]).toEqual([path, expected, expected]);
+    }
+  });
+
+  test.each(Object.keys(ERRORS) as ErrorCode[])('%s from the workflow has the status of the table', async (code) => {
+    world.add('i1');
+    world.failNext.set('pause', code);
+    const { status, headers, body } = await world.api('POST', '/sandboxes/i1/pause');
+    expect(status).toBe(ERRORS[code].status);
+    expect(body).toEqual({ code: status, message: 'pause of i1 failed in a test' });
+    const mayRetry = ERRORS[code].nothingHappened;
+    expect(headers.get('should-retry')).toBe(mayRetry ? null : 'false');
+    expect(status === 503).toBe(code === 'Unavailable');
+  });
+
+  test('a fault of our own is a 500 that tells nothing of the inside', async () => {
+    world.add('i1');
+    world.views.get('i1')!.startedAt = 9e15;
+    const { status, headers, body } = await world.api('GET', '/sandboxes/i1');
+    expect([status, headers.get('should-retry')]).toEqual([500, 'false']);
+    expect(body).toEqual({ code: 500, message: expect.not.stringContaining('Invalid') });
+  });
+
+  test('a client that goes away in the middle of its body harms nobody', async () => {
+    await new Promise<void>((resolve) => {
+      const broken = request(`${world.apiUrl}/sandboxes`, { method: 'POST', headers: { 'x-api-key': 'key-a' } });
+      broken.on('error', () => resolve());
+      broken.write('{"templateID":');
+      setTimeout(() => broken.destroy(), 20);
+    });
+    expect((await world.api('GET', '/v2/sandboxes')).status).toBe(200);
+  });
+});
+
+test('health answers without a key', async () => {
+  expect((await fetch(`${world.apiUrl}/health`)).status).toBe(200);
+});
