@@ -22,6 +22,8 @@ import { fileMasterKey } from '../keys/master-key.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { createEncryptedOverlay } from '../libvirt/overlay.js';
 import { createLogger } from '../log.js';
+import { hostGuardRules } from '../setup/guard-rules.js';
+import { openPasstDirectory } from '../setup/passt-directory.js';
 import { qemuIds } from '../setup/qemu-user.js';
 import { lazyConnection, workerConnection } from '../temporal/connection.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
@@ -34,10 +36,11 @@ async function main(): Promise<void> {
   const log = createLogger('host-worker', config.logLevel);
   const unlock = await lockStateDirectory(config.stateDir);
   const masterKey = await fileMasterKey(config.masterKeyFile);
-  const { uid, gid } = await qemuIds();
+  const { gid } = await qemuIds();
   const driver = new LibvirtDriver(config.libvirtUri);
-  const guard = openGuard({ ...config, qemuUid: uid });
+  const guard = openGuard(await hostGuardRules(config));
   await guard.check();
+  await openPasstDirectory(gid);
   const index = await SandboxIndex.load(new StatePaths(config.stateDir), log);
   const traffic = new Activity();
   const pool = new OverlayPool({

@@ -1,0 +1,38 @@
+import { execa } from 'execa';
+
+export class NftError extends Error {
+  override readonly name = 'NftError';
+}
+
+/** @returns standard output. @throws NftError with nft's own words. */
+export async function nft(args: string[], input?: string): Promise<string> {
+  const result = await execa('nft', args, { reject: false, ...(input === undefined ? {} : { input }) });
+  if (result.exitCode === 0) return result.stdout;
+  throw new NftError(
+    `nft ${args.join(' ')} failed: ${result.stderr.trim() || result.shortMessage}. The network guard needs root and nftables.`,
+  );
+}
+
+interface NftItem {
+  table?: { comment?: string };
+  rule?: object;
+  set?: { name: string; elem?: unknown[] };
+}
+
+/** The live table, or undefined when there is none. */
+export async function readTable(
+  table: string,
+): Promise<{ comment: string; ruleCount: number; noInternet: number[] } | undefined> {
+  const text = await nft(['-n', '-j', 'list', 'table', 'inet', table]).catch((error: unknown) => {
+    if (error instanceof NftError && /no such file/i.test(error.message)) return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  const items = (JSON.parse(text) as { nftables: NftItem[] }).nftables;
+  const denied = items.find((item) => item.set?.name === 'no_internet')?.set?.elem ?? [];
+  return {
+    comment: items.find((item) => item.table !== undefined)?.table?.comment ?? '',
+    ruleCount: items.filter((item) => item.rule !== undefined).length,
+    noInternet: denied.map(Number).filter(Number.isInteger),
+  };
+}

@@ -1,0 +1,42 @@
+import type { Config } from '../config.js';
+import { openGuard } from '../guard/guard.js';
+import { StatePaths } from '../host/state-paths.js';
+import { LibvirtDriver } from '../libvirt/libvirt.js';
+import { ensureTemplate } from '../template/build.js';
+import { chooseAccelerator } from './accelerator.js';
+import { prepareDirectories } from './directories.js';
+import { hostGuardRules } from './guard-rules.js';
+import { prepareLibvirt } from './libvirt.js';
+import { openPasstDirectory } from './passt-directory.js';
+import { qemuIds } from './qemu-user.js';
+import { temporalCli } from './temporal-cli.js';
+
+/** Brings a machine to the point where the roles can start. Every step may be repeated. @throws Error that names the step. */
+export async function prepareHost(config: Config, say: (line: string) => void): Promise<void> {
+  const step = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  };
+  await step('directories', () => prepareDirectories(config));
+  if (!config.temporal.external) await step('Temporal CLI', () => temporalCli(config, say));
+  await step('libvirt', () => prepareLibvirt(config, say));
+  const { gid } = await step("libvirt's QEMU user", qemuIds);
+  await step("passt's directory", () => openPasstDirectory(gid));
+  await step('network guard', async () => openGuard(await hostGuardRules(config)).install());
+  const accelerator = await step('accelerator', () => chooseAccelerator(config, say));
+  const driver = new LibvirtDriver(config.libvirtUri);
+  try {
+    await step('template', () =>
+      ensureTemplate({
+        ...config.sandbox,
+        ...{ templateDir: config.templateDir, memoryRoot: new StatePaths(config.stateDir).memory },
+        ...{ driver, uidBase: config.uidBase, uidCount: config.uidCount, gid, accelerator, say },
+      }),
+    );
+  } finally {
+    await driver.close();
+  }
+}
