@@ -1,0 +1,204 @@
+import { createServer, request as httpRequest } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FakeWorld } from '../api/fake-world.js';
+
+/** Everything goes the whole way: proxy, gateway, a real server in place of the guest. */
+let world: FakeWorld;
+beforeEach(async () => {
+  world = await new FakeWorld().start();
+  world.add('i1');
+});
+afterEach(() => world.stop());
+
+const at = (path: string, init: RequestInit = {}, port = 49_983): Promise<Response> =>
+  fetch(world.proxyUrl + path, {
+    ...init,
+    headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': String(port), ...(init.headers as object) },
+  });
+
+/** Lets the sandbox seem idle for a while, so that a touch shows. */
+const idle = async (): Promise<number> => {
+  await delay(60);
+  return world.activity.idleForMs('i1');
+};
+const keepalive = Buffer.concat([Buffer.from([0, 0, 0, 0, 26]), Buffer.from('{"event":{"keepalive":{}}}')]);
+const data = Buffer.concat([Buffer.from([0, 0, 0, 0, 21]), Buffer.from('{"event":{"data":{}}}')]);
+
+describe('the clock of last activity', () => {
+  test('is not moved by health and metrics, however often they are asked', async () => {
+    await world.serveGuest((_request, response) => void response.writeHead(204).end());
+    await at('/files', { method: 'POST' });
+    const before = await idle();
+    for (const path of ['/health', '/metrics', '/health?x=1']) expect((await at(path)).status).toBe(204);
+    expect(world.activity.idleForMs('i1')).toBeGreaterThanOrEqual(before);
+  });
+
+  test('is moved by any other request, and by a path like /health on another port', async () => {
+    const guest = await world.serveGuest((_request, response) => void response.end('x'));
+    world.guestPorts.set(8080, (guest.address() as { port: number }).port);
+    await idle();
+    await at('/files');
+    expect(world.activity.idleForMs('i1')).toBeLessThan(50);
+    await idle();
+    await at('/health', {}, 8080);
+    expect(world.activity.idleForMs('i1')).toBeLessThan(50);
+  });
+
+  test('is moved by what a command prints, not by the keepalives of its stream', async () => {
+    let push: (bytes: Buffer) => void = () => undefined;
+    await world.serveGuest((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/connect+json' });
+      push = (bytes) => void response.write(bytes);
+      response.write(data);
+    });
+    const stream = (await at('/process.Process/Start', { method: 'POST', body: '{}' })).body!.getReader();
+    await stream.read();
+    const before = await idle();
+    push(keepalive);
+    await stream.read();
+    expect(world.activity.idleForMs('i1')).toBeGreaterThanOrEqual(before);
+    push(data);
+    await stream.read();
+    expect(world.activity.idleForMs('i1')).toBeLessThan(50);
+    await stream.cancel();
+  });
+
+  test('is moved by every piece of an upload and of a download', async () => {
+    await world.serveGuest((request, response) => {
+      request
+        .on('data', () => undefined)
+        .on('end', () => {
+          response.write('a');
+          setTimeout(() => response.end('b'), 120);
+        });
+    });
+    const upload = httpRequest(`${world.proxyUrl}/files`, {
+      method: 'POST',
+      headers: { 'e2b-sandbox-id': 'i1', 'e2b-sandbox-port': '49983' },
+    });
+    upload.write('1');
+    await delay(120);
+    upload.write('2');
+    await delay(40);
+    expect(world.activity.idleForMs('i1')).toBeLessThan(100);
+    await new Promise<void>((resolve) => {
+      upload.on('response', (response) => response.on('data', () => undefined).on('end', resolve));
+      upload.end();
+    });
+    expect(world.activity.idleForMs('i1')).toBeLessThan(60);
+  });
+});
+
+describe('the gate', () => {
+  test('closed, refuses with 409 that can be sent again, and lets running streams go on', async () => {
+    let finish: () => void = () => undefined;
+    await world.serveGuest((_request, response) => {
+      response.write('one');
+      finish = () => void response.end('two');
+    });
+    const running = await at('/files');
+    world.activity.closeGate('i1');
+    const refused = await at('/files');
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([409, '1']);
+    expect(await refused.json()).toEqual({ sandboxId: 'i1', message: expect.any(String), code: 409 });
+    finish();
+    expect(await running.text()).toBe('onetwo');
+    world.activity.openGate('i1');
+    const again = at('/files');
+    await delay(50);
+    finish();
+    expect((await again).status).toBe(200);
+  });
+
+  test('a request that came through before it closed has been seen by the clock', async () => {
+    await world.serveGuest((_request, response) => void setTimeout(() => response.end(), 100));
+    await idle();
+    const under = at('/files');
+    await delay(40);
+    world.activity.closeGate('i1');
+    expect(world.activity.idleForMs('i1')).toBeLessThan(60);
+    expect((await under).status).toBe(200);
+  });
+});
+
+describe('a pause', () => {
+  test('cuts streams in the middle, so that no client takes them for ended', async () => {
+    let closed = false;
+    await world.serveGuest((_request, response) => {
+      response.on('close', () => (closed = true));
+      response.write('begun');
+    });
+    const stream = (await at('/files')).body!.getReader();
+    await stream.read();
+    world.activity.cutStreams('i1');
+    await expect(stream.read()).rejects.toThrow();
+    await delay(50);
+    expect(closed).toBe(true);
+  });
+
+  test('answers a request that waits for its answer, instead of dropping it silently', async () => {
+    await world.serveGuest(() => undefined);
+    const waiting = at('/process.Process/SendInput', { method: 'POST', body: '{}' });
+    await delay(80);
+    world.activity.cutStreams('i1');
+    const { status } = await waiting;
+    expect(status).toBe(409);
+  });
+
+  test('leaves the exact 502 behind', async () => {
+    await world.serveGuest((_request, response) => void response.writeHead(204).end());
+    world.add('i1', { status: 'paused' });
+    const response = await at('/health');
+    expect([response.status, response.headers.get('content-type')]).toEqual([502, 'application/json']);
+    expect(await response.json()).toEqual({ sandboxId: 'i1', message: 'The sandbox was not found', code: 502 });
+  });
+});
+
+describe('a port that is not open', () => {
+  test.each([49_983, 8080])('answers the exact 502 for port %i', async (port) => {
+    const response = await at('/', {}, port);
+    expect(response.status).toBe(502);
+    expect(await response.json()).toEqual({
+      ...{ sandboxId: 'i1', message: 'The sandbox is running but port is not open', port, code: 502 },
+    });
+  });
+});
+
+describe('the internal routes', () => {
+  test('need the gateway token', async () => {
+    for (const headers of [{}, { 'x-dormouse-gateway-token': 'wrong' }] as Record<string, string>[]) {
+      for (const path of ['/internal/sandboxes', '/internal/host', '/']) {
+        const { status } = await fetch(world.gatewayUrl + path, { headers });
+        expect(status).toBe(401);
+      }
+    }
+  });
+
+  test('give the index and the report', async () => {
+    world.add('i2', {}, { tenant: 'b' });
+    const headers = { 'x-dormouse-gateway-token': 'ab'.repeat(32) };
+    const ask = async (path: string): Promise<[number, unknown]> => {
+      const response = await fetch(world.gatewayUrl + path, { headers });
+      return [response.status, await response.json()];
+    };
+    expect(await ask('/internal/sandboxes?tenant=b')).toEqual([200, { sandboxes: [world.views.get('i2')] }]);
+    expect(await ask('/internal/sandboxes/i1')).toEqual([200, world.views.get('i1')]);
+    expect((await ask('/internal/sandboxes/i9'))[0]).toBe(404);
+    expect(await ask('/internal/host')).toEqual([200, world.report]);
+    expect((await ask('/elsewhere'))[0]).toBe(404);
+  });
+
+  test('a guest never sees the headers between api and host, nor can a client send any', async () => {
+    const seen: string[] = [];
+    const server = createServer((request, response) => {
+      seen.push(...request.rawHeaders);
+      response.end();
+    });
+    world.guestPorts.set(8080, Number(new URL(await world.listen(server)).port));
+    world.add('i2', { status: 'paused' });
+    const spoofed = { 'x-dormouse-sandbox': 'i2', 'x-dormouse-port': '1', 'X-Dormouse-Anything': 'x' };
+    expect((await at('/', { headers: spoofed }, 8080)).status).toBe(200);
+    expect(seen.join(' ').toLowerCase()).not.toContain('x-dormouse');
+  });
+});
