@@ -14,8 +14,7 @@ export async function nft(args: string[], input?: string): Promise<string> {
 }
 
 interface NftItem {
-  table?: { comment?: string };
-  rule?: object;
+  rule?: { comment?: string };
   set?: { name: string; elem?: unknown[] };
 }
 
@@ -31,7 +30,7 @@ export async function readTable(
   const items = (JSON.parse(text) as { nftables: NftItem[] }).nftables;
   const denied = items.find((item) => item.set?.name === 'no_internet')?.set?.elem ?? [];
   return {
-    comment: items.find((item) => item.table !== undefined)?.table?.comment ?? '',
+    comment: items.find((item) => item.rule?.comment !== undefined)?.rule?.comment ?? '',
     ruleCount: items.filter((item) => item.rule !== undefined).length,
     noInternet: denied.map(Number).filter(Number.isInteger),
   };

@@ -50,7 +50,7 @@ export function guardRules(options: GuardRules): string[] {
   ];
 }
 
-/** Says which rules a table was made from; stands in its comment. */
+/** Says which rules a table was made from; stands as a comment on its first rule. */
 export const fingerprint = (rules: string[]): string =>
   createHash('sha256').update(rules.join('\n')).digest('hex').slice(0, 32);
 
@@ -62,14 +62,13 @@ export function ruleset(options: GuardRules, noInternet: number[]): string {
 table inet ${table}
 delete table inet ${table}
 table inet ${table} {
-  comment "${fingerprint(rules)}"
   set no_internet {
     typeof meta skuid
     ${noInternet.length === 0 ? '' : `elements = ${set(noInternet.map(String))}`}
   }
   chain guests {
     type filter hook output priority -10; policy accept;
-${rules.map((rule) => `    ${rule}`).join('\n')}
+${rules.map((rule, index) => `    ${rule}${index === 0 ? ` comment "${fingerprint(rules)}"` : ''}`).join('\n')}
   }
 }
 `;
