@@ -20,6 +20,8 @@ async function main(): Promise<void> {
   const log = createLogger('api', config.logLevel);
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const connection = await lazyConnection(config.temporal);
+  // The SDK's own asks once and remembers a failure for ever: a Temporal that starts after the api would not be found.
+  connection.ensureConnected = async () => void (await connection.workflowService.getSystemInfo({}));
   const token = gatewayToken(masterKey);
   const tokensKey = masterKey.derive('tokens');
   const directory = createHostDirectory(config.hosts, token, log);
