@@ -1,0 +1,69 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import type { AgentState } from '../agent-state.js';
+import { HttpError, sendJson } from '../http-error.js';
+import { resolvePath } from '../resolve-path.js';
+import type { User } from '../users.js';
+import { authorizeFile } from './authorize-file.js';
+import { eachPart } from './multipart.js';
+import { writeFileAs } from './write-file.js';
+
+export interface Written {
+  name: string;
+  type: 'file';
+  path: string;
+}
+
+export async function uploadRoute(
+  request: IncomingMessage,
+  response: ServerResponse,
+  query: URLSearchParams,
+  state: AgentState,
+): Promise<void> {
+  const user = await authorizeFile(request, query, 'write', state);
+  const target = query.get('path') || undefined;
+  const type = request.headers['content-type'] ?? '';
+  const body = decoded(request);
+  if (type.startsWith('multipart/form-data')) {
+    sendJson(response, 200, await writeParts(request, body, target, user));
+  } else {
+    if (target === undefined) throw new HttpError(400, 'path is missing');
+    sendJson(response, 200, [await write(resolvePath(target, user.home), body, user)]);
+  }
+}
+
+function decoded(request: IncomingMessage): Readable {
+  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
+  if (encoding === 'identity' || encoding === '') return request;
+  if (encoding !== 'gzip') throw new HttpError(400, `content-encoding '${encoding}' is not supported`);
+  const gunzip = createGunzip();
+  request.on('error', (error) => gunzip.destroy(error));
+  request.on('aborted', () => gunzip.destroy(new Error('the client went away')));
+  gunzip.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code?.startsWith('Z_')) Object.assign(error, { code: 'EINVAL' });
+  });
+  return request.pipe(gunzip);
+}
+
+async function writeParts(
+  request: IncomingMessage,
+  body: Readable,
+  target: string | undefined,
+  user: User,
+): Promise<Written[]> {
+  const written: Written[] = [];
+  await eachPart(request.headers, body, async (filename, bytes) => {
+    const file = resolvePath(target ?? filename, user.home);
+    if (written.some((one) => one.path === file)) throw new HttpError(400, `'${file}' is uploaded twice`);
+    written.push(await write(file, bytes, user));
+  });
+  if (written.length === 0) throw new HttpError(400, 'there is no file in the body');
+  return written;
+}
+
+async function write(file: string, bytes: Readable, user: User): Promise<Written> {
+  await writeFileAs(file, bytes, user);
+  return { name: path.basename(file), type: 'file', path: file };
+}

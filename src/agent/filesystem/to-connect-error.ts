@@ -1,0 +1,27 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+
+const CODE_BY_ERRNO: Record<string, Code> = {
+  ENOENT: Code.NotFound,
+  ENOTDIR: Code.InvalidArgument,
+  EISDIR: Code.InvalidArgument,
+  EINVAL: Code.InvalidArgument,
+  ENAMETOOLONG: Code.InvalidArgument,
+  ELOOP: Code.InvalidArgument,
+  EEXIST: Code.AlreadyExists,
+  EACCES: Code.PermissionDenied,
+  EPERM: Code.PermissionDenied,
+  EROFS: Code.PermissionDenied,
+  ENOSPC: Code.ResourceExhausted,
+  ENOTEMPTY: Code.FailedPrecondition,
+};
+
+/** @throws ConnectError instead of what the filesystem threw. */
+export async function filesystemCall<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof ConnectError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new ConnectError(message, CODE_BY_ERRNO[code ?? ''] ?? Code.Internal);
+  }
+}

@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AgentState } from './agent-state.js';
+import { refusal } from './authorize.js';
+import { HttpError, sendJson } from './http-error.js';
+import { readJsonBody } from './read-body.js';
+import type { ReseedWatch } from './reseed.js';
+import { setClock } from './set-clock.js';
+import { AGENT_VERSION } from './version.js';
+
+export interface InitOptions {
+  setsClock: boolean;
+  reseeds: ReseedWatch;
+}
+
+/** What the host says after a boot and after every restore. The first token is believed, later inits must bring it. */
+export async function initRoute(
+  request: IncomingMessage,
+  response: ServerResponse,
+  state: AgentState,
+  options: InitOptions,
+): Promise<void> {
+  if (state.accessToken !== undefined) {
+    const refused = refusal(state, request.headers['x-access-token'] as string | undefined);
+    if (refused !== undefined) throw new HttpError(401, refused);
+  }
+  const body = await readJsonBody(request);
+  const timestamp = optionalDate(body['timestamp']);
+  const envVars = optionalEnvVars(body['envVars']);
+  const accessToken = optionalText(body, 'accessToken');
+  const defaultUser = optionalText(body, 'defaultUser');
+  const defaultWorkdir = optionalText(body, 'defaultWorkdir');
+  if (timestamp !== undefined && options.setsClock) await setClock(timestamp);
+  if (body['requireReseed'] === true) await options.reseeds.waitForNew();
+  if (accessToken) state.accessToken = accessToken;
+  if (envVars !== undefined) state.envVars = envVars;
+  if (defaultUser) state.defaultUser = defaultUser;
+  if (defaultWorkdir) state.defaultWorkdir = defaultWorkdir;
+  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  sendJson(response, 200, { bootId, envdVersion: AGENT_VERSION });
+}
+
+function optionalText(body: Record<string, unknown>, name: string): string | undefined {
+  const value = body[name] ?? undefined;
+  if (value === undefined || typeof value === 'string') return value;
+  throw new HttpError(400, `${name} must be a string`);
+}
+
+function optionalDate(value: unknown): Date | undefined {
+  if (value === undefined || value === null) return undefined;
+  const date = new Date(typeof value === 'string' ? value : NaN);
+  if (Number.isNaN(date.getTime())) throw new HttpError(400, 'timestamp must be an RFC 3339 date');
+  return date;
+}
+
+function optionalEnvVars(value: unknown): Record<string, string> | undefined {
+  if (value === undefined || value === null) return undefined;
+  const entries = typeof value === 'object' ? Object.entries(value) : undefined;
+  if (entries?.every(([, text]) => typeof text === 'string'))
+    return Object.fromEntries(entries) as Record<string, string>;
+  throw new HttpError(400, 'envVars must map names to strings');
+}

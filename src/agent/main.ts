@@ -1,0 +1,17 @@
+import { parseArgs } from 'node:util';
+import { ReseedWatch } from './reseed.js';
+import { createAgent } from './server.js';
+
+const AGENT_PORT = 49_983;
+
+/** Both flags are for tests: in a guest the agent is started without any. */
+const { values } = parseArgs({ options: { port: { type: 'string' }, 'no-set-clock': { type: 'boolean' } } });
+
+process.umask(0o022);
+const agent = createAgent({ setsClock: values['no-set-clock'] !== true, reseeds: new ReseedWatch() });
+agent.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EAFNOSUPPORT') agent.listen(port, '0.0.0.0');
+  else throw error;
+});
+const port = Number(values.port ?? AGENT_PORT);
+agent.listen(port, '::');

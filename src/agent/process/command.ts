@@ -1,0 +1,70 @@
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { AgentState } from '../agent-state.js';
+import { resolvePath } from '../resolve-path.js';
+import type { User } from '../users.js';
+
+/** A command ready to be started. */
+export interface Command {
+  file: string;
+  args: string[];
+  cwd: string;
+  env: Record<string, string>;
+  user: User;
+}
+
+export interface CommandRequest {
+  cmd: string;
+  args: string[];
+  envs: Record<string, string>;
+  cwd: string | undefined;
+}
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export async function prepareCommand(request: CommandRequest, user: User, state: AgentState): Promise<Command> {
+  const cwd = resolvePath(request.cwd || state.defaultWorkdir || '~', user.home);
+  const isDirectory = await stat(cwd).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isDirectory) throw new ConnectError(`cwd '${cwd}' does not exist`, Code.InvalidArgument);
+  const env = {
+    PATH: process.env['PATH'] ?? DEFAULT_PATH,
+    HOME: user.home,
+    USER: user.name,
+    LOGNAME: user.name,
+    ...state.envVars,
+    ...request.envs,
+  };
+  if (!(await canRun(request.cmd, cwd, env.PATH))) {
+    throw new ConnectError(`there is no executable '${request.cmd}'`, Code.InvalidArgument);
+  }
+  return { ...asUser(user, request.cmd, request.args), cwd, env, user };
+}
+
+/** `setpriv` sets uid, gid and all groups of the user, then becomes the command: the pid stays. */
+const asUser = (user: User, cmd: string, args: string[]): { file: string; args: string[] } =>
+  process.getuid?.() === 0
+    ? { file: SETPRIV, args: [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--init-groups', '--', cmd, ...args] }
+    : { file: cmd, args };
+
+const SETPRIV = '/usr/bin/setpriv';
+
+async function canRun(cmd: string, cwd: string, searchPath: string): Promise<boolean> {
+  if (cmd === '') return false;
+  const candidates = cmd.includes('/')
+    ? [path.resolve(cwd, cmd)]
+    : searchPath.split(':').map((directory) => path.resolve(cwd, directory, cmd));
+  const found = await Promise.all(
+    candidates.map((file) =>
+      access(file, constants.X_OK).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return found.includes(true);
+}

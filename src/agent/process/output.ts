@@ -1,0 +1,94 @@
+import type { ProcessEnd } from './exit-status.js';
+
+export type OutputKind = 'stdout' | 'stderr' | 'pty';
+export type ProcessOutput = { kind: OutputKind; bytes: Buffer } | { kind: 'end'; end: ProcessEnd };
+
+const HIGH_WATER_BYTES = 256 * 1024;
+
+/** One listener's queue. */
+export class Listener {
+  #queue: ProcessOutput[] = [];
+  #bytes = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(private readonly onDrained: () => void) {}
+
+  get full(): boolean {
+    return this.#bytes >= HIGH_WATER_BYTES;
+  }
+
+  push(output: ProcessOutput): void {
+    this.#queue.push(output);
+    if (output.kind !== 'end') this.#bytes += output.bytes.length;
+    this.#wake?.();
+  }
+
+  /** The next output, or undefined when `ms` passed (never, if undefined). @throws `signal`'s reason. */
+  async next(signal: AbortSignal, ms?: number): Promise<ProcessOutput | undefined> {
+    signal.throwIfAborted();
+    if (this.#queue.length === 0) await this.#arrival(signal, ms);
+    signal.throwIfAborted();
+    const output = this.#queue.shift();
+    if (output === undefined || output.kind === 'end') return output;
+    const wasFull = this.full;
+    this.#bytes -= output.bytes.length;
+    if (wasFull && !this.full) this.onDrained();
+    return output;
+  }
+
+  async #arrival(signal: AbortSignal, ms: number | undefined): Promise<void> {
+    let wake = (): void => undefined;
+    const awake = new Promise<void>((resolve) => (wake = resolve));
+    this.#wake = wake;
+    signal.addEventListener('abort', wake, { once: true });
+    const timer = ms === undefined ? undefined : setTimeout(wake, ms);
+    await awake;
+    signal.removeEventListener('abort', wake);
+    clearTimeout(timer);
+    this.#wake = undefined;
+  }
+}
+
+/** Hands what a process writes to everyone who listens; while one of them is slow, the process is not read. */
+export class Output {
+  #listeners = new Set<Listener>();
+  #end: ProcessEnd | undefined;
+  #afterEnd: (() => void)[] = [];
+
+  /** `flow`: reads from the process, or stops doing so. */
+  constructor(private readonly flow: (reading: boolean) => void) {}
+
+  listen(): Listener {
+    const listener = new Listener(() => this.#adjust());
+    if (this.#end === undefined) this.#listeners.add(listener);
+    else listener.push({ kind: 'end', end: this.#end });
+    return listener;
+  }
+
+  onEnd(callback: () => void): void {
+    if (this.#end === undefined) this.#afterEnd.push(callback);
+    else callback();
+  }
+
+  leave(listener: Listener): void {
+    this.#listeners.delete(listener);
+    this.#adjust();
+  }
+
+  write(kind: OutputKind, bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    for (const listener of this.#listeners) listener.push({ kind, bytes });
+    this.#adjust();
+  }
+
+  end(end: ProcessEnd): void {
+    this.#end = end;
+    for (const listener of this.#listeners) listener.push({ kind: 'end', end });
+    this.#listeners.clear();
+    for (const callback of this.#afterEnd) callback();
+  }
+
+  #adjust(): void {
+    if (this.#end === undefined) this.flow(![...this.#listeners].some((listener) => listener.full));
+  }
+}

@@ -1,0 +1,95 @@
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { Signal, type Process, type ProcessInput, type StartRequest } from '../../gen/process/process_pb.js';
+import type { AgentState } from '../agent-state.js';
+import { keepaliveMs } from '../keepalive.js';
+import { requestUser } from '../request-user.js';
+import { prepareCommand } from './command.js';
+import { isDeadline, processEvents } from './events.js';
+import { startPiped } from './piped.js';
+import { ProcessTable } from './process-table.js';
+import type { Running } from './running.js';
+import { startOnTerminal } from './terminal.js';
+
+export function processService(state: AgentState): ServiceImpl<typeof Process> {
+  const table = new ProcessTable();
+  return {
+    list: () => ({
+      processes: table
+        .list()
+        .map(({ config, running, tag }) => ({ config, pid: running.pid, ...(tag === undefined ? {} : { tag }) })),
+    }),
+
+    async *start(request, context) {
+      const running = await launch(request, context, state);
+      const listener = running.output.listen();
+      table.add({ running, config: request.process!, tag: request.tag });
+      const atDeadline = (): void => {
+        if (isDeadline(context.signal)) running.kill('SIGKILL');
+      };
+      context.signal.addEventListener('abort', atDeadline);
+      running.output.onEnd(() => context.signal.removeEventListener('abort', atDeadline));
+      if (context.signal.aborted) atDeadline();
+      yield* processEvents(running, listener, keepaliveMs(context.requestHeader), context.signal);
+    },
+
+    async *connect(request, context) {
+      const { running } = table.liveOrEnded(request.process);
+      const listener = running.output.listen();
+      yield* processEvents(running, listener, keepaliveMs(context.requestHeader), context.signal);
+    },
+
+    update(request) {
+      const { running } = table.live(request.process);
+      const size = request.pty?.size;
+      if (size !== undefined) running.resize(size.cols, size.rows);
+      return {};
+    },
+
+    async sendInput(request) {
+      await input(table.live(request.process).running, request.input);
+      return {};
+    },
+
+    async streamInput(requests) {
+      let running: Running | undefined;
+      for await (const { event } of requests) {
+        if (event.case === 'start') running = table.live(event.value.process).running;
+        if (event.case !== 'data') continue;
+        if (running === undefined) throw new ConnectError('data came before start', Code.InvalidArgument);
+        await input(running, event.value.input);
+      }
+      return {};
+    },
+
+    sendSignal(request) {
+      const { running } = table.live(request.process);
+      if (request.signal === Signal.SIGKILL) running.kill('SIGKILL');
+      else if (request.signal === Signal.SIGTERM) running.kill('SIGTERM');
+      else throw new ConnectError(`signal ${request.signal} is not supported`, Code.Unimplemented);
+      return {};
+    },
+
+    closeStdin(request) {
+      table.live(request.process).running.closeStdin();
+      return {};
+    },
+  };
+}
+
+async function launch(request: StartRequest, context: HandlerContext, state: AgentState): Promise<Running> {
+  const user = await requestUser(context.requestHeader, state);
+  if (request.process === undefined) throw new ConnectError('process is missing', Code.InvalidArgument);
+  const { cmd, args, envs, cwd } = request.process;
+  const command = await prepareCommand({ cmd, args, envs, cwd }, user, state);
+  if (request.pty === undefined) return startPiped(command, request.stdin ?? true);
+  return startOnTerminal(command, request.pty.size);
+}
+
+async function input(running: Running, given: ProcessInput | undefined): Promise<void> {
+  const wanted = given?.input;
+  if (wanted?.case === undefined) throw new ConnectError('input is missing', Code.InvalidArgument);
+  if ((wanted.case === 'pty') !== running.terminal) {
+    throw new ConnectError(`the process takes no ${wanted.case} input`, Code.Internal);
+  }
+  await running.write(wanted.value);
+}

@@ -1,0 +1,34 @@
+import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import type { RequestListener } from 'node:http';
+import { Filesystem } from '../gen/filesystem/filesystem_pb.js';
+import { Process } from '../gen/process/process_pb.js';
+import type { AgentState } from './agent-state.js';
+import { refusal } from './authorize.js';
+import { filesystemService } from './filesystem/filesystem-service.js';
+import { processService } from './process/process-service.js';
+import { normaliseTimeout } from './rpc-timeout.js';
+
+export const isRpc = (pathname: string): boolean => /^\/(process\.Process|filesystem\.Filesystem)\//.test(pathname);
+
+export function rpcListener(state: AgentState): RequestListener {
+  const authorize: Interceptor = (next) => async (request) => {
+    const refused = refusal(state, request.header.get('x-access-token') ?? undefined);
+    if (refused !== undefined) throw new ConnectError(refused, Code.Unauthenticated);
+    return next(request);
+  };
+  const adapter = connectNodeAdapter({
+    routes: (router) => {
+      router.service(Process, processService(state));
+      router.service(Filesystem, filesystemService(state));
+    },
+    interceptors: [authorize],
+    acceptCompression: [],
+    grpc: false,
+    grpcWeb: false,
+  });
+  return (request, response) => {
+    normaliseTimeout(request);
+    adapter(request, response);
+  };
+}

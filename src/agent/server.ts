@@ -1,0 +1,43 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { newAgentState, type AgentState } from './agent-state.js';
+import { refusal } from './authorize.js';
+import { downloadRoute } from './files/download-route.js';
+import { uploadRoute } from './files/upload-route.js';
+import { HttpError, sendError, sendJson } from './http-error.js';
+import { initRoute, type InitOptions } from './init-route.js';
+import { readMetrics } from './metrics.js';
+import { isRpc, rpcListener } from './rpc.js';
+import { tunnel } from './tunnel.js';
+
+/** The guest's agent, not yet listening. */
+export function createAgent(options: InitOptions): Server {
+  const state = newAgentState();
+  const rpc = rpcListener(state);
+  const server = createServer({ requestTimeout: 0, noDelay: true }, (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://agent');
+    if (isRpc(url.pathname)) return rpc(request, response);
+    route(request, response, url, state, options).catch((error: unknown) => sendError(response, error));
+  });
+  server.on('connect', (request, socket, head) => tunnel(request, socket, head, state));
+  return server;
+}
+
+async function route(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  state: AgentState,
+  options: InitOptions,
+): Promise<void> {
+  const wanted = `${request.method} ${url.pathname}`;
+  if (wanted === 'GET /health') return void response.writeHead(204).end();
+  if (wanted === 'POST /init') return initRoute(request, response, state, options);
+  // A signature can stand in for the token: these two look for themselves.
+  if (wanted === 'GET /files') return downloadRoute(request, response, url.searchParams, state);
+  if (wanted === 'POST /files') return uploadRoute(request, response, url.searchParams, state);
+  const refused = refusal(state, request.headers['x-access-token'] as string | undefined);
+  if (refused !== undefined) throw new HttpError(401, refused);
+  if (wanted === 'GET /metrics') return sendJson(response, 200, await readMetrics());
+  if (wanted === 'GET /envs') return sendJson(response, 200, state.envVars);
+  throw new HttpError(404, `there is no ${wanted}`);
+}

@@ -1,0 +1,102 @@
+import { request, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+
+export interface GuestAddress {
+  host: string;
+  port: number;
+}
+
+export interface InitBody {
+  envVars: Record<string, string>;
+  accessToken: string;
+  /** RFC 3339. */
+  timestamp: string;
+  defaultUser: string;
+  defaultWorkdir?: string;
+  requireReseed?: boolean;
+}
+
+/** The agent was reached, and said no. */
+export class AgentRefusedError extends Error {
+  override name = 'AgentRefusedError';
+}
+
+/** Whether the agent answers. @throws when it cannot be reached. */
+export async function health(address: GuestAddress, signal: AbortSignal): Promise<boolean> {
+  const { status } = await call(address, { method: 'GET', path: '/health', headers: {} }, undefined, signal);
+  return status === 204 || status === 200;
+}
+
+/**
+ * Tells the agent what its sandbox is; after a boot and after every restore.
+ * @throws AgentRefusedError when it answered with anything but success, other errors when it could not be reached.
+ */
+export async function init(
+  address: GuestAddress,
+  token: string,
+  body: InitBody,
+  signal: AbortSignal,
+): Promise<{ bootId: string; envdVersion: string }> {
+  const headers = { 'x-access-token': token, 'content-type': 'application/json' };
+  const { status, text } = await call(
+    address,
+    { method: 'POST', path: '/init', headers },
+    JSON.stringify(body),
+    signal,
+  );
+  if (status < 200 || status > 299) throw new AgentRefusedError(`the agent refused init: ${status} ${messageIn(text)}`);
+  return JSON.parse(text) as { bootId: string; envdVersion: string };
+}
+
+/** A connection to a port of the guest's loopback. @throws Error when nothing listens there. */
+export function dialTunnel(address: GuestAddress, token: string, port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const asked = request({
+      ...address,
+      agent: false,
+      method: 'CONNECT',
+      path: `127.0.0.1:${port}`,
+      headers: { 'x-access-token': token },
+    });
+    asked.once('error', reject);
+    asked.once('connect', (response, socket, head) => {
+      if (response.statusCode !== 200) {
+        socket.destroy();
+        return reject(new Error(`the agent opened no tunnel to port ${port}: ${response.statusCode}`));
+      }
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket as Socket);
+    });
+    asked.end();
+  });
+}
+
+/** One request on a connection of its own: one from before a pause leads nowhere after it. */
+function call(
+  address: GuestAddress,
+  wanted: { method: string; path: string; headers: Record<string, string> },
+  body: string | undefined,
+  signal: AbortSignal,
+): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ ...address, ...wanted, agent: false, signal }, (response) => {
+      readText(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
+    });
+    asked.once('error', reject);
+    asked.end(body);
+  });
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function messageIn(text: string): string {
+  try {
+    return (JSON.parse(text) as { message?: string }).message ?? text;
+  } catch {
+    return text;
+  }
+}
