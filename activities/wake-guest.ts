@@ -1,7 +1,7 @@
 import type { Manifest } from '../src/host/manifest.js';
 import { slotAddress } from '../src/host/slots.js';
 import { AGENT_PORT } from '../src/gateway/wire.js';
-import { initGuest } from '../src/guest/client.js';
+import { initGuest } from '../src/guest/init-guest.js';
 import { accessToken } from '../src/keys/access-token.js';
 import { openField } from '../src/keys/sealed-field.js';
 import type { HostContext } from './host-context.js';

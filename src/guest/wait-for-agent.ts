@@ -3,11 +3,20 @@ import { health, type GuestAddress } from './client.js';
 
 const TRY_EVERY_MS = 200;
 
-/** Resolves once the agent of a booting guest answers. @throws `signal`'s reason. */
-export async function waitForAgent(address: GuestAddress, signal: AbortSignal): Promise<void> {
+/**
+ * Resolves once the agent of a booting guest answers.
+ * @param check throws when waiting has become pointless
+ * @throws what `check` throws, or `signal`'s reason
+ */
+export async function waitForAgent(
+  address: GuestAddress,
+  check: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
   for (;;) {
     const answered = await health(address, AbortSignal.any([signal, AbortSignal.timeout(5_000)])).catch(() => false);
     if (answered) return;
+    await check();
     await delay(TRY_EVERY_MS, undefined, { signal });
   }
 }

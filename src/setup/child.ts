@@ -26,10 +26,6 @@ export class Child {
 
   constructor(private readonly options: ChildOptions) {}
 
-  get pid(): number | undefined {
-    return this.#process?.pid;
-  }
-
   start(): void {
     const { name, command, args, env, logFile, say } = this.options;
     const log = openSync(logFile, 'a', 0o600);
@@ -55,6 +51,13 @@ export class Child {
         });
       });
     });
+  }
+
+  /** kill -9, and resolves once it is dead; it is started again as after any other end. */
+  async crash(): Promise<void> {
+    const exited = this.#exited;
+    this.#process?.kill('SIGKILL');
+    await exited;
   }
 
   async stop(): Promise<void> {

@@ -28,6 +28,12 @@ export class Service {
     }
     say('starting control worker, host worker and api');
     for (const role of ['control-worker', 'host-worker', 'api']) this.startRole(role);
+    await this.ready();
+  }
+
+  /** Resolves once host worker and api answer. */
+  async ready(): Promise<void> {
+    const { config } = this;
     await waitForHttp(`http://127.0.0.1:${config.gatewayPort}/`, 'host worker', this.#log('host-worker'));
     await waitForHttp(`http://127.0.0.1:${config.apiPort}/health`, 'api', this.#log('api'));
   }

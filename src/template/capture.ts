@@ -8,6 +8,14 @@ import { waitForAgent } from '../guest/wait-for-agent.js';
 /** What of a machine's definition the template fixes; clones differ in the rest. */
 export type TemplateMachine = Omit<DomainSpec, 'name' | 'uuid' | 'sandboxId' | 'generation' | 'disk' | 'memoryFile' | 'qmpSocket'>;
 
+/** QEMU ended during the boot; its own log tells why. */
+export class MachineDiedError extends Error {
+  override readonly name = 'MachineDiedError';
+  constructor(machine: string) {
+    super(`the machine ${machine} ended while it booted; see /var/log/libvirt/qemu/${machine}.log`);
+  }
+}
+
 /**
  * Boots `disk` once until its agent answers, then keeps device state and memory as the template's.
  * The disk is written to by the boot and belongs to that memory from then on.
@@ -38,6 +46,9 @@ export async function captureTemplate(
     await driver.start(spec);
     await waitForAgent(
       { host: machine.network.address, port: machine.network.agentPort },
+      async () => {
+        if ((await driver.state(spec.name)) === 'absent') throw new MachineDiedError(spec.name);
+      },
       AbortSignal.timeout(options.timeoutMs),
     );
     await driver.save(spec, deviceState);

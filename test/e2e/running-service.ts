@@ -15,6 +15,8 @@ export interface RunningService {
   end(): Promise<void>;
   /** kill -9 of these roles; they are started again by the supervisor. */
   crash(roles: string[]): Promise<void>;
+  /** Resolves once every role answers again. */
+  ready(): Promise<void>;
 }
 
 /** The whole service, as `make up` starts it, on its own ports and an empty state directory; the template is shared. */
@@ -58,8 +60,9 @@ export async function startService(name: string, basePort: number, extra: NodeJS
     apiKey,
     end,
     async crash(roles) {
-      for (const role of roles) process.kill(service.child(role).pid!, 'SIGKILL');
+      for (const role of roles) await service.child(role).crash();
     },
+    ready: () => service.ready(),
   };
 }
 

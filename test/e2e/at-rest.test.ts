@@ -1,0 +1,92 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, expect, inject, test } from 'vitest';
+import { pythonWith, runPython } from './python-client.js';
+import type { RunningService } from './running-service.js';
+
+const run = promisify(execFile);
+const MEMORY = 'memory-marker-5b1f0c77';
+const FILE = 'file-marker-9e02d4aa';
+const ENVIRONMENT = 'environment-marker-c3d81e60';
+
+let service: RunningService;
+let python: string;
+beforeAll(async () => {
+  service = inject('service') as RunningService;
+  python = await pythonWith('ucloud_sandbox==1.2.0');
+}, 180_000);
+
+/** Files below `directories` that contain `needle` as bytes; sparse files are read like others. */
+async function filesWith(needle: string, directories: string[], exclude: string[] = []): Promise<string[]> {
+  const excluded = exclude.map((directory) => `--exclude-dir=${path.basename(directory)}`);
+  const { stdout } = await run('grep', ['-rlaF', ...excluded, '--', needle, ...directories], { maxBuffer: 1 << 26 }).catch(
+    (error: { code?: number; stdout?: string }) => ({ stdout: error.stdout ?? '' }),
+  );
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+async function processesWith(needle: string): Promise<string[]> {
+  const { stdout } = await run('ps', ['-eo', 'pid,args', '-ww'], { maxBuffer: 1 << 26 });
+  return stdout.split('\n').filter((line) => line.includes(needle));
+}
+
+const availableMiB = async (): Promise<number> =>
+  Number(/^MemAvailable:\s+(\d+) kB/m.exec(await readFile('/proc/meminfo', 'utf8'))![1]) / 1024;
+
+test('of a paused sandbox nothing is readable: not its memory, its files, its variables, nor any token or key', async () => {
+  const { stateDir } = service.config;
+  const play = async (program: string): Promise<string> => {
+    const result = await runPython(python, service, program);
+    expect(result.stderr).toBe('');
+    return result.stdout.trim();
+  };
+  const id = await play(`
+from ucloud_sandbox import Sandbox
+s = Sandbox.create(timeout=600, envs={"MARKER": "${ENVIRONMENT}"})
+s.files.write("/home/user/marker.txt", "${FILE}" * 1000)
+s.commands.run("sync")
+s.commands.run("sleep 100000 ${MEMORY.slice(0, 6)}; true", background=True)
+s.commands.run("""python3 -c 'import time; a = "${MEMORY.slice(0, 14)}" + "${MEMORY.slice(14)}"; b = [a * 100 for _ in range(100)]; time.sleep(100000)'""", background=True)
+assert s.commands.run("echo $MARKER").stdout.strip() == "${ENVIRONMENT}"
+print(s.sandbox_id)
+`);
+  const memory = path.join(stateDir, 'memory', id);
+  // Positive control: while it runs, the same search finds the marker in its memory file.
+  await expect.poll(() => filesWith(MEMORY, [memory]), { timeout: 20_000 }).toHaveLength(1);
+
+  await play(`from ucloud_sandbox import Sandbox\nSandbox.beta_pause("${id}")`);
+  const masterKey = (await readFile(service.config.masterKeyFile, 'utf8')).trim();
+  const places = [stateDir, '/var/lib/libvirt', '/run/libvirt', '/var/log/libvirt'];
+  const token = await tokenOf(id);
+  for (const secret of [MEMORY, FILE, ENVIRONMENT, token, service.apiKey]) {
+    expect(await filesWith(secret, places), secret).toEqual([]);
+    expect(await processesWith(secret), secret).toEqual([]);
+  }
+  expect(await filesWith(masterKey, places)).toEqual([service.config.masterKeyFile]);
+  expect(await processesWith(masterKey)).toEqual([]);
+  await play(`from ucloud_sandbox import Sandbox\nSandbox.kill("${id}")`);
+});
+
+/** The token that the sandbox's clients use, derived as the api does. */
+async function tokenOf(id: string): Promise<string> {
+  const { fileMasterKey } = await import('../../src/keys/master-key.js');
+  const { accessToken } = await import('../../src/keys/access-token.js');
+  const token = accessToken((await fileMasterKey(service.config.masterKeyFile)).derive('tokens'), id);
+  return token.slice(token.indexOf('.') + 1);
+}
+
+test("the host's memory is free again after a pause", async () => {
+  const play = async (program: string): Promise<string> => (await runPython(python, service, program)).stdout.trim();
+  // Warm-up: what the service itself loads at first use does not count.
+  await play('from ucloud_sandbox import Sandbox\ns = Sandbox.create()\ns.beta_pause()\ns.kill()');
+  const tmpfs = async (): Promise<number> => Number((await run('df', ['--output=used', '-k', path.join(service.config.stateDir, 'memory')])).stdout.split('\n')[1]);
+  const before = { tmpfs: await tmpfs(), available: await availableMiB() };
+  const id = await play('from ucloud_sandbox import Sandbox\ns = Sandbox.create(timeout=600)\nprint(s.sandbox_id)');
+  expect((await tmpfs()) - before.tmpfs).toBeGreaterThan(50 * 1024);
+  await play(`from ucloud_sandbox import Sandbox\nSandbox.beta_pause("${id}")`);
+  expect(await tmpfs()).toBe(before.tmpfs);
+  expect((await processesWith(`dormouse-${id}`)).length).toBe(0);
+  await play(`from ucloud_sandbox import Sandbox\nSandbox.kill("${id}")`);
+});

@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { pythonWith, runPython } from './python-client.js';
+import { startService, type RunningService } from './running-service.js';
+
+const holder = await readFile(path.join(import.meta.dirname, 'guest-programs/holder.py'), 'utf8');
+
+const ASK = `python3 -c "import socket; s = socket.create_connection(('127.0.0.1', 7070)); print(s.recv(4096).decode())"`;
+
+/** In its own service, because this one is crashed. */
+let service: RunningService;
+let python: string;
+beforeAll(async () => {
+  python = await pythonWith('ucloud_sandbox==1.2.0');
+  service = await startService('memory', 13_100);
+}, 300_000);
+afterAll(() => service.end());
+
+async function play(program: string): Promise<string[]> {
+  const result = await runPython(python, service, program);
+  expect(result.stderr).toBe('');
+  return result.stdout.trim().split('\n');
+}
+
+test('a process keeps pid, variable, file offset, socket and counter over a pause, while workers and api are killed and started again', async () => {
+  const [id, before] = await play(`
+import json, time
+from ucloud_sandbox import Sandbox
+s = Sandbox.create(timeout=600)
+s.files.write("/home/user/holder.py", ${JSON.stringify(holder)})
+h = s.commands.run("python3 /home/user/holder.py secret-in-memory", background=True)
+for _ in range(100):
+    r = s.commands.run("test -e /home/user/opened.txt && ${ASK.replaceAll('"', '\\"')} || true")
+    if r.stdout.strip(): break
+    time.sleep(0.2)
+print(s.sandbox_id)
+print(r.stdout.strip())
+s.beta_pause()
+`);
+  const then = JSON.parse(before!) as Record<string, number | string>;
+  await service.crash(['control-worker', 'host-worker', 'api']);
+  await service.ready();
+  const [after, clock, files] = await play(`
+from ucloud_sandbox import Sandbox
+s = Sandbox.connect("${id}")
+print(s.commands.run("""${ASK}""").stdout.strip())
+print(s.commands.run("date +%s.%N").stdout.strip())
+print(s.files.read("/home/user/opened.txt"))
+`);
+  const guestClock = Number(clock);
+  expect(Math.abs(guestClock - Date.now() / 1000)).toBeLessThan(3);
+  const now = JSON.parse(after!) as Record<string, number | string>;
+  expect({ ...now, count: 0 }).toEqual({ ...then, count: 0 });
+  expect(now['secret']).toBe('secret-in-memory');
+  expect(Number(now['count'])).toBeGreaterThan(Number(then['count']));
+  // It went on from where it stood: a counter that had run through the pause would be far ahead.
+  expect(Number(now['count']) - Number(then['count'])).toBeLessThan(400);
+  expect(files).toBe('0123456789');
+  await play(`from ucloud_sandbox import Sandbox\nprint(Sandbox.kill("${id}"))`);
+});
+
+test('ten cycles of pause and connect keep every file and every change in memory, and the disk does not grow with them', async () => {
+  const out = await play(`
+import os
+from ucloud_sandbox import Sandbox
+s = Sandbox.create(timeout=600)
+s.files.write("/home/user/holder.py", ${JSON.stringify(holder)})
+s.commands.run("python3 /home/user/holder.py cycles", background=True)
+def size():
+    total = 0
+    for root, _, names in os.walk("${service.config.stateDir}/sandboxes/" + s.sandbox_id):
+        for n in names:
+            if n.startswith("image-"): total += os.stat(os.path.join(root, n)).st_blocks * 512
+    return total
+sizes = []
+for i in range(10):
+    s.files.write(f"/home/user/file-{i}", f"content {i}" * 1000)
+    s.commands.run(f"echo {i} > /dev/shm/in-memory-{i}")
+    s.beta_pause()
+    sizes.append(size())
+    s = Sandbox.connect(s.sandbox_id)
+    for j in range(i + 1):
+        assert s.files.read(f"/home/user/file-{j}") == f"content {j}" * 1000, (i, j)
+        assert s.commands.run(f"cat /dev/shm/in-memory-{j}").stdout.strip() == str(j)
+print(sizes[1], sizes[-1])
+s.kill()
+`);
+  const [second, last] = out.at(-1)!.split(' ').map(Number);
+  expect(last!).toBeLessThan(second! * 2 + 8 * 1024 * 1024);
+}, 300_000);
