@@ -9,8 +9,8 @@ test: prepare
 	@node test/run.mjs
 
 # Against a running service: the user document's story, narrated.
-demo: prepare
-	@node dist/src/mains/demo.js
+demo:
+	@setup/demo.sh
 
 # Against a running service: figures with spread. `npm run bench -- --json FILE` writes them as JSON too.
 bench: prepare

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { access, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { RunningService } from './running-service.js';
@@ -8,20 +7,8 @@ const run = promisify(execFile);
 
 /** A Python environment with exactly one published SDK; made once from the registry and kept among the tools. */
 export async function pythonWith(requirement: string): Promise<string> {
-  const home = process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse';
-  const directory = path.join(home, 'tools', `venv-${requirement.replace(/[^a-z0-9.]+/gi, '-')}`);
-  const done = path.join(directory, '.complete');
-  const there = await access(done).then(
-    () => true,
-    () => false,
-  );
-  if (!there) {
-    await mkdir(path.dirname(directory), { recursive: true });
-    await run('python3', ['-m', 'venv', '--clear', directory]);
-    await run(path.join(directory, 'bin/pip'), ['install', '--quiet', requirement], { maxBuffer: 1 << 26 });
-    await writeFile(done, '');
-  }
-  return path.join(directory, 'bin/python');
+  const script = path.resolve(import.meta.dirname, '../../setup/python-client.sh');
+  return (await run(script, [requirement], { maxBuffer: 1 << 26 })).stdout.trim();
 }
 
 export interface PythonResult {
