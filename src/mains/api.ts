@@ -13,8 +13,6 @@ import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 
 /** What is still being answered at the end gets this long. */
 const DRAIN_MS = 5_000;
-/** With the 2 s that a host has to answer, a client still hears within 5 s that Temporal is away. */
-const TEMPORAL_ANSWERS_WITHIN_MS = 2_500;
 
 /** The api: control plane and data plane, each on a port of its own. Starts and answers without Temporal, too. */
 async function main(): Promise<void> {
@@ -22,9 +20,6 @@ async function main(): Promise<void> {
   const log = createLogger('api', config.logLevel);
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const connection = await lazyConnection(config.temporal);
-  // The SDK's own asks once and remembers a failure for ever: a Temporal that starts after the api would not be found.
-  // And its retries go on past their deadline, hence a timer of ours.
-  connection.ensureConnected = () => inTime(connection.workflowService.getSystemInfo({}));
   const token = gatewayToken(masterKey);
   const tokensKey = masterKey.derive('tokens');
   const directory = createHostDirectory(config.hosts, token, log);
@@ -53,18 +48,6 @@ async function main(): Promise<void> {
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
-}
-
-async function inTime(call: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`no answer within ${TEMPORAL_ANSWERS_WITHIN_MS} ms`)),
-      TEMPORAL_ANSWERS_WITHIN_MS,
-    );
-  });
-  call.catch(() => undefined);
-  await Promise.race([call, late]).finally(() => clearTimeout(timer));
 }
 
 /** Without a domain of its own the service is on this machine, where `*.localhost` leads to the proxy by its port. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, WithStartWorkflowOperation, WorkflowIdConflictPolicy, type Connection } from '@temporalio/client';
 import {
   getQuery,
@@ -29,7 +30,8 @@ const ANSWER_WITHIN_MS = 55_000;
 /** A kill answers sooner or says that it does not know. */
 const KILL_WITHIN_MS = 10_000;
 const QUERY_WITHIN_MS = 5_000;
-const CONNECT_WITHIN_MS = 4_000;
+/** With the 2 s that a host has to answer, a client still hears within 5 s that Temporal is away. */
+const CONNECT_WITHIN_MS = 2_500;
 
 /** Lifecycle calls to sandbox workflows. @throws DormouseError, always. */
 export class TemporalSandboxClient {
@@ -99,6 +101,21 @@ export class TemporalSandboxClient {
     await this.#call(id, ANSWER_WITHIN_MS, () => this.#handle(id).signal(machineEndedSignal, { generation, reason }));
   }
 
+  /**
+   * The SDK's own `ensureConnected` asks once and remembers a failure for ever, so that a Temporal which starts after
+   * the api would never be found; and its retries go on past their deadline, hence a timer of ours.
+   */
+  async #answers(): Promise<void> {
+    const asked = this.#connection.workflowService.getSystemInfo({});
+    asked.catch(() => undefined);
+    const over = new AbortController();
+    const tooLate = delay(CONNECT_WITHIN_MS, undefined, { signal: over.signal }).then(() => {
+      throw new Error(`Temporal did not answer within ${CONNECT_WITHIN_MS} ms`);
+    });
+    tooLate.catch(() => undefined);
+    await Promise.race([asked, tooLate]).finally(() => over.abort());
+  }
+
   #handle(id: string) {
     return this.#client.workflow.getHandle<typeof sandbox>(sandboxWorkflowId(id));
   }
@@ -106,7 +123,7 @@ export class TemporalSandboxClient {
   /** Connects first, under its own short limit: what fails there has certainly done nothing. */
   async #call<T>(id: string, withinMs: number, call: () => Promise<T>): Promise<T> {
     try {
-      await this.#connection.withDeadline(Date.now() + CONNECT_WITHIN_MS, () => this.#connection.ensureConnected());
+      await this.#answers();
     } catch (error) {
       throw new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', { cause: error });
     }

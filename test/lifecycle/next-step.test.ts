@@ -13,7 +13,9 @@ const spec: SandboxSpec = {
 };
 
 type Event =
-  | { type: 'pause' | 'resume' | 'kill' }
+  | { type: 'pause' }
+  | { type: 'resume' }
+  | { type: 'kill' }
   | { type: 'timeout'; timeoutMs: number }
   | { type: 'wait'; ms: number }
   | { type: 'outcome'; ok: boolean; idleForMs: number | null; lost: boolean };
