@@ -11,6 +11,8 @@ import { AGENT_VERSION } from './version.js';
 export interface InitOptions {
   setsClock: boolean;
   reseeds: ReseedWatch;
+  /** Called when the machine was restored. */
+  onRestored: (request: IncomingMessage) => void;
 }
 
 /** What the host says after a boot and after every restore. The first token is believed, later inits must bring it. */
@@ -31,7 +33,11 @@ export async function initRoute(
   const defaultUser = optionalText(body, 'defaultUser');
   const defaultWorkdir = optionalText(body, 'defaultWorkdir');
   if (timestamp !== undefined && options.setsClock) await setClock(timestamp);
-  if (body['requireReseed'] === true) await options.reseeds.waitForNew();
+  if (body['requireReseed'] === true) {
+    const sequence = await options.reseeds.waitForNew();
+    response.once('finish', () => options.reseeds.confirmed(sequence));
+    options.onRestored(request);
+  }
   if (accessToken) state.accessToken = accessToken;
   if (envVars !== undefined) state.envVars = envVars;
   if (defaultUser) state.defaultUser = defaultUser;

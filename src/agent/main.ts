@@ -13,5 +13,9 @@ agent.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EAFNOSUPPORT') agent.listen(port, '0.0.0.0');
   else throw error;
 });
+// An agent that starts again knows neither its token nor its processes: whatever went wrong, it goes on.
+for (const event of ['uncaughtException', 'unhandledRejection']) {
+  process.on(event, (error: unknown) => console.error(event, error));
+}
 const port = Number(values.port ?? AGENT_PORT);
 agent.listen(port, '::');

@@ -9,23 +9,28 @@ const LIMIT_MS = 5_000;
 
 /** Knows which reseeds of the kernel's random generator it has seen: each restore of a machine brings a new one. */
 export class ReseedWatch {
-  /** Sequence number of the last record that was seen. */
+  /** Sequence number of the last record that the host was told of. */
   #seen = -1;
 
   constructor(private readonly logFile = '/dev/kmsg') {}
 
-  /** Waits for a reseed newer than the last one. @throws HttpError 500 when none comes. */
-  async waitForNew(limitMs = LIMIT_MS): Promise<void> {
+  /**
+   * Waits for a reseed newer than the last one.
+   * @returns its number, to be given to `confirmed` once the host knows of it.
+   * @throws HttpError 500 when none comes.
+   */
+  async waitForNew(limitMs = LIMIT_MS): Promise<number> {
     const giveUpAt = performance.now() + limitMs;
     for (;;) {
       const newest = await newestReseed(this.logFile);
-      if (newest > this.#seen) {
-        this.#seen = newest;
-        return;
-      }
+      if (newest > this.#seen) return newest;
       if (performance.now() >= giveUpAt) throw new HttpError(500, 'the kernel did not reseed its random generator');
       await delay(TRY_EVERY_MS);
     }
+  }
+
+  confirmed(sequence: number): void {
+    this.#seen = Math.max(this.#seen, sequence);
   }
 }
 

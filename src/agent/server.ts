@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { newAgentState, type AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
 import { downloadRoute } from './files/download-route.js';
@@ -9,14 +10,27 @@ import { readMetrics } from './metrics.js';
 import { isRpc, rpcListener } from './rpc.js';
 import { tunnel } from './tunnel.js';
 
+export type AgentOptions = Omit<InitOptions, 'onRestored'>;
+
 /** The guest's agent, not yet listening. */
-export function createAgent(options: InitOptions): Server {
+export function createAgent(options: AgentOptions): Server {
   const state = newAgentState();
   const rpc = rpcListener(state);
+  const sockets = new Set<Socket>();
+  // Connections from before a pause lead nowhere, and nobody will ever say so.
+  const onRestored = (request: IncomingMessage): void => {
+    for (const socket of sockets) if (socket !== request.socket) socket.destroy();
+  };
   const server = createServer({ requestTimeout: 0, noDelay: true }, (request, response) => {
     const url = new URL(request.url ?? '/', 'http://agent');
     if (isRpc(url.pathname)) return rpc(request, response);
-    route(request, response, url, state, options).catch((error: unknown) => sendError(response, error));
+    route(request, response, url, state, { ...options, onRestored }).catch((error: unknown) =>
+      sendError(response, error),
+    );
+  });
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
   server.on('connect', (request, socket, head) => tunnel(request, socket, head, state));
   return server;

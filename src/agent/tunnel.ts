@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -12,29 +13,32 @@ export function tunnel(request: IncomingMessage, client: Duplex, head: Buffer, s
   const target = /^(127\.0\.0\.1|localhost):(\d{1,5})$/.exec(request.url ?? '');
   const port = Number(target?.[2]);
   if (target === null || port < 1 || port > 65_535) return answer(client, 400, 'Bad Request', 'no port of this guest');
-  const service = dial(port, (error) => {
-    if (error !== undefined) return answer(client, 502, 'Bad Gateway', `port ${port}: ${error.message}`);
-    client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-    if (head.length > 0) service.write(head);
-    service.pipe(client);
-    client.pipe(service);
-  });
-  client.on('close', () => service.destroy());
-  service.on('close', () => client.end());
+  dial(port, ['127.0.0.1', '::1'])
+    .then((service) => join(client, head, service))
+    .catch((error: Error) => answer(client, 502, 'Bad Gateway', `port ${port}: ${error.message}`));
 }
 
-/** A service may listen on one of the two loopback addresses only. */
-function dial(port: number, done: (error?: Error) => void): Socket {
-  const socket = connect({ port, host: 'localhost', autoSelectFamily: true, allowHalfOpen: true, noDelay: true });
-  let open = false;
-  socket.once('connect', () => {
-    open = true;
-    done();
-  });
-  socket.on('error', (error) => {
-    if (!open) done(error);
-  });
-  return socket;
+/** A service may listen on one of the loopback addresses only. @throws the last address's error. */
+async function dial(port: number, hosts: string[]): Promise<Socket> {
+  const socket = connect({ port, host: hosts[0]!, allowHalfOpen: true, noDelay: true });
+  try {
+    await once(socket, 'connect');
+    return socket;
+  } catch (error) {
+    if (hosts.length === 1) throw error;
+    return dial(port, hosts.slice(1));
+  }
+}
+
+function join(client: Duplex, head: Buffer, service: Socket): void {
+  service.on('error', () => client.destroy());
+  service.on('close', () => client.end());
+  client.on('close', () => service.destroy());
+  if (client.destroyed) return void service.destroy();
+  client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+  if (head.length > 0) service.write(head);
+  service.pipe(client);
+  client.pipe(service);
 }
 
 function answer(client: Duplex, status: number, reason: string, message: string): void {

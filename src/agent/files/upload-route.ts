@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import type { AgentState } from '../agent-state.js';
 import { HttpError, sendJson } from '../http-error.js';
 import { resolvePath } from '../resolve-path.js';
 import type { User } from '../users.js';
 import { authorizeFile } from './authorize-file.js';
 import { eachPart } from './multipart.js';
+import { requestBody } from './request-body.js';
 import { writeFileAs } from './write-file.js';
 
 export interface Written {
@@ -25,26 +25,13 @@ export async function uploadRoute(
   const user = await authorizeFile(request, query, 'write', state);
   const target = query.get('path') || undefined;
   const type = request.headers['content-type'] ?? '';
-  const body = decoded(request);
+  const body = requestBody(request);
   if (type.startsWith('multipart/form-data')) {
     sendJson(response, 200, await writeParts(request, body, target, user));
   } else {
     if (target === undefined) throw new HttpError(400, 'path is missing');
     sendJson(response, 200, [await write(resolvePath(target, user.home), body, user)]);
   }
-}
-
-function decoded(request: IncomingMessage): Readable {
-  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  if (encoding === 'identity' || encoding === '') return request;
-  if (encoding !== 'gzip') throw new HttpError(400, `content-encoding '${encoding}' is not supported`);
-  const gunzip = createGunzip();
-  request.on('error', (error) => gunzip.destroy(error));
-  request.on('aborted', () => gunzip.destroy(new Error('the client went away')));
-  gunzip.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code?.startsWith('Z_')) Object.assign(error, { code: 'EINVAL' });
-  });
-  return request.pipe(gunzip);
 }
 
 async function writeParts(

@@ -22,7 +22,7 @@ export interface CommandRequest {
   cwd: string | undefined;
 }
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export async function prepareCommand(request: CommandRequest, user: User, state: AgentState): Promise<Command> {
   const cwd = resolvePath(request.cwd || state.defaultWorkdir || '~', user.home);
@@ -32,7 +32,7 @@ export async function prepareCommand(request: CommandRequest, user: User, state:
   );
   if (!isDirectory) throw new ConnectError(`cwd '${cwd}' does not exist`, Code.InvalidArgument);
   const env = {
-    PATH: process.env['PATH'] ?? DEFAULT_PATH,
+    PATH: SEARCH_PATH,
     HOME: user.home,
     USER: user.name,
     LOGNAME: user.name,

@@ -1,5 +1,4 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Code, ConnectError } from '@connectrpc/connect';
 import type { ProcessEventSchema } from '../../gen/process/process_pb.js';
 import type { Listener, ProcessOutput } from './output.js';
 import type { Running } from './running.js';
@@ -31,7 +30,3 @@ function toEvent(output: ProcessOutput | undefined): EventInit {
   const data = { output: { case: output.kind, value: output.bytes } };
   return { event: { event: { case: 'data', value: data } } } as EventInit;
 }
-
-/** Whether a stream was ended by its deadline, and not because its client went away. */
-export const isDeadline = (signal: AbortSignal): boolean =>
-  signal.aborted && signal.reason instanceof ConnectError && signal.reason.code === Code.DeadlineExceeded;

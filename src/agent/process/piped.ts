@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Code, ConnectError } from '@connectrpc/connect';
+import { withNormalOomScore } from '../oom-score.js';
 import type { Command } from './command.js';
 import { exitedWith, killedBy } from './exit-status.js';
 import { Output, type OutputKind } from './output.js';
@@ -10,12 +11,14 @@ import { Utf8Cutter } from './utf8-cutter.js';
 
 /** Starts a command over pipes, in a session of its own. */
 export async function startPiped(command: Command, withStdin: boolean): Promise<Running> {
-  const child = spawn(command.file, command.args, {
-    cwd: command.cwd,
-    env: command.env,
-    detached: true,
-    stdio: [withStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-  });
+  const child = withNormalOomScore(() =>
+    spawn(command.file, command.args, {
+      cwd: command.cwd,
+      env: command.env,
+      detached: true,
+      stdio: [withStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    }),
+  );
   const output = new Output((reading) => {
     for (const stream of [child.stdout, child.stderr]) stream?.[reading ? 'resume' : 'pause']();
   });

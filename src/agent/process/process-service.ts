@@ -4,7 +4,7 @@ import type { AgentState } from '../agent-state.js';
 import { keepaliveMs } from '../keepalive.js';
 import { requestUser } from '../request-user.js';
 import { prepareCommand } from './command.js';
-import { isDeadline, processEvents } from './events.js';
+import { processEvents } from './events.js';
 import { startPiped } from './piped.js';
 import { ProcessTable } from './process-table.js';
 import type { Running } from './running.js';
@@ -23,12 +23,7 @@ export function processService(state: AgentState): ServiceImpl<typeof Process> {
       const running = await launch(request, context, state);
       const listener = running.output.listen();
       table.add({ running, config: request.process!, tag: request.tag });
-      const atDeadline = (): void => {
-        if (isDeadline(context.signal)) running.kill('SIGKILL');
-      };
-      context.signal.addEventListener('abort', atDeadline);
-      running.output.onEnd(() => context.signal.removeEventListener('abort', atDeadline));
-      if (context.signal.aborted) atDeadline();
+      killAfter(running, context.timeoutMs());
       yield* processEvents(running, listener, keepaliveMs(context.requestHeader), context.signal);
     },
 
@@ -83,6 +78,13 @@ async function launch(request: StartRequest, context: HandlerContext, state: Age
   const command = await prepareCommand({ cmd, args, envs, cwd }, user, state);
   if (request.pty === undefined) return startPiped(command, request.stdin ?? true);
   return startOnTerminal(command, request.pty.size);
+}
+
+/** The time that a start allows is the process's, also when its client is gone by then. */
+function killAfter(running: Running, ms: number | undefined): void {
+  if (ms === undefined) return;
+  const timer = setTimeout(() => running.kill('SIGKILL'), Math.max(0, ms));
+  running.output.onEnd(() => clearTimeout(timer));
 }
 
 async function input(running: Running, given: ProcessInput | undefined): Promise<void> {

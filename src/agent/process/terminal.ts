@@ -1,7 +1,10 @@
+import { chownSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { spawn } from '@lydell/node-pty';
+import { spawn, type IPty } from '@lydell/node-pty';
 import type { PTY_Size } from '../../gen/process/process_pb.js';
+import { withNormalOomScore } from '../oom-score.js';
+import type { User } from '../users.js';
 import type { Command } from './command.js';
 import { exitedWith, killedBy } from './exit-status.js';
 import { Output } from './output.js';
@@ -10,13 +13,16 @@ import { Utf8Cutter } from './utf8-cutter.js';
 
 /** Starts a command as the leader of a session on a terminal of its own. */
 export function startOnTerminal(command: Command, size: PTY_Size | undefined): Running {
-  const terminal = spawn(command.file, command.args, {
-    cwd: command.cwd,
-    env: command.env,
-    cols: size?.cols || 80,
-    rows: size?.rows || 24,
-    encoding: null,
-  });
+  const terminal = withNormalOomScore(() =>
+    spawn(command.file, command.args, {
+      cwd: command.cwd,
+      env: command.env,
+      cols: size?.cols || 80,
+      rows: size?.rows || 24,
+      encoding: null,
+    }),
+  );
+  giveTo(command.user, terminal);
   const output = new Output((reading) => terminal[reading ? 'resume' : 'pause']());
   const cutter = new Utf8Cutter();
   terminal.onData((data) => output.write('pty', cutter.push(data as unknown as Buffer)));
@@ -37,6 +43,12 @@ export function startOnTerminal(command: Command, size: PTY_Size | undefined): R
     },
     kill: (signal) => killGroup(terminal.pid, signal),
   };
+}
+
+/** Programs open their terminal by its name, and ask whether it is theirs. */
+function giveTo(user: User, terminal: IPty): void {
+  const { ptsName } = terminal as IPty & { ptsName: string };
+  if (process.getuid?.() === 0) chownSync(ptsName, user.uid, -1);
 }
 
 const signalName = (number: number): NodeJS.Signals =>
