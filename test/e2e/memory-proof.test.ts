@@ -31,7 +31,7 @@ s = Sandbox.create(timeout=600)
 s.files.write("/home/user/holder.py", ${JSON.stringify(holder)})
 h = s.commands.run("python3 /home/user/holder.py secret-in-memory", background=True)
 for _ in range(100):
-    r = s.commands.run("test -e /home/user/opened.txt && ${ASK.replaceAll('"', '\\"')} || true")
+    r = s.commands.run(${JSON.stringify(`test -e /home/user/opened.txt && ${ASK} || true`)})
     if r.stdout.strip(): break
     time.sleep(0.2)
 print(s.sandbox_id)
@@ -44,7 +44,7 @@ s.beta_pause()
   const [after, clock, files] = await play(`
 from ucloud_sandbox import Sandbox
 s = Sandbox.connect("${id}")
-print(s.commands.run("""${ASK}""").stdout.strip())
+print(s.commands.run(${JSON.stringify(ASK)}).stdout.strip())
 print(s.commands.run("date +%s.%N").stdout.strip())
 print(s.files.read("/home/user/opened.txt"))
 `);
