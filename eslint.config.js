@@ -10,11 +10,21 @@ export default tseslint.config(
       eqeqeq: 'error',
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: false }],
-      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports', disallowTypeAnnotations: false }],
+      '@typescript-eslint/consistent-type-imports': [
+        'error',
+        { fixStyle: 'inline-type-imports', disallowTypeAnnotations: false },
+      ],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/no-non-null-assertion': 'off',
-      'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'configuration is read in src/config.ts; mains hand process.env to it' }],
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'process',
+          property: 'env',
+          message: 'configuration is read in src/config.ts; mains hand process.env to it',
+        },
+      ],
     },
   },
   {
@@ -24,7 +34,14 @@ export default tseslint.config(
       'no-restricted-globals': ['error', 'process', 'Buffer', 'require', 'fetch'],
       'no-restricted-imports': [
         'error',
-        { patterns: [{ regex: '^(node:|(?!@temporalio/(workflow|common)$)[^.])', message: 'workflow code imports @temporalio/workflow, @temporalio/common and workflows/ only' }] },
+        {
+          patterns: [
+            {
+              regex: '^(node:|(?!@temporalio/(workflow|common)$)[^.])',
+              message: 'workflow code imports @temporalio/workflow, @temporalio/common and workflows/ only',
+            },
+          ],
+        },
       ],
     },
   },

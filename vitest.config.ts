@@ -9,7 +9,9 @@ export default defineConfig({
   test: {
     projects: [
       level('pure', ['test/{lifecycle,keys,sealing,libvirt,host}/**/*.test.ts']),
-      level('loopback', ['test/{api,proxy,gateway,agent,guard,template,setup}/**/*.test.ts'], { fileParallelism: false }),
+      level('loopback', ['test/{api,proxy,gateway,agent,guard,template,setup}/**/*.test.ts'], {
+        fileParallelism: false,
+      }),
       level('workflow', ['test/{workflows,replay}/**/*.test.ts'], { fileParallelism: false }),
       level('e2e', ['test/e2e/**/*.test.ts'], {
         fileParallelism: false,

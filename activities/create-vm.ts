@@ -29,7 +29,8 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
       if ((await context.driver.state(domainName(spec.id))) === 'running') return { bootId: known.bootId };
     }
     const template = await context.template(spec.templateKey);
-    if (template === undefined) throw failure('TemplateNotFound', `this host does not have template ${spec.templateKey}`);
+    if (template === undefined)
+      throw failure('TemplateNotFound', `this host does not have template ${spec.templateKey}`);
     if (known !== undefined) await clearAway(context, known);
     const manifest = await admit(context, input, template);
     try {
@@ -51,7 +52,8 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
     const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
     if (missing !== undefined) throw failure('InsufficientCapacity', missing);
     const slot = freeSlot(new Set(context.index.all().map((other) => other.slot)), context.uidCount);
-    if (slot === undefined) throw failure('InsufficientCapacity', `all ${context.uidCount} places of this host are taken`);
+    if (slot === undefined)
+      throw failure('InsufficientCapacity', `all ${context.uidCount} places of this host are taken`);
     const manifest: Manifest = {
       schema: 1,
       id: input.spec.id,
@@ -68,7 +70,12 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
     return manifest;
   });
 
-async function start(context: HostContext, manifest: Manifest, template: Template, signal: AbortSignal): Promise<string> {
+async function start(
+  context: HostContext,
+  manifest: Manifest,
+  template: Template,
+  signal: AbortSignal,
+): Promise<string> {
   const paths = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
   const dataKey = await context.pool.claim(template.key, template.disk, paths.overlay);

@@ -4,7 +4,11 @@ import type { VmFacts } from '../workflows/host-activities.js';
 import { LibvirtUnreachableError } from '../src/libvirt/errors.js';
 
 /** A failure with a code of the table, for the workflow. `facts`: what is true on the host after it. */
-export function failure(code: ErrorCode, message: string, options: { cause?: unknown; facts?: VmFacts } = {}): ApplicationFailure {
+export function failure(
+  code: ErrorCode,
+  message: string,
+  options: { cause?: unknown; facts?: VmFacts } = {},
+): ApplicationFailure {
   return ApplicationFailure.create({
     type: code,
     message,

@@ -51,7 +51,10 @@ export function machineSpec(context: HostContext, manifest: Manifest, template: 
 export async function requireTemplate(context: HostContext, key: string): Promise<Template> {
   const template = await context.template(key);
   if (template !== undefined) return template;
-  throw failure('ImageIncompatible', `this host does not have template ${key}. Bring its directory back, or kill the sandbox.`);
+  throw failure(
+    'ImageIncompatible',
+    `this host does not have template ${key}. Bring its directory back, or kill the sandbox.`,
+  );
 }
 
 /** The sandbox's data key; the caller wipes it. */

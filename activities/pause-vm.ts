@@ -46,7 +46,12 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     } catch (error) {
       held.throwIfAborted();
       await rollBackSave(context, manifest, template, error);
-      throw asFailure(error, 'PauseFailed', `sandbox ${id} could not be paused and runs on`, await factsOf(context, id));
+      throw asFailure(
+        error,
+        'PauseFailed',
+        `sandbox ${id} could not be paused and runs on`,
+        await factsOf(context, id),
+      );
     }
   });
 }
@@ -63,12 +68,7 @@ async function saveDeviceState(context: HostContext, manifest: Manifest, templat
   await context.driver.save(spec, deviceState);
 }
 
-async function settle(
-  context: HostContext,
-  manifest: Manifest,
-  image: SavedImage,
-  input: PauseVmInput,
-): Promise<void> {
+async function settle(context: HostContext, manifest: Manifest, image: SavedImage, input: PauseVmInput): Promise<void> {
   const before = context.index.get(manifest.id)?.image;
   await context.index.change(manifest.id, {
     phase: { name: 'saved' },
@@ -76,7 +76,8 @@ async function settle(
     view: { ...input.view, image },
   });
   const paths = context.index.paths.sandbox(manifest.id);
-  if (before !== undefined && before.generation !== image.generation) await rm(paths.image(before.generation), { force: true });
+  if (before !== undefined && before.generation !== image.generation)
+    await rm(paths.image(before.generation), { force: true });
   await context.driver.destroy(domainName(manifest.id));
   await clearWorkspace(context, manifest.id, manifest.slot);
 }

@@ -36,12 +36,19 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
     }
     const template = await requireTemplate(context, known.templateKey);
     if (known.phase.name === 'saving') {
-      const bootId = await rollBackSave(context, known, template, new Error('a resume came before the pause had ended'));
+      const bootId = await rollBackSave(
+        context,
+        known,
+        template,
+        new Error('a resume came before the pause had ended'),
+      );
       await context.index.change(id, { generation, bootId, view: input.view });
       return { bootId };
     }
     const consumed = known.phase.name === 'restoring' && known.phase.consumed;
-    const manifest = consumed ? await goOn(context, known, generation, live) : await restore(context, known, template, input, held);
+    const manifest = consumed
+      ? await goOn(context, known, generation, live)
+      : await restore(context, known, template, input, held);
     await context.driver.run(domainName(id));
     try {
       const bootId = await wakeGuest(context, manifest, held);
@@ -53,7 +60,12 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
     } catch (error) {
       held.throwIfAborted();
       await saveAgain(context, manifest, template, held);
-      throw asFailure(error, 'ResumeFailed', `the agent of sandbox ${id} did not answer; it was saved again`, await factsOf(context, id));
+      throw asFailure(
+        error,
+        'ResumeFailed',
+        `the agent of sandbox ${id} did not answer; it was saved again`,
+        await factsOf(context, id),
+      );
     }
   });
 }
@@ -118,6 +130,11 @@ async function restore(
     await context.driver.destroy(domainName(id));
     await clearWorkspace(context, id, known.slot);
     await context.index.change(id, { phase: { name: 'saved' } });
-    throw asFailure(error, 'ResumeFailed', `sandbox ${id} could not be resumed and stays paused`, await factsOf(context, id));
+    throw asFailure(
+      error,
+      'ResumeFailed',
+      `sandbox ${id} could not be resumed and stays paused`,
+      await factsOf(context, id),
+    );
   }
 }

@@ -22,7 +22,12 @@ const count = z.coerce.number().int().positive();
 const flag = z
   .enum(['1', '0', 'true', 'false', 'yes', 'no'])
   .transform((text) => text === '1' || text === 'true' || text === 'yes');
-const list = z.string().transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
 
 const schema = z.object({
   /** Root of everything that Dormouse keeps: templates, tools, state. Must be reachable for QEMU's user. */
@@ -30,7 +35,10 @@ const schema = z.object({
   /** State of this service: keys, manifests, images, Temporal's database. */
   DORMOUSE_STATE_DIR: z.string().optional(),
   DORMOUSE_TEMPLATE_DIR: z.string().optional(),
-  DORMOUSE_HOST_ID: z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9-]{0,62}$/).optional(),
+  DORMOUSE_HOST_ID: z
+    .string()
+    .regex(/^[a-zA-Z0-9][a-zA-Z0-9-]{0,62}$/)
+    .optional(),
   DORMOUSE_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 
   DORMOUSE_LISTEN: z.string().default('127.0.0.1'),
@@ -154,6 +162,10 @@ function defaultHostId(): string {
   try {
     return `h${readFileSync('/etc/machine-id', 'utf8').trim().slice(0, 12)}`;
   } catch {
-    return hostname().replace(/[^a-zA-Z0-9-]/g, '-').replace(/^-+/, '') || 'host';
+    return (
+      hostname()
+        .replace(/[^a-zA-Z0-9-]/g, '-')
+        .replace(/^-+/, '') || 'host'
+    );
   }
 }

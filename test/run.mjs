@@ -23,12 +23,25 @@ function check(name, command, args) {
 
 check('types', bin('tsc'), ['--noEmit']);
 check('lint', bin('eslint'), ['.']);
-check('imports point one way', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'workflows', 'activities', 'src']);
+check('imports point one way', bin('depcruise'), [
+  '--config',
+  '.dependency-cruiser.cjs',
+  'workflows',
+  'activities',
+  'src',
+]);
 
 process.stdout.write('\n== tests\n');
 const run = spawnSync(
   process.execPath,
-  [bin('vitest'), 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)],
+  [
+    bin('vitest'),
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...process.argv.slice(2),
+  ],
   { cwd: root, stdio: 'inherit' },
 );
 try {

@@ -12,7 +12,8 @@ export const ready = (state: SandboxState): Promise<SandboxView> =>
     await condition(() => state.status !== 'creating' || state.endsAs === 'failed' || state.desired === 'killed');
     const error = state.lastOutcome?.verb === 'create' ? state.lastOutcome.error : null;
     if (error !== null) refuse(error);
-    if (state.desired === 'killed') refuse({ code: 'NotFound', message: `sandbox ${state.spec.id} was killed while it was created` });
+    if (state.desired === 'killed')
+      refuse({ code: 'NotFound', message: `sandbox ${state.spec.id} was killed while it was created` });
     return viewOf(state);
   });
 
@@ -26,7 +27,10 @@ export const pause = (state: SandboxState): Promise<SandboxView> =>
     if (failed(state, 'pause', since)) refuse(state.lastOutcome?.error ?? undefined);
     if (state.desired === 'killed' || hasEnded(state)) refuse(ended(state));
     if (state.desired === 'running') {
-      refuse({ code: 'Superseded', message: `the pause of sandbox ${state.spec.id} was overtaken by a connect; it runs` });
+      refuse({
+        code: 'Superseded',
+        message: `the pause of sandbox ${state.spec.id} was overtaken by a connect; it runs`,
+      });
     }
     return viewOf(state);
   });
@@ -99,7 +103,8 @@ async function remembered<T>(state: SandboxState, work: () => Promise<T>): Promi
     remember(answer, null);
     return answer;
   } catch (error) {
-    if (error instanceof ApplicationFailure) remember(null, { code: error.type ?? 'HostFailure', message: error.message });
+    if (error instanceof ApplicationFailure)
+      remember(null, { code: error.type ?? 'HostFailure', message: error.message });
     throw error;
   }
 }

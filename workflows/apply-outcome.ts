@@ -7,8 +7,7 @@ export type ActStep = Extract<Step, { type: 'act' }>;
 
 /** What an activity came back with; `facts`, where it knows better than the workflow what is true on the host. */
 export type StepResult =
-  | { ok: true; value: PauseVmResult | null }
-  | { ok: false; code: ErrorCode; message: string; facts: VmFacts | null };
+  { ok: true; value: PauseVmResult | null } | { ok: false; code: ErrorCode; message: string; facts: VmFacts | null };
 
 const FIRST_BACK_OFF_MS = 30_000;
 const LONGEST_BACK_OFF_MS = 600_000;
@@ -51,7 +50,8 @@ export function applyOutcome(state: SandboxState, step: ActStep, result: StepRes
   state.lastOutcome = { number: state.outcomes, verb: step.verb, error };
   if (error !== null) state.lastError = { ...error, at: now };
   if (result.ok) succeed(state, step, result.value, now);
-  else if (step.verb !== 'publish' && (result.code === 'Lost' || result.facts?.lost !== undefined)) end(state, `lost: ${result.message}`);
+  else if (step.verb !== 'publish' && (result.code === 'Lost' || result.facts?.lost !== undefined))
+    end(state, `lost: ${result.message}`);
   else fail(state, step, result, now);
 }
 

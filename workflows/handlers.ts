@@ -12,7 +12,9 @@ export function handleMessages(state: SandboxState): void {
   setHandler(messages.getQuery, () => viewOf(state), { description: 'the whole view, times in epoch milliseconds' });
 
   setHandler(messages.readyUpdate, () => answers.ready(state), { description: 'answers when created' });
-  setHandler(messages.pauseUpdate, () => answers.pause(state), { description: 'saves the machine; answers when paused' });
+  setHandler(messages.pauseUpdate, () => answers.pause(state), {
+    description: 'saves the machine; answers when paused',
+  });
   setHandler(messages.resumeUpdate, (input?: messages.ResumeInput) => answers.resume(state, input ?? {}), {
     description: 'wakes the machine; answers when running',
     validator: (input?: messages.ResumeInput) => {
@@ -25,15 +27,23 @@ export function handleMessages(state: SandboxState): void {
     validator: (input) => requireTimeout(input?.timeoutMs),
   });
 
-  const tolerant = (name: string, take: (payload: Record<string, unknown>) => { message: string } | undefined) => (payload?: unknown) => {
-    try {
-      const refusal = take(typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>) : {});
-      if (refusal !== undefined) log.warn(`signal ${name} was ignored: ${refusal.message}`);
-    } catch (error) {
-      log.warn(`signal ${name} was ignored`, { error: String(error) });
-    }
-  };
-  setHandler(messages.pauseSignal, tolerant('pause', () => requestPause(state)), { description: 'pause' });
+  const tolerant =
+    (name: string, take: (payload: Record<string, unknown>) => { message: string } | undefined) =>
+    (payload?: unknown) => {
+      try {
+        const refusal = take(
+          typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>) : {},
+        );
+        if (refusal !== undefined) log.warn(`signal ${name} was ignored: ${refusal.message}`);
+      } catch (error) {
+        log.warn(`signal ${name} was ignored`, { error: String(error) });
+      }
+    };
+  setHandler(
+    messages.pauseSignal,
+    tolerant('pause', () => requestPause(state)),
+    { description: 'pause' },
+  );
   setHandler(
     messages.resumeSignal,
     tolerant('resume', ({ timeoutMs }) => {
@@ -43,7 +53,11 @@ export function handleMessages(state: SandboxState): void {
     }),
     { description: 'resume; optional {"timeoutMs": n}' },
   );
-  setHandler(messages.killSignal, tolerant('kill', () => void requestKill(state, 'killed by a signal')), { description: 'kill' });
+  setHandler(
+    messages.killSignal,
+    tolerant('kill', () => void requestKill(state, 'killed by a signal')),
+    { description: 'kill' },
+  );
   setHandler(
     messages.setTimeoutSignal,
     tolerant('setTimeout', ({ timeoutMs }) => {
@@ -56,14 +70,17 @@ export function handleMessages(state: SandboxState): void {
   setHandler(
     messages.machineEndedSignal,
     tolerant('machineEnded', ({ generation, reason }) => {
-      if (generation !== state.generation || state.status !== 'running') return { message: 'it is about another generation' };
+      if (generation !== state.generation || state.status !== 'running')
+        return { message: 'it is about another generation' };
       requestKill(state, `its machine ended by itself: ${String(reason)}`);
       state.endsAs = 'failed';
       return undefined;
     }),
     { description: 'from the host: the machine is gone' },
   );
-  setDefaultSignalHandler((name) => log.warn(`unknown signal ${name} was ignored; known are pause, resume, kill, setTimeout`));
+  setDefaultSignalHandler((name) =>
+    log.warn(`unknown signal ${name} was ignored; known are pause, resume, kill, setTimeout`),
+  );
 }
 
 function requireTimeout(value: unknown): void {

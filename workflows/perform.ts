@@ -44,7 +44,8 @@ async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmR
       await activities.createVm({ spec, generation, view: settled(state, 'running') });
       return null;
     case 'resume':
-      if (state.image === null) throw ApplicationFailure.create({ type: 'Lost', message: `sandbox ${spec.id} has no image` });
+      if (state.image === null)
+        throw ApplicationFailure.create({ type: 'Lost', message: `sandbox ${spec.id} has no image` });
       await activities.resumeVm({ spec, generation, image: state.image, view: settled(state, 'running') });
       return null;
     case 'pause':
@@ -74,7 +75,12 @@ function settled(state: SandboxState, status: 'running' | 'paused'): SandboxView
 function resultOf(error: unknown): StepResult {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   if (cause instanceof ApplicationFailure && isErrorCode(cause.type)) {
-    return { ok: false, code: cause.type, message: cause.message, facts: (cause.details?.[0] ?? null) as VmFacts | null };
+    return {
+      ok: false,
+      code: cause.type,
+      message: cause.message,
+      facts: (cause.details?.[0] ?? null) as VmFacts | null,
+    };
   }
   if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') {
     return { ok: false, code: 'Unavailable', message: 'its host does not answer', facts: null };

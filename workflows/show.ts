@@ -19,7 +19,11 @@ export function currentDetails(state: SandboxState): string {
       ? ['expires', at(expiresAt(state))]
       : [state.onTimeout === 'kill' ? 'killed at' : 'looked at for idleness at', at(state.endAt)],
     ...(state.image === null ? [] : [['image', `generation ${state.image.generation}, ${state.image.bytes} bytes`]]),
-    ...(state.lastError === null ? [] : [['last error', `${state.lastError.code}: ${state.lastError.message} (${at(state.lastError.at)})`]]),
+    ...(state.lastError === null
+      ? []
+      : [['last error', `${state.lastError.code}: ${state.lastError.message} (${at(state.lastError.at)})`]]),
   ];
-  return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value!.replace(/[|\n]/g, ' ')} |`)].join('\n');
+  return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value!.replace(/[|\n]/g, ' ')} |`)].join(
+    '\n',
+  );
 }

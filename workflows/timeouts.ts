@@ -14,10 +14,25 @@ const retry = (maximumAttempts: number, maximumInterval = '5 s') => ({
 const HOST_AWAY = '30 s';
 
 export const ACTIVITY_TIMEOUTS = {
-  createVm: { scheduleToStartTimeout: HOST_AWAY, startToCloseTimeout: '3 m', heartbeatTimeout: '15 s', retry: retry(3) },
+  createVm: {
+    scheduleToStartTimeout: HOST_AWAY,
+    startToCloseTimeout: '3 m',
+    heartbeatTimeout: '15 s',
+    retry: retry(3),
+  },
   /** Sealing goes at hundreds of MiB per second; a guest of many GiB on a slow disk still fits. */
-  pauseVm: { scheduleToStartTimeout: HOST_AWAY, startToCloseTimeout: '30 m', heartbeatTimeout: '15 s', retry: retry(5) },
-  resumeVm: { scheduleToStartTimeout: HOST_AWAY, startToCloseTimeout: '30 m', heartbeatTimeout: '15 s', retry: retry(5) },
+  pauseVm: {
+    scheduleToStartTimeout: HOST_AWAY,
+    startToCloseTimeout: '30 m',
+    heartbeatTimeout: '15 s',
+    retry: retry(5),
+  },
+  resumeVm: {
+    scheduleToStartTimeout: HOST_AWAY,
+    startToCloseTimeout: '30 m',
+    heartbeatTimeout: '15 s',
+    retry: retry(5),
+  },
   /** Never given up and never skipped: no limit to attempts, none to waiting for the host. */
   destroyVm: { startToCloseTimeout: '5 m', heartbeatTimeout: '15 s', retry: retry(0, '1 m') },
   publishView: { scheduleToStartTimeout: '10 s', startToCloseTimeout: '10 s', retry: retry(3) },

@@ -15,11 +15,14 @@ export class ServiceClient {
   pause = async (id: string): Promise<number> => (await this.#call('POST', `/sandboxes/${id}/pause`, {}, 204)).seconds;
   connect = async (id: string): Promise<number> =>
     (await this.#call('POST', `/sandboxes/${id}/connect`, { timeout: 3_600 }, 201)).seconds;
-  kill = async (id: string): Promise<number> => (await this.#call('DELETE', `/sandboxes/${id}`, undefined, 204)).seconds;
+  kill = async (id: string): Promise<number> =>
+    (await this.#call('DELETE', `/sandboxes/${id}`, undefined, 204)).seconds;
 
   /** Runs a command to its end. @returns seconds until its output was there. */
   async run(sandbox: { id: string; token: string }, command: string): Promise<number> {
-    const message = Buffer.from(JSON.stringify({ process: { cmd: '/bin/bash', args: ['-l', '-c', command] }, stdin: false }));
+    const message = Buffer.from(
+      JSON.stringify({ process: { cmd: '/bin/bash', args: ['-l', '-c', command] }, stdin: false }),
+    );
     const head = Buffer.alloc(5);
     head.writeUInt32BE(message.length, 1);
     const start = performance.now();
@@ -35,7 +38,8 @@ export class ServiceClient {
       body: Buffer.concat([head, message]),
     });
     const text = await response.text();
-    if (!response.ok || !text.includes('"end"')) throw new Error(`a command failed: ${response.status} ${text.slice(0, 300)}`);
+    if (!response.ok || !text.includes('"end"'))
+      throw new Error(`a command failed: ${response.status} ${text.slice(0, 300)}`);
     return (performance.now() - start) / 1000;
   }
 

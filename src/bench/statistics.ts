@@ -35,7 +35,13 @@ export function table(rows: Row[]): string {
     line(['what', 'goal', 'median', 'spread', 'runs']),
     line(['---', '---', '---', '---', '---']),
     ...rows.map((item) =>
-      line([item.name, item.goal, `${number(item.value)} ${item.unit}`, item.spread.map(number).join(' to '), String(item.runs)]),
+      line([
+        item.name,
+        item.goal,
+        `${number(item.value)} ${item.unit}`,
+        item.spread.map(number).join(' to '),
+        String(item.runs),
+      ]),
     ),
   ].join('\n');
 }

@@ -30,7 +30,9 @@ export function openGuard(rules: GuardRules): NetworkGuard {
       const now = await readTable(table);
       if (now !== undefined && now.comment === fingerprint(expected) && now.ruleCount === expected.length) return;
       const what = now === undefined ? 'is not there' : 'is not as it should be';
-      throw new Error(`the network guard (nftables table inet ${table}) ${what}: no guest is started without it. Run "make up" again.`);
+      throw new Error(
+        `the network guard (nftables table inet ${table}) ${what}: no guest is started without it. Run "make up" again.`,
+      );
     },
     denyInternet: (uid) => change('add', uid),
     async allowInternet(uid) {

@@ -15,10 +15,7 @@ const OVERHEAD_MIB = 128;
  * What can still be promised. Every machine that runs (or is being made or saved) counts with all of its memory, used or
  * not, so that neither the guest nor its pause can fail half-way for want of space.
  */
-export async function measureRoom(
-  index: SandboxIndex,
-  reserved: Room,
-): Promise<Room> {
+export async function measureRoom(index: SandboxIndex, reserved: Room): Promise<Room> {
   const [tmpfs, disk, meminfo] = await Promise.all([
     statfs(index.paths.memory),
     statfs(index.paths.sandboxes),

@@ -9,14 +9,19 @@ import { createServer } from 'node:net';
  * @throws Error when another host worker has the directory.
  */
 export async function lockStateDirectory(stateDir: string): Promise<() => Promise<void>> {
-  const name = createHash('sha256').update(await realpath(stateDir)).digest('hex').slice(0, 32);
+  const name = createHash('sha256')
+    .update(await realpath(stateDir))
+    .digest('hex')
+    .slice(0, 32);
   const server = createServer((socket) => socket.destroy());
   server.listen(`\0dormouse-host-${name}`);
   try {
     await once(server, 'listening');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new Error(`another host worker already runs on ${stateDir}. Stop it, or give this one its own DORMOUSE_STATE_DIR.`);
+    throw new Error(
+      `another host worker already runs on ${stateDir}. Stop it, or give this one its own DORMOUSE_STATE_DIR.`,
+    );
   }
   server.unref();
   return () => new Promise((resolve) => server.close(() => resolve()));

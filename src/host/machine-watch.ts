@@ -29,7 +29,11 @@ export function watchMachines(options: {
       const same = now?.phase.name === 'running' && now.generation === generation && !locks.isHeld(id);
       if (live.has(`${domainPrefix}${id}`) || !same) continue;
       log.warn({ sandbox: id, generation }, 'a machine has ended by itself');
-      await report(id, generation, 'it is no longer there (its QEMU ended, the guest powered off, or the host was restarted)');
+      await report(
+        id,
+        generation,
+        'it is no longer there (its QEMU ended, the guest powered off, or the host was restarted)',
+      );
     }
   };
   const timer = setInterval(() => {

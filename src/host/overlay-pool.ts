@@ -39,7 +39,11 @@ export class OverlayPool {
       );
       if (!got) continue;
       const name = entry.slice(templateKey.length + 1);
-      const dataKey = await unwrapSandboxKey(this.options.wrapper, name, await readFile(path.join(claimed, 'key.wrapped')));
+      const dataKey = await unwrapSandboxKey(
+        this.options.wrapper,
+        name,
+        await readFile(path.join(claimed, 'key.wrapped')),
+      );
       await rename(path.join(claimed, 'overlay.qcow2'), overlayFile);
       await rm(claimed, { recursive: true, force: true });
       this.fill(templateKey, base);

@@ -18,7 +18,8 @@ export class SandboxIndex {
     const index = new SandboxIndex(paths);
     for (const id of await listSandboxIds(paths)) {
       const manifest = await readManifest(paths, id);
-      if (manifest === undefined) log.warn({ sandbox: id }, 'a sandbox directory without a manifest; left for the reaper');
+      if (manifest === undefined)
+        log.warn({ sandbox: id }, 'a sandbox directory without a manifest; left for the reaper');
       else index.#manifests.set(id, manifest);
     }
     return index;

@@ -44,7 +44,12 @@ export function domainXml(spec: DomainSpec): string {
         type: { '@arch': 'x86_64', '@machine': spec.machineType, '#': 'hvm' },
       },
       features: { acpi: {} },
-      cpu: { '@mode': 'custom', '@match': 'exact', '@check': 'none', model: { '@fallback': 'forbid', '#': spec.cpuModel } },
+      cpu: {
+        '@mode': 'custom',
+        '@match': 'exact',
+        '@check': 'none',
+        model: { '@fallback': 'forbid', '#': spec.cpuModel },
+      },
       clock: { '@offset': 'utc' },
       on_poweroff: 'destroy',
       on_reboot: 'restart',

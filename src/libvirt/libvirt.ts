@@ -28,9 +28,7 @@ export class LibvirtDriver implements VmDriver {
 
   async restore(spec: DomainSpec, image: string): Promise<void> {
     await rewriteSaveImage(image, domainXml(spec));
-    await this.#withMemoryIgnored(spec, () =>
-      this.#connection.use((hypervisor) => hypervisor.domainRestore(image)),
-    );
+    await this.#withMemoryIgnored(spec, () => this.#connection.use((hypervisor) => hypervisor.domainRestore(image)));
   }
 
   async run(name: string): Promise<void> {
@@ -63,10 +61,12 @@ export class LibvirtDriver implements VmDriver {
   async state(name: string): Promise<MachineState> {
     const domain = await this.#lookup(name);
     if (domain === undefined) return 'absent';
-    const info = await this.#connection.use(() => domain.getInfo()).catch((error: unknown) => {
-      if (error instanceof DomainError && ENDED_MEANWHILE.test(error.message)) return undefined;
-      throw error;
-    });
+    const info = await this.#connection
+      .use(() => domain.getInfo())
+      .catch((error: unknown) => {
+        if (error instanceof DomainError && ENDED_MEANWHILE.test(error.message)) return undefined;
+        throw error;
+      });
     if (info === undefined || info.state === DomainState.SHUTOFF) return 'absent';
     return info.state === DomainState.PAUSED ? 'paused' : 'running';
   }

@@ -10,10 +10,14 @@ import { qemuIds } from '../setup/qemu-user.js';
 import { listTemplates } from '../template/template.js';
 
 /** What stands in memory and on disk before the pauses that are measured. */
-const LIGHT_USE = 'python3 -c "import json, http.client, sqlite3" && head -c 20000000 /dev/urandom > /home/user/filler && node -e "1"';
+const LIGHT_USE =
+  'python3 -c "import json, http.client, sqlite3" && head -c 20000000 /dev/urandom > /home/user/filler && node -e "1"';
 
 async function main(): Promise<void> {
-  const program = new Command().option('--json <file>', 'also write the rows as JSON').option('--runs <n>', 'runs of each', '10').parse();
+  const program = new Command()
+    .option('--json <file>', 'also write the rows as JSON')
+    .option('--runs <n>', 'runs of each', '10')
+    .parse();
   const { json, runs } = program.opts<{ json?: string; runs: string }>();
   const config = readConfig(process.env);
   const template = (await listTemplates(config.templateDir))[0];
@@ -21,7 +25,13 @@ async function main(): Promise<void> {
   const { api, proxy } = clientUrls(config);
   const client = new ServiceClient(api, proxy, await firstKey(config.apiKeysFile, '.dormouse.env'));
   const { gid } = await qemuIds();
-  const floor = new FloorGuest({ template, stateDir: config.stateDir, uidBase: config.uidBase, slot: config.uidCount - 2, gid });
+  const floor = new FloorGuest({
+    template,
+    stateDir: config.stateDir,
+    uidBase: config.uidBase,
+    slot: config.uidCount - 2,
+    gid,
+  });
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const times = { create: [] as number[], pause: [] as number[], connect: [] as number[], first: [] as number[] };
   const plain = { save: [] as number[], restore: [] as number[] };

@@ -67,14 +67,21 @@ async function main(): Promise<void> {
     index: { list: (tenant) => index.views(tenant), get: (id) => index.get(id)?.view },
     report: async () => ({
       hostId: config.hostId,
-      templates: (await listTemplates(config.templateDir)).map(({ key, ...template }) => ({ ...template, templateKey: key })),
+      templates: (await listTemplates(config.templateDir)).map(({ key, ...template }) => ({
+        ...template,
+        templateKey: key,
+      })),
       free: await measureRoom(index, reserved),
     }),
     route: (id) => {
       const manifest = index.get(id);
       if (manifest === undefined || !['running', 'saving'].includes(manifest.phase.name)) return undefined;
       const open = manifest.phase.name === 'running' && traffic.isGateOpen(id);
-      return { address: { host: slotAddress(manifest.slot), port: AGENT_PORT }, token: accessToken(tokensKey, id), open };
+      return {
+        address: { host: slotAddress(manifest.slot), port: AGENT_PORT },
+        token: accessToken(tokensKey, id),
+        open,
+      };
     },
     dial: dialTunnel,
     activity: traffic,
@@ -90,7 +97,12 @@ async function main(): Promise<void> {
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
     report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
   });
-  const worker = await createHostWorker(connection, config.temporal.namespace, config.hostId, createHostActivities(context));
+  const worker = await createHostWorker(
+    connection,
+    config.temporal.namespace,
+    config.hostId,
+    createHostActivities(context),
+  );
   log.info({ host: config.hostId, sandboxes: index.all().length }, 'host worker is running');
   await worker.run();
 

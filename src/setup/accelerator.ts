@@ -20,7 +20,9 @@ export async function chooseAccelerator(config: Config, say: (line: string) => v
   if (before?.bootId === bootId && before.accelerator !== undefined) return before.accelerator;
   const works = await probe(config);
   if (works === undefined) {
-    say('no kernel is at hand to try KVM with; guests will be emulated. Set DORMOUSE_ACCELERATOR=kvm if you know that KVM works here.');
+    say(
+      'no kernel is at hand to try KVM with; guests will be emulated. Set DORMOUSE_ACCELERATOR=kvm if you know that KVM works here.',
+    );
     return 'tcg';
   }
   const accelerator = works ? 'kvm' : 'tcg';
@@ -31,13 +33,30 @@ export async function chooseAccelerator(config: Config, say: (line: string) => v
 
 /** @returns undefined when it could not be tried. */
 async function probe(config: Config): Promise<boolean | undefined> {
-  const device = await access('/dev/kvm').then(() => true, () => false);
+  const device = await access('/dev/kvm').then(
+    () => true,
+    () => false,
+  );
   if (!device) return false;
   const kernel = await findKernel(config);
   if (kernel === undefined) return undefined;
   const { stdout } = await execa(
     'qemu-system-x86_64',
-    ['-accel', 'kvm', '-m', '256', '-nographic', '-no-reboot', '-nodefaults', '-serial', 'stdio', '-kernel', kernel, '-append', 'console=ttyS0 panic=-1'],
+    [
+      '-accel',
+      'kvm',
+      '-m',
+      '256',
+      '-nographic',
+      '-no-reboot',
+      '-nodefaults',
+      '-serial',
+      'stdio',
+      '-kernel',
+      kernel,
+      '-append',
+      'console=ttyS0 panic=-1',
+    ],
     { reject: false, timeout: PROBE_MS, forceKillAfterDelay: 500, stdin: 'ignore' },
   );
   return stdout.includes(ALIVE);
@@ -45,9 +64,17 @@ async function probe(config: Config): Promise<boolean | undefined> {
 
 async function findKernel(config: Config): Promise<string | undefined> {
   const boot = (await readdir('/boot').catch(() => [])).filter((name) => name.startsWith('vmlinuz-'));
-  const templates = (await readdir(config.templateDir).catch(() => [])).map((key) => path.join(config.templateDir, key, 'vmlinuz'));
+  const templates = (await readdir(config.templateDir).catch(() => [])).map((key) =>
+    path.join(config.templateDir, key, 'vmlinuz'),
+  );
   for (const file of [...boot.map((name) => path.join('/boot', name)), ...templates]) {
-    if (await access(file).then(() => true, () => false)) return file;
+    if (
+      await access(file).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file;
   }
   return undefined;
 }

@@ -9,7 +9,14 @@ const PASS_THROUGH = 0o711;
 
 export async function prepareDirectories(config: Config): Promise<void> {
   const paths = new StatePaths(config.stateDir);
-  for (const directory of [config.home, config.toolsDir, config.templateDir, config.stateDir, paths.sandboxes, paths.memory]) {
+  for (const directory of [
+    config.home,
+    config.toolsDir,
+    config.templateDir,
+    config.stateDir,
+    paths.sandboxes,
+    paths.memory,
+  ]) {
     await mkdir(directory, { recursive: true });
     await chmod(directory, PASS_THROUGH);
   }
@@ -23,7 +30,9 @@ async function mountMemory(directory: string): Promise<void> {
   const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1]);
   if (mounts.includes(directory)) return;
   const options = `mode=${PASS_THROUGH.toString(8)},size=95%,nosuid,nodev,noexec`;
-  const noswap = await execa('mount', ['-t', 'tmpfs', '-o', `${options},noswap`, 'dormouse', directory], { reject: false });
+  const noswap = await execa('mount', ['-t', 'tmpfs', '-o', `${options},noswap`, 'dormouse', directory], {
+    reject: false,
+  });
   if (noswap.exitCode === 0) return;
   const swaps = (await readFile('/proc/swaps', 'utf8')).trim().split('\n').slice(1);
   if (swaps.length > 0) {

@@ -20,13 +20,16 @@ export async function prepareLibvirt(config: Config, say: (line: string) => void
   else await startWithoutSystemd(config);
   const end = Date.now() + WITHIN_MS;
   while (!(await answers(config))) {
-    if (Date.now() > end) throw new Error(`libvirt does not answer at ${config.libvirtUri}. Try: virsh -c ${config.libvirtUri} version`);
+    if (Date.now() > end)
+      throw new Error(`libvirt does not answer at ${config.libvirtUri}. Try: virsh -c ${config.libvirtUri} version`);
     await delay(100);
   }
 }
 
 async function answers(config: Config): Promise<boolean> {
-  return (await execa('virsh', ['-c', config.libvirtUri, 'version'], { reject: false, timeout: 10_000 })).exitCode === 0;
+  return (
+    (await execa('virsh', ['-c', config.libvirtUri, 'version'], { reject: false, timeout: 10_000 })).exitCode === 0
+  );
 }
 
 /**

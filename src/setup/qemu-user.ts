@@ -7,7 +7,9 @@ export async function qemuIds(): Promise<{ uid: number; gid: number }> {
   const uid = await idIn('/etc/passwd', USERS);
   const gid = await idIn('/etc/group', USERS);
   if (uid !== undefined && gid !== undefined) return { uid, gid };
-  throw new Error(`none of the users ${USERS.join(', ')} is there: libvirt's QEMU driver is not installed. Run setup/packages.sh.`);
+  throw new Error(
+    `none of the users ${USERS.join(', ')} is there: libvirt's QEMU driver is not installed. Run setup/packages.sh.`,
+  );
 }
 
 async function idIn(file: string, names: string[]): Promise<number | undefined> {

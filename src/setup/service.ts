@@ -74,7 +74,15 @@ export class Service {
   }
 
   #add(name: string, command: string, args: string[], stopWithinMs: number): void {
-    const child = new Child({ name, command, args, env: this.env, logFile: this.#log(name), stopWithinMs, say: this.say });
+    const child = new Child({
+      name,
+      command,
+      args,
+      env: this.env,
+      logFile: this.#log(name),
+      stopWithinMs,
+      say: this.say,
+    });
     this.#children.set(name, child);
     child.start();
   }

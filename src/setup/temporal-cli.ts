@@ -11,11 +11,19 @@ const VERSION = 'v1.5.1';
 export async function temporalCli(config: Config, say: (line: string) => void): Promise<string> {
   if (config.temporal.cli !== undefined) {
     if (await runs(config.temporal.cli)) return config.temporal.cli;
-    throw new Error(`DORMOUSE_TEMPORAL_CLI: ${config.temporal.cli} is not a program that runs. Correct it, or unset it.`);
+    throw new Error(
+      `DORMOUSE_TEMPORAL_CLI: ${config.temporal.cli} is not a program that runs. Correct it, or unset it.`,
+    );
   }
   if (await runs('temporal')) return 'temporal';
   const kept = path.join(config.toolsDir, 'temporal');
-  if (await access(kept, constants.X_OK).then(() => true, () => false)) return kept;
+  if (
+    await access(kept, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+  )
+    return kept;
   await build(kept, say);
   return kept;
 }
@@ -32,7 +40,8 @@ async function build(to: string, say: (line: string) => void): Promise<void> {
   say(`building the Temporal CLI ${VERSION} with Go (three minutes or so, once)`);
   const scratch = await mkdtemp(path.join(tmpdir(), 'temporal-build-'));
   try {
-    const go = (args: string[]) => execa('go', args, { cwd: scratch, env: { GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' } });
+    const go = (args: string[]) =>
+      execa('go', args, { cwd: scratch, env: { GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' } });
     await go(['mod', 'init', 'scratch']);
     await go(['mod', 'edit', '-go=1.25']);
     await go(['get', `${MODULE}@${VERSION}`]);

@@ -10,12 +10,21 @@ export const waitForPort = (port: number, what: string, logFile: string): Promis
 
 /** Any HTTP answer at all will do. */
 export const waitForHttp = (url: string, what: string, logFile: string): Promise<void> =>
-  until(() => fetch(url, { signal: AbortSignal.timeout(2_000) }).then(() => true, () => false), what, logFile);
+  until(
+    () =>
+      fetch(url, { signal: AbortSignal.timeout(2_000) }).then(
+        () => true,
+        () => false,
+      ),
+    what,
+    logFile,
+  );
 
 async function until(ready: () => Promise<boolean>, what: string, logFile: string): Promise<void> {
   const end = Date.now() + WITHIN_MS;
   while (!(await ready())) {
-    if (Date.now() > end) throw new Error(`${what} did not come up within ${WITHIN_MS / 1000} s. Its log tells why: ${logFile}`);
+    if (Date.now() > end)
+      throw new Error(`${what} did not come up within ${WITHIN_MS / 1000} s. Its log tells why: ${logFile}`);
     await delay(LOOK_EVERY_MS);
   }
 }

@@ -11,7 +11,9 @@ const DEFAULT_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 export async function aptSources(aptDir = '/etc/apt'): Promise<string[]> {
   const uri = (await fromStanzas(aptDir)) ?? (await fromLines(aptDir));
   if (uri === undefined) {
-    throw new Error(`no Debian package source was found in ${aptDir}; add Debian's to it, guests are made from Debian 12`);
+    throw new Error(
+      `no Debian package source was found in ${aptDir}; add Debian's to it, guests are made from Debian 12`,
+    );
   }
   return SUITES.map((suite) => `deb [signed-by=${DEFAULT_KEYRING}] ${uri} ${suite} main`);
 }

@@ -6,7 +6,10 @@ import { copySparse, findExtents } from '../sealing/sparse-copy.js';
 import { waitForAgent } from '../guest/wait-for-agent.js';
 
 /** What of a machine's definition the template fixes; clones differ in the rest. */
-export type TemplateMachine = Omit<DomainSpec, 'name' | 'uuid' | 'sandboxId' | 'generation' | 'disk' | 'memoryFile' | 'qmpSocket'>;
+export type TemplateMachine = Omit<
+  DomainSpec,
+  'name' | 'uuid' | 'sandboxId' | 'generation' | 'disk' | 'memoryFile' | 'qmpSocket'
+>;
 
 /** QEMU ended during the boot; its own log tells why. */
 export class MachineDiedError extends Error {

@@ -75,7 +75,9 @@ async function hashes(directory: string): Promise<Record<string, string>> {
   const files = entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
   const hashed = await Promise.all(
     files.sort().map(async (file) => {
-      const digest = createHash('sha256').update(await readFile(file)).digest('hex');
+      const digest = createHash('sha256')
+        .update(await readFile(file))
+        .digest('hex');
       return [path.relative(directory, file), digest] as const;
     }),
   );

@@ -48,7 +48,17 @@ export async function buildRootfs(options: RootfsOptions): Promise<Rootfs> {
     options.log('file system image');
     const raw = path.join(work, 'rootfs.raw');
     await execa('truncate', ['-s', `${options.diskMiB}M`, raw]);
-    await execa('mkfs.ext4', ['-q', '-F', '-L', 'sandbox', '-E', 'lazy_itable_init=0,lazy_journal_init=0', '-d', root, raw]);
+    await execa('mkfs.ext4', [
+      '-q',
+      '-F',
+      '-L',
+      'sandbox',
+      '-E',
+      'lazy_itable_init=0,lazy_journal_init=0',
+      '-d',
+      root,
+      raw,
+    ]);
     await execa('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, files.rootfs]);
     return { ...files, versions };
   } finally {
@@ -101,7 +111,5 @@ async function take(from: string, to: string): Promise<string> {
 
 async function packageVersions(root: string): Promise<Record<string, string>> {
   const { stdout } = await execa('dpkg-query', [`--admindir=${root}/var/lib/dpkg`, '-W', '-f=${Package} ${Version}\n']);
-  return Object.fromEntries(
-    stdout.split('\n').map((line) => line.split(' ') as [string, string]),
-  );
+  return Object.fromEntries(stdout.split('\n').map((line) => line.split(' ') as [string, string]));
 }

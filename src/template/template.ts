@@ -61,6 +61,8 @@ export async function readTemplate(templateDir: string, key: string): Promise<Te
 /** All complete templates, newest first. */
 export async function listTemplates(templateDir: string): Promise<Template[]> {
   const keys = await readdir(templateDir).catch(() => []);
-  const found = await Promise.all(keys.filter((key) => /^[a-z0-9]+$/.test(key)).map((key) => readTemplate(templateDir, key)));
+  const found = await Promise.all(
+    keys.filter((key) => /^[a-z0-9]+$/.test(key)).map((key) => readTemplate(templateDir, key)),
+  );
   return found.filter((template) => template !== undefined).sort((a, b) => b.createdAt - a.createdAt);
 }

@@ -125,7 +125,9 @@ export class TemporalSandboxClient {
     try {
       await this.#answers();
     } catch (error) {
-      throw new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', { cause: error });
+      throw new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', {
+        cause: error,
+      });
     }
     try {
       return await this.#client.withDeadline(Date.now() + withinMs, call);

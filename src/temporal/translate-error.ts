@@ -11,7 +11,8 @@ import { DormouseError } from './dormouse-error.js';
 
 const GRPC = { CANCELLED: 1, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, RESOURCE_EXHAUSTED: 8, UNAVAILABLE: 14 } as const;
 /** Said by grpc-js when it never had a connection: then the request cannot have been sent. */
-const NEVER_SENT = /No connection established|ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|Failed to connect before the deadline/i;
+const NEVER_SENT =
+  /No connection established|ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|Failed to connect before the deadline/i;
 
 /** What a caller is told of a failed call to Temporal. When in doubt: outcome unknown, never "nothing happened". */
 export function translateError(error: unknown, sandboxId: string): DormouseError {
@@ -33,10 +34,14 @@ export function translateError(error: unknown, sandboxId: string): DormouseError
   if (grpc === undefined) return new DormouseError('HostFailure', messageOf(error), { cause: error });
   if (grpc.code === GRPC.NOT_FOUND) return notFound(sandboxId, error);
   if (grpc.code === GRPC.RESOURCE_EXHAUSTED) {
-    return new DormouseError('TooManyRequests', `too many requests at once for sandbox ${sandboxId}; try again`, { cause: error });
+    return new DormouseError('TooManyRequests', `too many requests at once for sandbox ${sandboxId}; try again`, {
+      cause: error,
+    });
   }
   if (NEVER_SENT.test(grpc.details ?? grpc.message)) {
-    return new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', { cause: error });
+    return new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', {
+      cause: error,
+    });
   }
   return unknown(sandboxId, error);
 }

@@ -5,7 +5,12 @@ import type { RunningService } from './running-service.js';
 export class ApiClient {
   constructor(private readonly service: Pick<RunningService, 'config' | 'apiKey'>) {}
 
-  async call(method: string, path: string, body?: object, key = this.service.apiKey): Promise<{ status: number; body: unknown; headers: Headers }> {
+  async call(
+    method: string,
+    path: string,
+    body?: object,
+    key = this.service.apiKey,
+  ): Promise<{ status: number; body: unknown; headers: Headers }> {
     const response = await fetch(`http://127.0.0.1:${this.service.config.apiPort}${path}`, {
       method,
       headers: { 'x-api-key': key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },

@@ -21,9 +21,9 @@ beforeAll(async () => {
 /** Files below `directories` that contain `needle` as bytes; sparse files are read like others. */
 async function filesWith(needle: string, directories: string[], exclude: string[] = []): Promise<string[]> {
   const excluded = exclude.map((directory) => `--exclude-dir=${path.basename(directory)}`);
-  const { stdout } = await run('grep', ['-rlaF', ...excluded, '--', needle, ...directories], { maxBuffer: 1 << 26 }).catch(
-    (error: { code?: number; stdout?: string }) => ({ stdout: error.stdout ?? '' }),
-  );
+  const { stdout } = await run('grep', ['-rlaF', ...excluded, '--', needle, ...directories], {
+    maxBuffer: 1 << 26,
+  }).catch((error: { code?: number; stdout?: string }) => ({ stdout: error.stdout ?? '' }));
   return stdout.split('\n').filter((line) => line !== '');
 }
 
@@ -81,7 +81,10 @@ test("the host's memory is free again after a pause", async () => {
   const play = async (program: string): Promise<string> => (await runPython(python, service, program)).stdout.trim();
   // Warm-up: what the service itself loads at first use does not count.
   await play('from ucloud_sandbox import Sandbox\ns = Sandbox.create()\ns.beta_pause()\ns.kill()');
-  const tmpfs = async (): Promise<number> => Number((await run('df', ['--output=used', '-k', path.join(service.config.stateDir, 'memory')])).stdout.split('\n')[1]);
+  const tmpfs = async (): Promise<number> =>
+    Number(
+      (await run('df', ['--output=used', '-k', path.join(service.config.stateDir, 'memory')])).stdout.split('\n')[1],
+    );
   const before = { tmpfs: await tmpfs(), available: await availableMiB() };
   const id = await play('from ucloud_sandbox import Sandbox\ns = Sandbox.create(timeout=600)\nprint(s.sandbox_id)');
   expect((await tmpfs()) - before.tmpfs).toBeGreaterThan(50 * 1024);

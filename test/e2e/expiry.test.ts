@@ -17,7 +17,8 @@ afterAll(() => service.end());
 /** Everything on this host that names the sandbox or its unix user, outside of logs and Temporal's history. */
 async function traces(id: string): Promise<string[]> {
   const { stateDir } = service.config;
-  const out = async (command: string, args: string[]): Promise<string> => (await run(command, args).catch(() => ({ stdout: '' }))).stdout;
+  const out = async (command: string, args: string[]): Promise<string> =>
+    (await run(command, args).catch(() => ({ stdout: '' }))).stdout;
   const files = await out('find', [stateDir, '/var/lib/libvirt', '/run/libvirt', '-name', `*${id}*`]);
   const inside = await out('find', [`${stateDir}/sandboxes`, `${stateDir}/memory`, '-mindepth', '1']);
   const domains = await out('virsh', ['-q', 'list', '--all', '--name']);
@@ -49,7 +50,9 @@ except NotFoundException:
 
 test('an idle sandbox with automatic pause pauses at its timeout, an active one does not', async () => {
   const id = await api.create({ timeout: 4, autoPause: true });
-  const token = ((await api.call('POST', `/sandboxes/${id}/connect`, { timeout: 4 })).body as { envdAccessToken: string }).envdAccessToken;
+  const token = (
+    (await api.call('POST', `/sandboxes/${id}/connect`, { timeout: 4 })).body as { envdAccessToken: string }
+  ).envdAccessToken;
   const list = (): Promise<number> =>
     fetch(`http://127.0.0.1:${service.config.proxyPort}/process.Process/List`, {
       method: 'POST',

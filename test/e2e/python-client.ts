@@ -18,7 +18,12 @@ export interface PythonResult {
 }
 
 /** Runs a program with the three settings of the user's document, and nothing else that an SDK could pick up. */
-export async function runPython(python: string, service: RunningService, program: string, timeoutMs = 120_000): Promise<PythonResult> {
+export async function runPython(
+  python: string,
+  service: RunningService,
+  program: string,
+  timeoutMs = 120_000,
+): Promise<PythonResult> {
   const env = {
     PATH: process.env['PATH'] ?? '/usr/bin:/bin',
     HOME: '/nonexistent',

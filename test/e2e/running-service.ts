@@ -20,7 +20,11 @@ export interface RunningService {
 }
 
 /** The whole service, as `make up` starts it, on its own ports and an empty state directory; the template is shared. */
-export async function startService(name: string, basePort: number, extra: NodeJS.ProcessEnv = {}): Promise<RunningService> {
+export async function startService(
+  name: string,
+  basePort: number,
+  extra: NodeJS.ProcessEnv = {},
+): Promise<RunningService> {
   const home = process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse';
   const stateDir = path.join(home, `test-${name}-${process.pid}`);
   const env: NodeJS.ProcessEnv = {
@@ -37,8 +41,12 @@ export async function startService(name: string, basePort: number, extra: NodeJS
   };
   const config = readConfig(env);
   const say = (line: string): void => void process.stderr.write(`[${name}] ${line}\n`);
-  const { prepareHost } = (await import(path.join(dist, 'setup/prepare-host.js'))) as typeof import('../../src/setup/prepare-host.js');
-  const { Service } = (await import(path.join(dist, 'setup/service.js'))) as typeof import('../../src/setup/service.js');
+  const { prepareHost } = (await import(
+    path.join(dist, 'setup/prepare-host.js')
+  )) as typeof import('../../src/setup/prepare-host.js');
+  const { Service } = (await import(
+    path.join(dist, 'setup/service.js')
+  )) as typeof import('../../src/setup/service.js');
   const { mintKey } = (await import(path.join(dist, 'api/api-keys.js'))) as typeof import('../../src/api/api-keys.js');
   await mkdir(stateDir, { recursive: true });
   await prepareHost(config, say);
@@ -70,11 +78,15 @@ export async function startService(name: string, basePort: number, extra: NodeJS
 async function cleanUp(config: Config): Promise<void> {
   const { stdout } = await run('virsh', ['-q', 'list', '--name', '--all']);
   for (const name of stdout.split('\n').filter((line) => line.startsWith('dormouse-'))) {
-    const xml = await run('virsh', ['dumpxml', name]).then((out) => out.stdout, () => '');
+    const xml = await run('virsh', ['dumpxml', name]).then(
+      (out) => out.stdout,
+      () => '',
+    );
     if (xml.includes(`${config.stateDir}/`)) await run('virsh', ['destroy', name]).catch(() => undefined);
   }
   await run('umount', [path.join(config.stateDir, 'memory')]).catch(() => undefined);
-  if (process.env['DORMOUSE_KEEP_TEST_STATE'] === undefined) await rm(config.stateDir, { recursive: true, force: true });
+  if (process.env['DORMOUSE_KEEP_TEST_STATE'] === undefined)
+    await rm(config.stateDir, { recursive: true, force: true });
 }
 
 export const readLog = (service: RunningService, role: string): Promise<string> =>

@@ -37,7 +37,16 @@ test('a plain shell with `temporal workflow signal` pauses, resumes and kills a 
   expect(await api.state(id)).toBe('running');
   await signal(id, 'kill');
   await expect.poll(() => live(id), { timeout: 20_000 }).toBe(false);
-  await expect.poll(() => access(path.join(config.stateDir, 'sandboxes', id)).then(() => true, () => false), { timeout: 20_000 }).toBe(false);
+  await expect
+    .poll(
+      () =>
+        access(path.join(config.stateDir, 'sandboxes', id)).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 20_000 },
+    )
+    .toBe(false);
   expect(await api.state(id)).toBe(404);
 });
 
@@ -46,6 +55,15 @@ test('a machine that ends by itself is noticed, and its sandbox ends with the re
   await run('virsh', ['destroy', `dormouse-${id}`]);
   await expect.poll(() => api.state(id), { timeout: 10_000 }).toBe(404);
   const cli = service.config.temporal.cli ?? path.join(service.config.toolsDir, 'temporal');
-  const { stdout } = await run(cli, ['workflow', 'result', '--address', service.config.temporal.address, '--workflow-id', `sandbox-${id}`, '-o', 'json']);
+  const { stdout } = await run(cli, [
+    'workflow',
+    'result',
+    '--address',
+    service.config.temporal.address,
+    '--workflow-id',
+    `sandbox-${id}`,
+    '-o',
+    'json',
+  ]);
   expect(stdout).toContain('its machine ended by itself');
 });

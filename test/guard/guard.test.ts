@@ -9,11 +9,25 @@ const TABLE = `dormouse_test_${process.pid}`;
 const NAMESPACE = `dormouse-test-${process.pid}`;
 const UID = 1_900_000_001;
 const guard = openGuard({
-  ...{ table: TABLE, uids: [UID, UID + 9], qemuUid: UID + 20, resolvers: ['10.77.0.1'], allowPrivate: ['10.88.0.0/24'] },
+  ...{
+    table: TABLE,
+    uids: [UID, UID + 9],
+    qemuUid: UID + 20,
+    resolvers: ['10.77.0.1'],
+    allowPrivate: ['10.88.0.0/24'],
+  },
 });
 
 /** Addresses of the far end of a veth pair, in a namespace of its own: a public one, a private one, a resolver, metadata. */
-const FAR = ['203.0.113.1/24', '192.168.77.1/24', '10.88.0.1/24', '10.77.0.1/24', '169.254.169.254/32', '2001:db8:77::1/64', 'fd77::1/64'];
+const FAR = [
+  '203.0.113.1/24',
+  '192.168.77.1/24',
+  '10.88.0.1/24',
+  '10.77.0.1/24',
+  '169.254.169.254/32',
+  '2001:db8:77::1/64',
+  'fd77::1/64',
+];
 const NEAR = ['203.0.113.2/24', '192.168.77.2/24', '10.88.0.2/24', '10.77.0.2/24', '2001:db8:77::2/64', 'fd77::2/64'];
 const veth = `dm${process.pid % 100_000}`;
 
@@ -31,10 +45,21 @@ const servers: { kill(): boolean }[] = [];
 beforeAll(async () => {
   await run('ip', ['netns', 'add', NAMESPACE]);
   await run('ip', ['link', 'add', veth, 'type', 'veth', 'peer', 'name', 'far', 'netns', NAMESPACE]);
-  for (const address of NEAR) await run('ip', ['address', 'add', address, 'dev', veth, ...(address.includes(':') ? ['nodad'] : [])]);
+  for (const address of NEAR)
+    await run('ip', ['address', 'add', address, 'dev', veth, ...(address.includes(':') ? ['nodad'] : [])]);
   await run('ip', ['link', 'set', veth, 'up']);
   await run('ip', ['route', 'add', '169.254.169.254/32', 'dev', veth]);
-  for (const address of FAR) await run('ip', ['-n', NAMESPACE, 'address', 'add', address, 'dev', 'far', ...(address.includes(':') ? ['nodad'] : [])]);
+  for (const address of FAR)
+    await run('ip', [
+      '-n',
+      NAMESPACE,
+      'address',
+      'add',
+      address,
+      'dev',
+      'far',
+      ...(address.includes(':') ? ['nodad'] : []),
+    ]);
   await run('ip', ['-n', NAMESPACE, 'link', 'set', 'far', 'up']);
   await run('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'up']);
   servers.push(execFile('ip', ['netns', 'exec', NAMESPACE, 'python3', '-c', SERVER]));
@@ -66,10 +91,13 @@ async function connects(host: string, port: number, uid: number): Promise<boolea
 }
 
 describe('a guest, by the unix user of its passt,', () => {
-  test.each(['127.0.0.1', '::1', '127.64.0.9', '203.0.113.2', '2001:db8:77::2'])("cannot reach the host's own %s", async (address) => {
-    expect(await connects(address, 8077, 0)).toBe(true);
-    expect(await connects(address, 8077, UID)).toBe(false);
-  });
+  test.each(['127.0.0.1', '::1', '127.64.0.9', '203.0.113.2', '2001:db8:77::2'])(
+    "cannot reach the host's own %s",
+    async (address) => {
+      expect(await connects(address, 8077, 0)).toBe(true);
+      expect(await connects(address, 8077, UID)).toBe(false);
+    },
+  );
 
   test.each(['169.254.169.254', '192.168.77.1', 'fd77::2'])('cannot reach %s', async (address) => {
     expect(await connects(address, 8077, 0)).toBe(true);
@@ -117,7 +145,9 @@ describe('the check before a guest starts', () => {
 
   test('fails when the configuration has changed since the rules were installed', async () => {
     const other = openGuard({ table: TABLE, uids: [UID, UID + 9], qemuUid: UID + 20, resolvers: [], allowPrivate: [] });
-    expect(guardRules({ table: TABLE, uids: [UID, UID], qemuUid: 1, resolvers: [], allowPrivate: [] }).length).toBeGreaterThan(5);
+    expect(
+      guardRules({ table: TABLE, uids: [UID, UID], qemuUid: 1, resolvers: [], allowPrivate: [] }).length,
+    ).toBeGreaterThan(5);
     await expect(other.check()).rejects.toThrow(/not as it should be/);
   });
 });

@@ -27,7 +27,12 @@ describe("a sandbox's lock", () => {
 
   test('aborts a holder of a lower generation, and no other', async () => {
     const locks = new SandboxLocks();
-    const held = locks.hold('a', 3, forever, (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))));
+    const held = locks.hold(
+      'a',
+      3,
+      forever,
+      (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+    );
     await new Promise((resolve) => setImmediate(resolve));
     expect(locks.preempt('a', 3, new Error('no'))).toBe(false);
     expect(locks.preempt('a', 4, new Error('killed'))).toBe(true);

@@ -7,14 +7,16 @@ import { isCompleteSave, rewriteSaveImage, UnknownSaveImageError } from '../../s
 const STREAM = Buffer.from('QEMU stream, byte for byte');
 
 /** As libvirt 11 lays an image out: header, XML, NUL, cookie, NUL, padding to 64 KiB, stream. */
-function saveImage(options: { magic?: string; version?: number; format?: number; dataLength?: number; cookie?: string } = {}): Buffer {
+function saveImage(
+  options: { magic?: string; version?: number; format?: number; dataLength?: number; cookie?: string } = {},
+): Buffer {
   const xml = Buffer.from('<domain><name>template</name></domain>\0');
   const cookie = Buffer.from(options.cookie === undefined ? '<cookie/>\0' : options.cookie);
   const head = Buffer.alloc(92);
   head.write(options.magic ?? 'LibvirtQemudSave', 0, 'latin1');
   const dataLength = options.dataLength ?? 65_536;
-  [options.version ?? 2, dataLength, 1, options.format ?? 0, cookie.length === 0 ? 0 : xml.length].forEach((value, index) =>
-    head.writeUInt32LE(value, 16 + 4 * index),
+  [options.version ?? 2, dataLength, 1, options.format ?? 0, cookie.length === 0 ? 0 : xml.length].forEach(
+    (value, index) => head.writeUInt32LE(value, 16 + 4 * index),
   );
   const data = Buffer.alloc(Math.min(dataLength, 65_536));
   xml.copy(data);

@@ -7,8 +7,24 @@ import { hasEnded, isSettled, newState, viewOf, type SandboxState } from '../../
 import type { SandboxSpec } from '../../workflows/view.js';
 
 const spec: SandboxSpec = {
-  ...{ id: 'i1', tenant: 't', hostId: 'h', templateId: 'base', templateKey: 'k', cpuCount: 2, memoryMiB: 512, diskMiB: 4096 },
-  ...{ envdVersion: '0.5.2', metadata: {}, allowInternetAccess: true, timeoutMs: 60_000, onTimeout: 'pause', autoResume: false },
+  ...{
+    id: 'i1',
+    tenant: 't',
+    hostId: 'h',
+    templateId: 'base',
+    templateKey: 'k',
+    cpuCount: 2,
+    memoryMiB: 512,
+    diskMiB: 4096,
+  },
+  ...{
+    envdVersion: '0.5.2',
+    metadata: {},
+    allowInternetAccess: true,
+    timeoutMs: 60_000,
+    onTimeout: 'pause',
+    autoResume: false,
+  },
   pausedRetentionMs: 30 * 86_400_000,
 };
 
@@ -57,7 +73,10 @@ function resultOf(state: SandboxState, verb: string, item: Extract<Event, { type
   if (!item.ok) return { ok: false, code: 'HostFailure', message: 'test', facts: null };
   if (verb !== 'pause') return { ok: true, value: null };
   const image = { generation: state.generation, digest: 'd', bytes: 1, savedAt: 0 };
-  return { ok: true, value: item.idleForMs === null ? { outcome: 'paused', image } : { outcome: 'busy', idleForMs: item.idleForMs } };
+  return {
+    ok: true,
+    value: item.idleForMs === null ? { outcome: 'paused', image } : { outcome: 'busy', idleForMs: item.idleForMs },
+  };
 }
 
 describe('the lifecycle, whatever happens', () => {
@@ -119,7 +138,12 @@ describe('the lifecycle, whatever happens', () => {
 });
 
 describe('the clock of a paused sandbox', () => {
-  const paused = (): SandboxState => play([{ type: 'outcome', ok: true, idleForMs: null, lost: false }, { type: 'pause' }, { type: 'outcome', ok: true, idleForMs: null, lost: false }]);
+  const paused = (): SandboxState =>
+    play([
+      { type: 'outcome', ok: true, idleForMs: null, lost: false },
+      { type: 'pause' },
+      { type: 'outcome', ok: true, idleForMs: null, lost: false },
+    ]);
 
   test('keeps it for 30 days from the moment of pausing, and not longer', () => {
     const state = paused();

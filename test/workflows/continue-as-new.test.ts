@@ -18,12 +18,17 @@ describe('a sandbox with a long history', () => {
       const paused = await environment.client.pause(spec.id, { updateId: `pause-${round}` });
       firstPause ??= paused;
       expect(paused.status).toBe('paused');
-      expect(await environment.client.resume(spec.id, {}, { updateId: `resume-${round}` })).toMatchObject({ resumed: true });
+      expect(await environment.client.resume(spec.id, {}, { updateId: `resume-${round}` })).toMatchObject({
+        resumed: true,
+      });
     }
     expect((await environment.handle(spec.id).describe()).runId).not.toBe(firstRun);
     expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running', generation: 25 });
     const calls = host.calls.length;
-    expect(await environment.client.pause(spec.id, { updateId: 'pause-11' })).toMatchObject({ status: 'paused', generation: 24 });
+    expect(await environment.client.pause(spec.id, { updateId: 'pause-11' })).toMatchObject({
+      status: 'paused',
+      generation: 24,
+    });
     expect(host.calls).toHaveLength(calls);
     await environment.client.kill(spec.id);
   });

@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  Runtime,
+  Worker,
+  type WorkflowBundleWithSourceMap,
+} from '@temporalio/worker';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { SEARCH_ATTRIBUTE_KEYS } from '../../workflows/search-attributes.js';
 import type { HostActivities } from '../../workflows/host-activities.js';
@@ -8,7 +14,8 @@ import type { SandboxSpec } from '../../workflows/view.js';
 import { TemporalSandboxClient } from '../../src/temporal/sandbox-client.js';
 import { FakeHost } from './fake-host.js';
 
-const cli = process.env['DORMOUSE_TEMPORAL_CLI'] ?? `${process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse'}/tools/temporal`;
+const cli =
+  process.env['DORMOUSE_TEMPORAL_CLI'] ?? `${process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse'}/tools/temporal`;
 
 Runtime.install({ logger: new DefaultLogger('ERROR') });
 
@@ -21,7 +28,9 @@ export class WorkflowEnvironment {
     private readonly workers: { worker: Worker; run: Promise<void> }[],
   ) {}
 
-  static async start(options: { maxCachedWorkflows?: number; suggestContinueAsNewAt?: number } = {}): Promise<WorkflowEnvironment> {
+  static async start(
+    options: { maxCachedWorkflows?: number; suggestContinueAsNewAt?: number } = {},
+  ): Promise<WorkflowEnvironment> {
     const temporal = await TestWorkflowEnvironment.createLocal({
       server: {
         executable: { type: 'existing-path', path: cli },
@@ -32,7 +41,9 @@ export class WorkflowEnvironment {
             : ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${options.suggestContinueAsNewAt}`],
       },
     });
-    const bundle = await bundleWorkflowCode({ workflowsPath: new URL('../../workflows/index.ts', import.meta.url).pathname });
+    const bundle = await bundleWorkflowCode({
+      workflowsPath: new URL('../../workflows/index.ts', import.meta.url).pathname,
+    });
     const client = new TemporalSandboxClient(temporal.connection, temporal.namespace ?? 'default');
     const environment = new WorkflowEnvironment(temporal, client, bundle, []);
     const worker = await Worker.create({

@@ -9,7 +9,8 @@ export class FakeHost {
   readonly calls: string[] = [];
   readonly views = new Map<string, SandboxView>();
   /** Next calls of these verbs fail so. */
-  readonly failures: Partial<Record<'createVm' | 'pauseVm' | 'resumeVm' | 'destroyVm' | 'publishView', ErrorCode[]>> = {};
+  readonly failures: Partial<Record<'createVm' | 'pauseVm' | 'resumeVm' | 'destroyVm' | 'publishView', ErrorCode[]>> =
+    {};
   /** Calls of these verbs wait until the promise is there (or they are cancelled). */
   readonly holds: Partial<Record<'createVm' | 'pauseVm' | 'resumeVm', Promise<void>>> = {};
   idleForMs = Number.MAX_SAFE_INTEGER;
@@ -51,7 +52,11 @@ export class FakeHost {
     };
   }
 
-  async #enter(verb: 'createVm' | 'pauseVm' | 'resumeVm' | 'destroyVm' | 'publishView', generation: number, more = ''): Promise<void> {
+  async #enter(
+    verb: 'createVm' | 'pauseVm' | 'resumeVm' | 'destroyVm' | 'publishView',
+    generation: number,
+    more = '',
+  ): Promise<void> {
     this.calls.push(`${verb} ${generation}${more === '' ? '' : ` of ${more}`}`);
     this.highestGeneration = Math.max(this.highestGeneration, generation);
     const held = verb in this.holds ? this.holds[verb as 'createVm'] : undefined;

@@ -17,9 +17,18 @@ describe.each([
     expect(await environment.client.create(spec, {})).toMatchObject({ status: 'running', generation: 1 });
     expect(await environment.client.pause(spec.id)).toMatchObject({ status: 'paused', image: { generation: 2 } });
     const { view, resumed } = await environment.client.resume(spec.id, { timeoutMs: 60_000 });
-    expect({ resumed, status: view.status, generation: view.generation }).toEqual({ resumed: true, status: 'running', generation: 3 });
+    expect({ resumed, status: view.status, generation: view.generation }).toEqual({
+      resumed: true,
+      status: 'running',
+      generation: 3,
+    });
     expect(await environment.client.kill(spec.id)).toMatchObject({ status: 'killed' });
-    expect(host.calls.filter((call) => !call.startsWith('publish'))).toEqual(['createVm 1', 'pauseVm 2', 'resumeVm 3 of 2', 'destroyVm 4']);
+    expect(host.calls.filter((call) => !call.startsWith('publish'))).toEqual([
+      'createVm 1',
+      'pauseVm 2',
+      'resumeVm 3 of 2',
+      'destroyVm 4',
+    ]);
     await expect(environment.client.pause(spec.id)).rejects.toMatchObject({ code: 'NotFound' });
   });
 
@@ -27,7 +36,9 @@ describe.each([
     const host = await environment.host();
     const spec = environment.spec(host);
     const created = await environment.client.create(spec, {});
-    await expect(environment.client.resume(spec.id, { mode: 'resume' })).rejects.toMatchObject({ code: 'AlreadyRunning' });
+    await expect(environment.client.resume(spec.id, { mode: 'resume' })).rejects.toMatchObject({
+      code: 'AlreadyRunning',
+    });
     const shorter = await environment.client.resume(spec.id, { timeoutMs: 1_000 });
     expect(shorter).toMatchObject({ resumed: false, view: { endAt: created.endAt } });
     const longer = await environment.client.resume(spec.id, { timeoutMs: 600_000 });
@@ -52,7 +63,10 @@ describe.each([
     await environment.client.create(spec, {});
     host.failures.pauseVm = ['PauseFailed'];
     await expect(environment.client.pause(spec.id)).rejects.toMatchObject({ code: 'PauseFailed' });
-    expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running', lastError: { code: 'PauseFailed' } });
+    expect(await environment.client.get(spec.id)).toMatchObject({
+      status: 'running',
+      lastError: { code: 'PauseFailed' },
+    });
     await environment.client.pause(spec.id);
     host.failures.resumeVm = ['ImageDamaged'];
     await expect(environment.client.resume(spec.id, {})).rejects.toMatchObject({ code: 'ImageDamaged' });
@@ -112,7 +126,9 @@ describe.each([
     host.idleForMs = 0;
     const spec = environment.spec(host, { onTimeout: 'pause', timeoutMs: 700 });
     await environment.client.create(spec, {});
-    await expect.poll(() => host.calls.filter((call) => call.startsWith('pauseVm')).length, { timeout: 10_000 }).toBeGreaterThan(1);
+    await expect
+      .poll(() => host.calls.filter((call) => call.startsWith('pauseVm')).length, { timeout: 10_000 })
+      .toBeGreaterThan(1);
     expect(await environment.client.get(spec.id)).not.toMatchObject({ status: 'paused' });
     host.idleForMs = Number.MAX_SAFE_INTEGER;
     await expect.poll(async () => (await environment.client.get(spec.id))?.status, { timeout: 10_000 }).toBe('paused');
@@ -123,7 +139,10 @@ describe.each([
     const host = await environment.host();
     const plain = environment.spec(host, { timeoutMs: 500 });
     await environment.client.create(plain, {});
-    expect(await environment.handle(plain.id).result()).toMatchObject({ status: 'killed', reason: 'its timeout has passed' });
+    expect(await environment.handle(plain.id).result()).toMatchObject({
+      status: 'killed',
+      reason: 'its timeout has passed',
+    });
     const paused = environment.spec(host, { pausedRetentionMs: 500 });
     await environment.client.create(paused, {});
     await environment.client.pause(paused.id);
@@ -156,7 +175,10 @@ describe.each([
     await environment.client.machineEnded(spec.id, 0, 'stale');
     expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running' });
     await environment.client.machineEnded(spec.id, 1, 'QEMU died');
-    expect(await environment.handle(spec.id).result()).toMatchObject({ status: 'failed', reason: expect.stringContaining('QEMU died') });
+    expect(await environment.handle(spec.id).result()).toMatchObject({
+      status: 'failed',
+      reason: expect.stringContaining('QEMU died'),
+    });
   });
 
   test('is killed when its workflow is cancelled', async () => {
