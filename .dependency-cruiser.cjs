@@ -9,9 +9,19 @@ const contract = '^workflows/(names|errors|view|messages|host-activities|search-
 
 module.exports = {
   forbidden: [
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     { name: 'nothing-imports-a-main', severity: 'error', from: {}, to: { path: '^src/mains/' } },
-    { name: 'configuration-is-handed-on', severity: 'error', from: { path: '^(src|activities|workflows)/', pathNot: '^src/(mains|setup)/|^src/config\\.ts$' }, to: { path: '^src/config\\.ts$' } },
+    {
+      name: 'configuration-is-handed-on',
+      severity: 'error',
+      from: { path: '^(src|activities|workflows)/', pathNot: '^src/(mains|setup)/|^src/config\\.ts$' },
+      to: { path: '^src/config\\.ts$' },
+    },
     only('workflows-are-sandboxed', '^workflows/', []),
     only('activities', '^activities/', [contract, '^src/(host|libvirt|guest|sealing|keys|template|gateway/wire|log)']),
     only('libvirt-knows-nothing-of-ours', '^src/libvirt/', []),
@@ -24,7 +34,11 @@ module.exports = {
     only('template', '^src/template/', ['^src/(libvirt|guest|host|sealing|agent)/']),
     only('gateway', '^src/gateway/', [contract, '^src/(host|guest|keys|template|relay)/', '^src/log']),
     only('api', '^src/api/', [contract, '^src/(keys|gateway/(wire|gateway-token))', '^src/log']),
-    only('proxy', '^src/proxy/', [contract, '^src/(keys|relay|api/host-directory|gateway/(wire|gateway-token))', '^src/log']),
+    only('proxy', '^src/proxy/', [
+      contract,
+      '^src/(keys|relay|api/host-directory|gateway/(wire|gateway-token))',
+      '^src/log',
+    ]),
     only('temporal', '^src/temporal/', ['^workflows/']),
   ],
   options: {

@@ -1,14 +1,15 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir } from 'node:fs/promises';
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const TERMINAL_PACKAGE = '@lydell/node-pty-linux-x64';
+/** Packages of one native file each. */
+const NATIVE_PACKAGES = ['@lydell/node-pty-linux-x64', '@napi-rs/xattr-linux-x64-gnu'];
 
 /**
- * Writes the agent as one file, and beside it the one native file that it loads. What it writes depends on nothing
+ * Writes the agent as one file, and beside it the native files that it loads. What it writes depends on nothing
  * but the sources: a template's key is made from it.
  */
 export async function bundleAgent(outDir: string): Promise<void> {
@@ -27,10 +28,16 @@ export async function bundleAgent(outDir: string): Promise<void> {
     legalComments: 'none',
     sourcemap: false,
     logLevel: 'warning',
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
+    },
   });
-  const from = path.dirname(createRequire(import.meta.url).resolve(`${TERMINAL_PACKAGE}/package.json`));
-  const to = path.join(outDir, 'node_modules', TERMINAL_PACKAGE);
+  for (const name of NATIVE_PACKAGES) await copyNative(name, path.join(outDir, 'node_modules', name));
+}
+
+async function copyNative(name: string, to: string): Promise<void> {
+  const from = path.dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
   await mkdir(to, { recursive: true });
-  for (const file of ['package.json', 'pty.node']) await copyFile(path.join(from, file), path.join(to, file));
+  const files = (await readdir(from)).filter((file) => file === 'package.json' || file.endsWith('.node'));
+  for (const file of files) await copyFile(path.join(from, file), path.join(to, file));
 }

@@ -3,9 +3,11 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import type { AgentState } from '../agent-state.js';
 import { HttpError, sendJson } from '../http-error.js';
+import type { Metadata } from '../metadata.js';
 import { resolvePath } from '../resolve-path.js';
 import type { User } from '../users.js';
 import { authorizeFile } from './authorize-file.js';
+import { metadataHeaders } from './metadata-headers.js';
 import { eachPart } from './multipart.js';
 import { requestBody } from './request-body.js';
 import { writeFileAs } from './write-file.js';
@@ -14,6 +16,13 @@ export interface Written {
   name: string;
   type: 'file';
   path: string;
+  /** Only when the request brought some: the oldest client knows no such key. */
+  metadata?: Metadata;
+}
+
+interface Owned {
+  user: User;
+  metadata: Metadata;
 }
 
 export async function uploadRoute(
@@ -25,12 +34,13 @@ export async function uploadRoute(
   const user = await authorizeFile(request, query, 'write', state);
   const target = query.get('path') || undefined;
   const type = request.headers['content-type'] ?? '';
+  const owned = { user, metadata: metadataHeaders(request.headers) };
   const body = requestBody(request);
   if (type.startsWith('multipart/form-data')) {
-    sendJson(response, 200, await writeParts(request, body, target, user));
+    sendJson(response, 200, await writeParts(request, body, target, owned));
   } else {
     if (target === undefined) throw new HttpError(400, 'path is missing');
-    sendJson(response, 200, [await write(resolvePath(target, user.home), body, user)]);
+    sendJson(response, 200, [await write(resolvePath(target, user.home), body, owned)]);
   }
 }
 
@@ -38,19 +48,20 @@ async function writeParts(
   request: IncomingMessage,
   body: Readable,
   target: string | undefined,
-  user: User,
+  owned: Owned,
 ): Promise<Written[]> {
   const written: Written[] = [];
   await eachPart(request.headers, body, async (filename, bytes) => {
-    const file = resolvePath(target ?? filename, user.home);
+    const file = resolvePath(target ?? filename, owned.user.home);
     if (written.some((one) => one.path === file)) throw new HttpError(400, `'${file}' is uploaded twice`);
-    written.push(await write(file, bytes, user));
+    written.push(await write(file, bytes, owned));
   });
   if (written.length === 0) throw new HttpError(400, 'there is no file in the body');
   return written;
 }
 
-async function write(file: string, bytes: Readable, user: User): Promise<Written> {
-  await writeFileAs(file, bytes, user);
-  return { name: path.basename(file), type: 'file', path: file };
+async function write(file: string, bytes: Readable, { user, metadata }: Owned): Promise<Written> {
+  await writeFileAs(file, bytes, user, metadata);
+  const written = { name: path.basename(file), type: 'file', path: file } as const;
+  return Object.keys(metadata).length === 0 ? written : { ...written, metadata };
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { FileType, type EntryInfoSchema } from '../../gen/filesystem/filesystem_pb.js';
+import { readMetadata } from '../metadata.js';
 import { readNames, type Names } from '../users.js';
 
 export type EntryInfoInit = MessageInitShape<typeof EntryInfoSchema>;
@@ -23,7 +24,7 @@ export async function entryInfo(file: string, names?: Names): Promise<EntryInfoI
     owner: userName(found.uid),
     group: groupName(found.gid),
     modifiedTime: timestampFromMs(Math.trunc(found.mtimeMs)),
-    ...(found.isSymbolicLink() ? await link(file) : {}),
+    ...(found.isSymbolicLink() ? await link(file) : { metadata: await readMetadata(file) }),
   };
 }
 

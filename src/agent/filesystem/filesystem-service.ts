@@ -9,13 +9,16 @@ import { resolvePath } from '../resolve-path.js';
 import { entryInfo } from './entry-info.js';
 import { listDirectory } from './list-directory.js';
 import { filesystemCall } from './to-connect-error.js';
+import { watchService } from './watch/watch-service.js';
 
-export function filesystemService(state: AgentState): Partial<ServiceImpl<typeof Filesystem>> {
+export function filesystemService(state: AgentState): ServiceImpl<typeof Filesystem> {
   const located = async (given: string, context: HandlerContext) => {
     const user = await requestUser(context.requestHeader, state);
     return { user, file: resolvePath(given, user.home) };
   };
   return {
+    ...watchService(async (given, context) => (await located(given, context)).file),
+
     stat: (request, context) =>
       filesystemCall(async () => {
         const { file } = await located(request.path, context);

@@ -1,3 +1,4 @@
+import { EventQueue } from '../event-queue.js';
 import type { ProcessEnd } from './exit-status.js';
 
 export type OutputKind = 'stdout' | 'stderr' | 'pty';
@@ -7,9 +8,8 @@ const HIGH_WATER_BYTES = 256 * 1024;
 
 /** One listener's queue. */
 export class Listener {
-  #queue: ProcessOutput[] = [];
+  #queue = new EventQueue<ProcessOutput>();
   #bytes = 0;
-  #wake: (() => void) | undefined;
 
   constructor(private readonly onDrained: () => void) {}
 
@@ -18,34 +18,18 @@ export class Listener {
   }
 
   push(output: ProcessOutput): void {
-    this.#queue.push(output);
     if (output.kind !== 'end') this.#bytes += output.bytes.length;
-    this.#wake?.();
+    this.#queue.push(output);
   }
 
-  /** The next output, or undefined when `ms` passed (never, if undefined). @throws `signal`'s reason. */
-  async next(signal: AbortSignal, ms?: number): Promise<ProcessOutput | undefined> {
-    signal.throwIfAborted();
-    if (this.#queue.length === 0) await this.#arrival(signal, ms);
-    signal.throwIfAborted();
-    const output = this.#queue.shift();
+  /** The next output, or undefined when `ms` passed. @throws `signal`'s reason. */
+  async next(signal: AbortSignal, ms: number): Promise<ProcessOutput | undefined> {
+    const output = await this.#queue.next(signal, ms);
     if (output === undefined || output.kind === 'end') return output;
     const wasFull = this.full;
     this.#bytes -= output.bytes.length;
     if (wasFull && !this.full) this.onDrained();
     return output;
-  }
-
-  async #arrival(signal: AbortSignal, ms: number | undefined): Promise<void> {
-    let wake = (): void => undefined;
-    const awake = new Promise<void>((resolve) => (wake = resolve));
-    this.#wake = wake;
-    signal.addEventListener('abort', wake, { once: true });
-    const timer = ms === undefined ? undefined : setTimeout(wake, ms);
-    await awake;
-    signal.removeEventListener('abort', wake);
-    clearTimeout(timer);
-    this.#wake = undefined;
   }
 }
 

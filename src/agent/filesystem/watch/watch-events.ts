@@ -1,0 +1,42 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { EventType, type FilesystemEventSchema } from '../../../gen/filesystem/filesystem_pb.js';
+import { entryInfo } from '../entry-info.js';
+import { refuseNetworkMount } from './network-mount.js';
+import { TreeWatch, type Change } from './tree-watch.js';
+
+export type WatchEvent = MessageInitShape<typeof FilesystemEventSchema>;
+
+export interface WatchRequest {
+  recursive: boolean;
+  includeEntry: boolean;
+  allowNetworkMounts: boolean;
+}
+
+/** Watches `directory` until the function that it returns is called. */
+export async function watchEvents(
+  directory: string,
+  request: WatchRequest,
+  onEvent: (event: WatchEvent) => void,
+): Promise<() => void> {
+  const found = await stat(directory);
+  if (!found.isDirectory()) throw new ConnectError(`'${directory}' is no directory`, Code.InvalidArgument);
+  if (!request.allowNetworkMounts) await refuseNetworkMount(directory);
+  // One after the other: an entry is looked up, and events must not overtake each other meanwhile.
+  let last = Promise.resolve();
+  const watching = new TreeWatch(directory, request.recursive, (changes) => {
+    last = last.then(async () => {
+      for (const change of changes) onEvent(await describe(directory, change, request.includeEntry));
+    });
+  });
+  return () => watching.close();
+}
+
+async function describe(directory: string, { file, type }: Change, includeEntry: boolean): Promise<WatchEvent> {
+  const event = { name: path.relative(directory, file), type };
+  if (!includeEntry || type === EventType.REMOVE || type === EventType.RENAME) return event;
+  const entry = await entryInfo(file).catch(() => undefined);
+  return entry === undefined ? event : { ...event, entry };
+}
