@@ -4,7 +4,6 @@ import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
 import { measureRoom, missingRoom } from '../src/host/admission.js';
 import { writeDurably } from '../src/host/durable-file.js';
 import type { Manifest } from '../src/host/manifest.js';
-import { freeSlot } from '../src/host/slots.js';
 import { wrapSandboxKey } from '../src/keys/sandbox-key.js';
 import { copySparse } from '../src/sealing/sparse-copy.js';
 import type { Template } from '../src/template/template.js';
@@ -13,7 +12,7 @@ import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { domainName, machineSpec } from './machine.js';
 import { wakeGuest } from './wake-guest.js';
-import { clearWorkspace, prepareWorkspace } from './workspace.js';
+import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
 
 /**
  * Create is a resume of the template: a copy of its memory, its device state with another header, a new overlay.
@@ -51,9 +50,7 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
   oneAtATime(async () => {
     const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
     if (missing !== undefined) throw failure('InsufficientCapacity', missing);
-    const slot = freeSlot(new Set(context.index.all().map((other) => other.slot)), context.uidCount);
-    if (slot === undefined)
-      throw failure('InsufficientCapacity', `all ${context.uidCount} places of this host are taken`);
+    const slot = await claimSlot(context, input.spec.id);
     const manifest: Manifest = {
       schema: 1,
       id: input.spec.id,
@@ -102,7 +99,7 @@ async function start(
 
 async function clearAway(context: HostContext, manifest: Manifest): Promise<void> {
   await context.driver.destroy(domainName(manifest.id));
-  await clearWorkspace(context, manifest.id, manifest.slot);
+  await clearWorkspace(context, manifest);
   await rm(context.index.paths.sandbox(manifest.id).directory, { recursive: true, force: true });
   context.index.forget(manifest.id, manifest.generation);
 }

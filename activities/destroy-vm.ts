@@ -28,7 +28,7 @@ export async function destroyVm(context: HostContext, input: DestroyVmInput, sig
     await rm(paths.wrappedKey, { force: true });
     if (manifest !== undefined) {
       await syncDirectory(paths.directory);
-      await clearWorkspace(context, id, manifest.slot);
+      await clearWorkspace(context, manifest);
     }
     await rm(paths.directory, { recursive: true, force: true });
     context.index.forget(id, generation);

@@ -5,20 +5,21 @@ import type { Room } from '../src/host/admission.js';
 import type { OverlayPool } from '../src/host/overlay-pool.js';
 import type { SandboxIndex } from '../src/host/sandbox-index.js';
 import type { SandboxLocks } from '../src/host/sandbox-locks.js';
+import type { SlotClaims } from '../src/host/slot-claims.js';
 import type { Traffic } from '../src/host/traffic.js';
 import type { Template } from '../src/template/template.js';
 
 /** Everything a host's verbs work with; made once, in the host worker's main. */
 export interface HostContext {
   libvirtUri: string;
-  /** First unix user id of sandboxes, how many, and QEMU's group. */
+  /** First unix user id of sandboxes, and QEMU's group. */
   uidBase: number;
-  uidCount: number;
   gid: number;
   reserved: Room;
   driver: VmDriver;
   index: SandboxIndex;
   locks: SandboxLocks;
+  slots: SlotClaims;
   pool: OverlayPool;
   masterKey: MasterKey;
   traffic: Traffic;

@@ -22,6 +22,12 @@ export function derivedUuid(id: string, what: 'domain' | 'secret'): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
+/** @throws Error for a sandbox that sleeps. */
+export function slotOf(manifest: Manifest): number {
+  if (manifest.slot === null) throw new Error(`sandbox ${manifest.id} has no machine, and so no unix user and address`);
+  return manifest.slot;
+}
+
 /** The machine of a sandbox, from what the host recorded of it. */
 export function machineSpec(context: HostContext, manifest: Manifest, template: Template): DomainSpec {
   const paths = context.index.paths.sandbox(manifest.id);
@@ -41,8 +47,8 @@ export function machineSpec(context: HostContext, manifest: Manifest, template: 
     disk: { path: paths.overlay, backingFile: template.disk, secretUuid: derivedUuid(manifest.id, 'secret') },
     memoryFile: paths.memoryFile,
     qmpSocket: paths.qmpSocket,
-    network: { macAddress: template.macAddress, address: slotAddress(manifest.slot), agentPort: AGENT_PORT },
-    uid: slotUid(context.uidBase, manifest.slot),
+    network: { macAddress: template.macAddress, address: slotAddress(slotOf(manifest)), agentPort: AGENT_PORT },
+    uid: slotUid(context.uidBase, slotOf(manifest)),
     gid: context.gid,
   };
 }

@@ -72,6 +72,7 @@ async function settle(context: HostContext, manifest: Manifest, image: SavedImag
   const before = context.index.get(manifest.id)?.image;
   await context.index.change(manifest.id, {
     phase: { name: 'saved' },
+    slot: null,
     image,
     view: { ...input.view, image },
   });
@@ -79,5 +80,5 @@ async function settle(context: HostContext, manifest: Manifest, image: SavedImag
   if (before !== undefined && before.generation !== image.generation)
     await rm(paths.image(before.generation), { force: true });
   await context.driver.destroy(domainName(manifest.id));
-  await clearWorkspace(context, manifest.id, manifest.slot);
+  await clearWorkspace(context, manifest);
 }

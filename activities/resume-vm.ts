@@ -13,7 +13,7 @@ import { dataKeyOf, domainName, machineSpec, requireTemplate } from './machine.j
 import { rollBackSave } from './roll-back-save.js';
 import { saveAgain } from './save-again.js';
 import { wakeGuest } from './wake-guest.js';
-import { clearWorkspace, prepareWorkspace } from './workspace.js';
+import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
 
 /**
  * Resume: image authenticated, machine restored standing, image marked consumed, machine let run, agent initialised.
@@ -91,12 +91,13 @@ async function restore(
   const paths = context.index.paths.sandbox(id);
   try {
     await context.driver.destroy(domainName(id));
-    await clearWorkspace(context, id, known.slot);
+    await clearWorkspace(context, known);
     const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
     if (missing !== undefined) throw failure('InsufficientCapacity', missing);
     const manifest = await context.index.change(id, {
       generation: input.generation,
       phase: { name: 'restoring', consumed: false },
+      slot: await claimSlot(context, id),
     });
     const spec = machineSpec(context, manifest, template);
     const dataKey = await dataKeyOf(context, id);
@@ -128,8 +129,9 @@ async function restore(
   } catch (error) {
     signal.throwIfAborted();
     await context.driver.destroy(domainName(id));
-    await clearWorkspace(context, id, known.slot);
-    await context.index.change(id, { phase: { name: 'saved' } });
+    const failed = context.index.get(id);
+    if (failed !== undefined) await clearWorkspace(context, failed);
+    await context.index.change(id, { phase: { name: 'saved' }, slot: null });
     throw asFailure(
       error,
       'ResumeFailed',

@@ -23,9 +23,14 @@ export async function saveAgain(
     await context.driver.save(machineSpec(context, manifest, template), paths.deviceState);
     const image = await sealMemory(context, manifest, template, signal);
     const dead = manifest.image;
-    await context.index.change(manifest.id, { phase: { name: 'saved' }, image, view: { ...manifest.view, image } });
+    await context.index.change(manifest.id, {
+      phase: { name: 'saved' },
+      slot: null,
+      image,
+      view: { ...manifest.view, image },
+    });
     if (dead !== undefined) await rm(paths.image(dead.generation), { force: true });
-    await clearWorkspace(context, manifest.id, manifest.slot);
+    await clearWorkspace(context, manifest);
   } catch (error) {
     signal.throwIfAborted();
     const why = 'its agent did not answer after a resume, and it could not be saved again';

@@ -5,6 +5,7 @@ import { initGuest } from '../src/guest/init-guest.js';
 import { accessToken } from '../src/keys/access-token.js';
 import { openField } from '../src/keys/sealed-field.js';
 import type { HostContext } from './host-context.js';
+import { slotOf } from './machine.js';
 
 /** How long a guest's agent may take to answer after its machine was let run. */
 const AGENT_TIMEOUT_MS = 45_000;
@@ -24,7 +25,7 @@ export async function wakeGuest(context: HostContext, manifest: Manifest, signal
           string
         >);
   const { bootId } = await initGuest(
-    { host: slotAddress(manifest.slot), port: AGENT_PORT },
+    { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
     { accessToken: token, envVars, defaultUser: 'user', requireReseed: true },
     AbortSignal.any([signal, AbortSignal.timeout(AGENT_TIMEOUT_MS)]),
   );

@@ -3,13 +3,14 @@ import type { Manifest } from '../src/host/manifest.js';
 import { slotUid } from '../src/host/slots.js';
 import { diskPassphrase } from '../src/keys/sandbox-key.js';
 import { removeSecret, setSecret } from '../src/libvirt/secrets.js';
+import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
-import { derivedUuid } from './machine.js';
+import { derivedUuid, slotOf } from './machine.js';
 
 /** What a machine needs around it while it lives: tmpfs directories, the disk's libvirt secret, its network rule. */
 export async function prepareWorkspace(context: HostContext, manifest: Manifest, dataKey: Buffer): Promise<void> {
   const paths = context.index.paths.sandbox(manifest.id);
-  const uid = slotUid(context.uidBase, manifest.slot);
+  const uid = slotUid(context.uidBase, slotOf(manifest));
   await context.guard.check();
   await mkdir(paths.deviceStateDirectory, { recursive: true, mode: 0o700 });
   await mkdir(paths.memoryDirectory, { recursive: true, mode: 0o700 });
@@ -25,10 +26,22 @@ export async function prepareWorkspace(context: HostContext, manifest: Manifest,
 }
 
 /** Gives all of it back; the machine must be gone. Repeating is fine. */
-export async function clearWorkspace(context: HostContext, id: string, slot: number): Promise<void> {
+export async function clearWorkspace(context: HostContext, { id, slot }: Manifest): Promise<void> {
   const paths = context.index.paths.sandbox(id);
   await removeSecret(context.libvirtUri, derivedUuid(id, 'secret'));
-  await context.guard.allowInternet(slotUid(context.uidBase, slot));
   await rm(paths.memoryDirectory, { recursive: true, force: true });
   await rm(paths.deviceStateDirectory, { recursive: true, force: true });
+  if (slot === null) return;
+  await context.guard.allowInternet(slotUid(context.uidBase, slot));
+  await context.slots.release(slot);
+}
+
+/** @throws InsufficientCapacity when every slot of this machine is taken. */
+export async function claimSlot(context: HostContext, id: string): Promise<number> {
+  const slot = await context.slots.claim(id);
+  if (slot !== undefined) return slot;
+  throw failure(
+    'InsufficientCapacity',
+    'every unix user for guests of this host is taken (DORMOUSE_UID_COUNT). Pause or kill another sandbox.',
+  );
 }

@@ -15,8 +15,8 @@ export interface Manifest {
   generation: number;
   phase: Phase;
   templateKey: string;
-  /** Unix user and loopback address, see `slots.ts`. */
-  slot: number;
+  /** Unix user and loopback address while it has a machine, see `slots.ts`; null while it sleeps. */
+  slot: number | null;
   memoryMiB: number;
   allowInternetAccess: boolean;
   bootId?: string;
@@ -47,7 +47,7 @@ const shape = z.looseObject({
   id: z.string(),
   generation: z.number().int(),
   phase: z.looseObject({ name: z.string() }),
-  slot: z.number().int(),
+  slot: z.number().int().nullable(),
 });
 
 /** @throws Error when the file is there but is not a manifest. */

@@ -1,5 +1,5 @@
 /**
- * A slot is a small number that one sandbox of this host holds for its life. It gives the unix user of its QEMU and
+ * A slot is a small number that a sandbox holds while it has a machine, alone on this machine (`slot-claims.ts`). It gives the unix user of its QEMU and
  * passt, and the loopback address on which its agent's port is forwarded: both unique, both derived, nothing to leak.
  */
 

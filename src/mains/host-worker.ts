@@ -15,6 +15,7 @@ import { watchMachines } from '../host/machine-watch.js';
 import { OverlayPool } from '../host/overlay-pool.js';
 import { SandboxIndex } from '../host/sandbox-index.js';
 import { SandboxLocks } from '../host/sandbox-locks.js';
+import { SlotClaims } from '../host/slot-claims.js';
 import { slotAddress } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
 import { accessToken } from '../keys/access-token.js';
@@ -29,6 +30,9 @@ import { lazyConnection, workerConnection } from '../temporal/connection.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 import { createHostWorker } from '../temporal/worker.js';
 import { listTemplates, readTemplate } from '../template/template.js';
+
+/** Of the machine, not of a state directory: no two host workers may give out the same unix user. */
+const SLOTS_DIRECTORY = '/run/dormouse/slots';
 
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
@@ -52,10 +56,13 @@ async function main(): Promise<void> {
   });
   await pool.sweep();
   const locks = new SandboxLocks();
+  // The last two are those of template builds and of the bench's plain guest.
+  const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
+  await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])));
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
   const context: HostContext = {
-    ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, uidCount: config.uidCount - 1, gid, reserved },
-    ...{ driver, index, locks, pool, masterKey, traffic, guard, log },
+    ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
+    ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, log },
     template: (key) => readTemplate(config.templateDir, key),
   };
   const templates = await listTemplates(config.templateDir);
@@ -75,7 +82,8 @@ async function main(): Promise<void> {
     }),
     route: (id) => {
       const manifest = index.get(id);
-      if (manifest === undefined || !['running', 'saving'].includes(manifest.phase.name)) return undefined;
+      if (manifest === undefined || manifest.slot === null) return undefined;
+      if (!['running', 'saving'].includes(manifest.phase.name)) return undefined;
       const open = manifest.phase.name === 'running' && traffic.isGateOpen(id);
       return {
         address: { host: slotAddress(manifest.slot), port: AGENT_PORT },

@@ -1,0 +1,106 @@
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { randomBytes } from 'node:crypto';
+import { access, link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { freeSlot } from './slots.js';
+
+const claimShape = z.object({ bootId: z.string(), stateDir: z.string(), sandbox: z.string() });
+
+/**
+ * Which slots of this machine are taken, by any host worker on it: one file per slot, made exclusively, for as long as
+ * a sandbox has a machine. A paused one has none, so that more sandboxes can sleep than there are unix users.
+ */
+export class SlotClaims {
+  constructor(
+    private readonly options: {
+      /** Shared by all host workers of the machine, on whatever state directory. */
+      directory: string;
+      stateDir: string;
+      /** Slots 0 to count − 1. */
+      count: number;
+    },
+  ) {}
+
+  /** @returns undefined when all are taken. */
+  async claim(sandbox: string): Promise<number | undefined> {
+    const { directory, stateDir, count } = this.options;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const draft = path.join(directory, `draft-${randomBytes(8).toString('hex')}`);
+    await writeFile(draft, JSON.stringify({ bootId: await currentBoot(), stateDir, sandbox }), { mode: 0o600 });
+    try {
+      for (;;) {
+        const slot = freeSlot(new Set(await this.#taken()), count);
+        if (slot === undefined || (await linked(draft, this.#file(slot)))) return slot;
+      }
+    } finally {
+      await rm(draft, { force: true });
+    }
+  }
+
+  /** Absent is fine. */
+  async release(slot: number): Promise<void> {
+    await rm(this.#file(slot), { force: true });
+  }
+
+  /**
+   * Gives back what nobody holds any more: claims from before a reboot, of state directories that are gone, and those of
+   * this state directory that are not in `held`. Call it at start, before any claim of this process.
+   */
+  async sweep(held: ReadonlySet<number>): Promise<void> {
+    const { directory, stateDir } = this.options;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const lock = await sweepLock(directory);
+    if (lock === undefined) return;
+    try {
+      const bootId = await currentBoot();
+      for (const slot of await this.#taken()) {
+        const text = await readFile(this.#file(slot), 'utf8').catch(() => undefined);
+        if (text === undefined) continue;
+        const claim = claimShape.parse(JSON.parse(text));
+        const stale =
+          claim.bootId !== bootId || (claim.stateDir === stateDir ? !held.has(slot) : !(await exists(claim.stateDir)));
+        if (stale) await this.release(slot);
+      }
+    } finally {
+      lock();
+    }
+  }
+
+  async #taken(): Promise<number[]> {
+    return (await readdir(this.options.directory)).filter((name) => /^\d+$/.test(name)).map(Number);
+  }
+
+  #file(slot: number): string {
+    return path.join(this.options.directory, String(slot));
+  }
+}
+
+const currentBoot = async (): Promise<string> => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+
+/** @returns false when `to` is there already. */
+const linked = (from: string, to: string): Promise<boolean> =>
+  link(from, to).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') return false;
+      throw error;
+    },
+  );
+
+const exists = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );
+
+/** Two sweeps at once could each take away what the other's successor has just claimed. @returns undefined when one goes on. */
+async function sweepLock(directory: string): Promise<(() => void) | undefined> {
+  const server = createServer((socket) => socket.destroy());
+  server.listen(`\0dormouse-slots-${directory}`);
+  return once(server, 'listening').then(
+    () => () => void server.close(),
+    () => undefined,
+  );
+}
