@@ -9,7 +9,7 @@ const run = promisify(execFile);
 let service: RunningService;
 let api: ApiClient;
 beforeAll(async () => {
-  service = await startService('expiry', 13_200, { DORMOUSE_PAUSED_RETENTION: '20s', DORMOUSE_OVERLAY_POOL: '1' });
+  service = await startService('expiry', 200, { DORMOUSE_PAUSED_RETENTION: '20s', DORMOUSE_OVERLAY_POOL: '1' });
   api = new ApiClient(service);
 }, 300_000);
 afterAll(() => service.end());

@@ -10,7 +10,7 @@ declare module 'vitest' {
 
 /** One service for the whole run. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const service = await startService('e2e', 13_000);
+  const service = await startService('e2e', 0);
   project.provide('service', { config: service.config, apiKey: service.apiKey });
   return () => service.end();
 }

@@ -13,7 +13,7 @@ let service: RunningService;
 let python: string;
 beforeAll(async () => {
   python = await pythonWith('ucloud_sandbox==1.2.0');
-  service = await startService('memory', 13_100);
+  service = await startService('memory', 100);
 }, 300_000);
 afterAll(() => service.end());
 

@@ -19,12 +19,19 @@ export interface RunningService {
   ready(): Promise<void>;
 }
 
-/** The whole service, as `make up` starts it, on its own ports and an empty state directory; the template is shared. */
+/** First of the ports that tests listen on: two checkouts on one machine can be tested side by side. */
+const FIRST_PORT = Number(process.env['DORMOUSE_TEST_PORT'] ?? 13_000);
+
+/**
+ * The whole service, as `make up` starts it, on its own ports and an empty state directory; the template is shared.
+ * @param portOffset of its five ports, from the first test port; each service of a run has its own
+ */
 export async function startService(
   name: string,
-  basePort: number,
+  portOffset: number,
   extra: NodeJS.ProcessEnv = {},
 ): Promise<RunningService> {
+  const basePort = FIRST_PORT + portOffset;
   const home = process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse';
   const stateDir = path.join(home, `test-${name}-${process.pid}`);
   const env: NodeJS.ProcessEnv = {
