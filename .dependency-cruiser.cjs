@@ -3,7 +3,7 @@ const only = (name, from, to) => ({
   name,
   severity: 'error',
   from: { path: from },
-  to: { path: '^(src|workflows|activities)/', pathNot: [from, ...to] },
+  to: { path: '^(src|workflows|activities)/', pathNot: [from, '^src/tracing/span', ...to] },
 });
 const contract = '^workflows/(names|errors|view|messages|host-activities|search-attributes)\\.ts$';
 
@@ -39,7 +39,8 @@ module.exports = {
       '^src/(keys|relay|api/host-directory|gateway/(wire|gateway-token))',
       '^src/log',
     ]),
-    only('temporal', '^src/temporal/', ['^workflows/']),
+    only('temporal', '^src/temporal/', ['^workflows/', '^src/tracing/']),
+    only('tracing', '^src/tracing/', [contract]),
   ],
   options: {
     tsPreCompilationDeps: true,

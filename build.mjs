@@ -38,7 +38,10 @@ const keyFile = path.join(dist, 'workflow-bundle.key');
 const before = await readFile(keyFile, 'utf8').catch(() => '');
 if (before !== key) {
   const { bundleWorkflowCode } = await import('@temporalio/worker');
-  const { code } = await bundleWorkflowCode({ workflowsPath: path.join(root, 'workflows/index.ts') });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: path.join(root, 'workflows/index.ts'),
+    workflowInterceptorModules: [path.join(root, 'workflows/trace-headers.ts')],
+  });
   await mkdir(dist, { recursive: true });
   await writeFile(bundleFile, code);
   await writeFile(keyFile, key);

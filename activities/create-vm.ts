@@ -6,6 +6,7 @@ import { writeDurably } from '../src/host/durable-file.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { wrapSandboxKey } from '../src/keys/sandbox-key.js';
 import { copySparse } from '../src/sealing/sparse-copy.js';
+import { span } from '../src/tracing/span.js';
 import type { Template } from '../src/template/template.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
@@ -31,7 +32,7 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
     if (template === undefined)
       throw failure('TemplateNotFound', `this host does not have template ${spec.templateKey}`);
     if (known !== undefined) await clearAway(context, known);
-    const manifest = await admit(context, input, template);
+    const manifest = await span('admit', () => admit(context, input, template));
     try {
       const bootId = await start(context, manifest, template, held);
       await context.index.change(spec.id, { phase: { name: 'running' }, bootId, view: input.view });
@@ -75,23 +76,25 @@ async function start(
 ): Promise<string> {
   const paths = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
-  const dataKey = await context.pool.claim(template.key, template.disk, paths.overlay);
+  const dataKey = await span('overlay', () => context.pool.claim(template.key, template.disk, paths.overlay));
   try {
     await writeDurably(paths.wrappedKey, await wrapSandboxKey(context.masterKey.wrapper, manifest.id, dataKey));
     await prepareWorkspace(context, manifest, dataKey);
   } finally {
     dataKey.fill(0);
   }
-  await Promise.all([
-    copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal }),
-    copyFile(template.deviceState, paths.deviceState),
-  ]);
+  await span('memory', () =>
+    Promise.all([
+      copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal }),
+      copyFile(template.deviceState, paths.deviceState),
+    ]),
+  );
   await chown(paths.memoryFile, spec.uid, spec.gid);
   signal.throwIfAborted();
-  await context.driver.restore(spec, paths.deviceState);
+  await span('restore', () => context.driver.restore(spec, paths.deviceState));
   await rm(paths.deviceState);
   signal.throwIfAborted();
-  await context.driver.run(spec.name);
+  await span('run', () => context.driver.run(spec.name));
   const bootId = await wakeGuest(context, manifest, signal);
   context.traffic.openGate(manifest.id);
   return bootId;

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import type { SavedImage } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
+import { span } from '../src/tracing/span.js';
 import type { Template } from '../src/template/template.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
@@ -38,10 +39,10 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     const template = await requireTemplate(context, known.templateKey);
     const manifest = await context.index.change(id, { generation, phase: { name: 'saving' } });
     try {
-      await saveDeviceState(context, manifest, template);
+      await span('save', () => saveDeviceState(context, manifest, template));
       context.traffic.cutStreams(id);
-      const image = await sealMemory(context, manifest, template, held);
-      await settle(context, manifest, image, input);
+      const image = await span('seal', () => sealMemory(context, manifest, template, held));
+      await span('settle', () => settle(context, manifest, image, input));
       return { outcome: 'paused', image };
     } catch (error) {
       held.throwIfAborted();

@@ -4,6 +4,7 @@ import { measureRoom, missingRoom } from '../src/host/admission.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { imageKey } from '../src/keys/sandbox-key.js';
 import { openImage } from '../src/sealing/open-image.js';
+import { span } from '../src/tracing/span.js';
 import type { Template } from '../src/template/template.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
@@ -49,7 +50,7 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
     const manifest = consumed
       ? await goOn(context, known, generation, live)
       : await restore(context, known, template, input, held);
-    await context.driver.run(domainName(id));
+    await span('run', () => context.driver.run(domainName(id)));
     try {
       const bootId = await wakeGuest(context, manifest, held);
       await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
@@ -103,25 +104,27 @@ async function restore(
     const dataKey = await dataKeyOf(context, id);
     try {
       await prepareWorkspace(context, manifest, dataKey);
-      await openImage({
-        path: paths.image(input.image.generation),
-        imageKey: imageKey(dataKey),
-        sandboxId: id,
-        generation: input.image.generation,
-        templateKey: template.key,
-        digest: input.image.digest,
-        deviceStatePath: paths.deviceState,
-        memoryPath: paths.memoryFile,
-        baseMemoryPath: template.memory,
-        baseExtents: template.memoryExtents,
-        owner: { uid: spec.uid, gid: spec.gid },
-        signal,
-      });
+      await span('open image', () =>
+        openImage({
+          path: paths.image(input.image.generation),
+          imageKey: imageKey(dataKey),
+          sandboxId: id,
+          generation: input.image.generation,
+          templateKey: template.key,
+          digest: input.image.digest,
+          deviceStatePath: paths.deviceState,
+          memoryPath: paths.memoryFile,
+          baseMemoryPath: template.memory,
+          baseExtents: template.memoryExtents,
+          owner: { uid: spec.uid, gid: spec.gid },
+          signal,
+        }),
+      );
     } finally {
       dataKey.fill(0);
     }
     signal.throwIfAborted();
-    await context.driver.restore(spec, paths.deviceState);
+    await span('restore', () => context.driver.restore(spec, paths.deviceState));
     await rm(paths.deviceState);
     signal.throwIfAborted();
     // Durable, naming this attempt by its generation, before any virtual CPU runs: no image is ever used twice.

@@ -4,6 +4,7 @@ import { AGENT_PORT } from '../src/gateway/wire.js';
 import { initGuest } from '../src/guest/init-guest.js';
 import { accessToken } from '../src/keys/access-token.js';
 import { openField } from '../src/keys/sealed-field.js';
+import { span } from '../src/tracing/span.js';
 import type { HostContext } from './host-context.js';
 import { slotOf } from './machine.js';
 
@@ -24,10 +25,12 @@ export async function wakeGuest(context: HostContext, manifest: Manifest, signal
           string,
           string
         >);
-  const { bootId } = await initGuest(
-    { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
-    { accessToken: token, envVars, defaultUser: 'user', requireReseed: true },
-    AbortSignal.any([signal, AbortSignal.timeout(AGENT_TIMEOUT_MS)]),
+  const { bootId } = await span('agent', () =>
+    initGuest(
+      { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
+      { accessToken: token, envVars, defaultUser: 'user', requireReseed: true },
+      AbortSignal.any([signal, AbortSignal.timeout(AGENT_TIMEOUT_MS)]),
+    ),
   );
   return bootId;
 }

@@ -3,6 +3,7 @@ import type { Manifest } from '../src/host/manifest.js';
 import { slotUid } from '../src/host/slots.js';
 import { diskPassphrase } from '../src/keys/sandbox-key.js';
 import { removeSecret, setSecret } from '../src/libvirt/secrets.js';
+import { span } from '../src/tracing/span.js';
 import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
 import { derivedUuid, slotOf } from './machine.js';
@@ -11,17 +12,19 @@ import { derivedUuid, slotOf } from './machine.js';
 export async function prepareWorkspace(context: HostContext, manifest: Manifest, dataKey: Buffer): Promise<void> {
   const paths = context.index.paths.sandbox(manifest.id);
   const uid = slotUid(context.uidBase, slotOf(manifest));
-  await context.guard.check();
+  await span('guard', () => context.guard.check());
   await mkdir(paths.deviceStateDirectory, { recursive: true, mode: 0o700 });
   await mkdir(paths.memoryDirectory, { recursive: true, mode: 0o700 });
   await chown(paths.memoryDirectory, uid, context.gid);
   await chown(paths.overlay, uid, context.gid);
   await (manifest.allowInternetAccess ? context.guard.allowInternet(uid) : context.guard.denyInternet(uid));
-  await setSecret(
-    context.libvirtUri,
-    derivedUuid(manifest.id, 'secret'),
-    `disk of sandbox ${manifest.id}`,
-    diskPassphrase(dataKey),
+  await span('secret', () =>
+    setSecret(
+      context.libvirtUri,
+      derivedUuid(manifest.id, 'secret'),
+      `disk of sandbox ${manifest.id}`,
+      diskPassphrase(dataKey),
+    ),
   );
 }
 

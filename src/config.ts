@@ -41,6 +41,11 @@ const schema = z.object({
     .optional(),
   DORMOUSE_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 
+  /** Base URL of an OpenTelemetry collector (OTLP over HTTP) to which every role sends its traces. */
+  DORMOUSE_OTLP_ENDPOINT: z.url().optional(),
+  /** File to which every role appends its spans, one line of JSON each. */
+  DORMOUSE_TRACE_FILE: z.string().optional(),
+
   DORMOUSE_LISTEN: z.string().default('127.0.0.1'),
   DORMOUSE_API_PORT: port.default(3000),
   DORMOUSE_PROXY_PORT: port.default(3001),
@@ -109,6 +114,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     templateDir: v.DORMOUSE_TEMPLATE_DIR ?? path.join(v.DORMOUSE_HOME, 'templates'),
     hostId,
     logLevel: v.DORMOUSE_LOG_LEVEL,
+    tracing: { otlpEndpoint: v.DORMOUSE_OTLP_ENDPOINT, file: v.DORMOUSE_TRACE_FILE },
     listen: v.DORMOUSE_LISTEN,
     apiPort: v.DORMOUSE_API_PORT,
     proxyPort: v.DORMOUSE_PROXY_PORT,

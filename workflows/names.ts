@@ -11,3 +11,6 @@ export const sandboxWorkflowId = (sandboxId: string): string => `sandbox-${sandb
 
 /** Lowercase letters and digits only: SDKs split host names at `-`. */
 export const SANDBOX_ID_PATTERN = /^[a-z0-9]{1,40}$/;
+
+/** Temporal header with the W3C `traceparent` of the request that caused something. */
+export const TRACE_HEADER = 'traceparent';

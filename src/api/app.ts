@@ -11,6 +11,7 @@ import { listV1, listV2 } from './list.js';
 import { pause } from './pause.js';
 import { refreshes } from './refreshes.js';
 import { resume } from './resume.js';
+import { traceRequests } from './trace-requests.js';
 import { timeout } from './timeout.js';
 import { UpdateIds } from './update-ids.js';
 
@@ -24,6 +25,7 @@ export function createApp(appDeps: AppDeps): Express {
   app.get('/health', (_request, response) => void response.json({ status: 'ok' }));
 
   const routes = express.Router();
+  routes.use(traceRequests);
   routes.use(authenticate(deps.keys));
   // Whatever the content type says or does not say: one client sends a pause without any (contract 2.1).
   routes.use(express.json({ type: () => true, limit: `${BODY_LIMIT_KIB}kb` }));

@@ -8,6 +8,7 @@ import { gatewayToken } from '../gateway/gateway-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
 import { createLogger } from '../log.js';
 import { createProxy } from '../proxy/proxy.js';
+import { startTracing } from '../tracing/start-tracing.js';
 import { lazyConnection } from '../temporal/connection.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 
@@ -18,6 +19,7 @@ const DRAIN_MS = 5_000;
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger('api', config.logLevel);
+  const stopTracing = startTracing('api', config.tracing);
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const connection = await lazyConnection(config.temporal);
   const token = gatewayToken(masterKey);
@@ -43,7 +45,7 @@ async function main(): Promise<void> {
   const stop = (signal: string): void => {
     log.info({ signal }, 'the api stops');
     void Promise.all([close(api), close(proxy)])
-      .then(() => Promise.all([directory.close(), connection.close()]))
+      .then(() => Promise.all([directory.close(), connection.close(), stopTracing()]))
       .finally(() => process.exit(0));
   };
   process.once('SIGTERM', stop);

@@ -28,6 +28,7 @@ import { openPasstDirectory } from '../setup/passt-directory.js';
 import { qemuIds } from '../setup/qemu-user.js';
 import { lazyConnection, workerConnection } from '../temporal/connection.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
+import { startTracing } from '../tracing/start-tracing.js';
 import { createHostWorker } from '../temporal/worker.js';
 import { listTemplates, readTemplate } from '../template/template.js';
 
@@ -38,6 +39,7 @@ const SLOTS_DIRECTORY = '/run/dormouse/slots';
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger('host-worker', config.logLevel);
+  const stopTracing = startTracing('host', config.tracing);
   const unlock = await lockStateDirectory(config.stateDir);
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const { gid } = await qemuIds();
@@ -117,7 +119,7 @@ async function main(): Promise<void> {
   unwatch();
   gateway.close();
   gateway.closeAllConnections();
-  await Promise.allSettled([pool.close(), client.close(), connection.close(), driver.close()]);
+  await Promise.allSettled([pool.close(), client.close(), connection.close(), driver.close(), stopTracing()]);
   await unlock();
 }
 

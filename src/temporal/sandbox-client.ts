@@ -22,6 +22,7 @@ import {
 } from '../../workflows/search-attributes.js';
 import { TypedSearchAttributes } from '@temporalio/common';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+import { traceClient } from '../tracing/temporal-interceptors.js';
 import { DormouseError } from './dormouse-error.js';
 import { translateError } from './translate-error.js';
 
@@ -40,7 +41,7 @@ export class TemporalSandboxClient {
 
   constructor(connection: Connection, namespace: string) {
     this.#connection = connection;
-    this.#client = new Client({ connection, namespace });
+    this.#client = new Client({ connection, namespace, interceptors: { workflow: [traceClient] } });
   }
 
   /** Starts the workflow and answers when the machine runs. `mayExist`: a sandbox of this id that is there already is joined. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker, type NativeConnection } from '@temporalio/worker';
 import type { HostActivities } from '../../workflows/host-activities.js';
+import { traceActivities } from '../tracing/temporal-interceptors.js';
 import { CONTROL_TASK_QUEUE, hostTaskQueue } from '../../workflows/names.js';
 
 /** Made by the build, beside this module's tree. */
@@ -33,6 +34,7 @@ export async function createHostWorker(
     namespace,
     taskQueue: hostTaskQueue(hostId),
     activities,
+    interceptors: { activity: [traceActivities] },
     maxConcurrentActivityTaskExecutions: 64,
     // What is not done by then is done by the next worker: every verb may run twice.
     shutdownGraceTime: '10 s',
