@@ -32,7 +32,9 @@ export async function initRoute(
   const accessToken = optionalText(body, 'accessToken');
   const defaultUser = optionalText(body, 'defaultUser');
   const defaultWorkdir = optionalText(body, 'defaultWorkdir');
+  const began = performance.now();
   if (timestamp !== undefined && options.setsClock) await setClock(timestamp);
+  const clockSet = performance.now();
   if (body['requireReseed'] === true) {
     const sequence = await options.reseeds.waitForNew();
     response.once('finish', () => options.reseeds.confirmed(sequence));
@@ -43,7 +45,8 @@ export async function initRoute(
   if (defaultUser) state.defaultUser = defaultUser;
   if (defaultWorkdir) state.defaultWorkdir = defaultWorkdir;
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  sendJson(response, 200, { bootId, envdVersion: AGENT_VERSION });
+  const ms = { clock: clockSet - began, all: performance.now() - began };
+  sendJson(response, 200, { bootId, envdVersion: AGENT_VERSION, ms });
 }
 
 function optionalText(body: Record<string, unknown>, name: string): string | undefined {

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { rehearse } from './rehearse.js';
 import { ReseedWatch } from './reseed.js';
 import { createAgent } from './server.js';
 
@@ -8,7 +9,8 @@ const AGENT_PORT = 49_983;
 const { values } = parseArgs({ options: { port: { type: 'string' }, 'no-set-clock': { type: 'boolean' } } });
 
 process.umask(0o022);
-const agent = createAgent({ setsClock: values['no-set-clock'] !== true, reseeds: new ReseedWatch() });
+const options = { setsClock: values['no-set-clock'] !== true, reseeds: new ReseedWatch() };
+const agent = createAgent(options);
 agent.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EAFNOSUPPORT') agent.listen(port, '0.0.0.0');
   else throw error;
@@ -18,4 +20,5 @@ for (const event of ['uncaughtException', 'unhandledRejection']) {
   process.on(event, (error: unknown) => console.error(event, error));
 }
 const port = Number(values.port ?? AGENT_PORT);
+if (options.setsClock) await rehearse(options).catch((error: unknown) => console.error('rehearsal', error));
 agent.listen(port, '::');

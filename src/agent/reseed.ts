@@ -1,16 +1,21 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants, openSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HttpError } from './http-error.js';
 
 const LINE = 'crng reseeded due to virtual machine fork';
-const TRY_EVERY_MS = 20;
+const TRY_EVERY_MS = 5;
 const LIMIT_MS = 5_000;
+const LONGEST_RECORD_BYTES = 8192;
 
-/** Knows which reseeds of the kernel's random generator it has seen: each restore of a machine brings a new one. */
+/**
+ * Knows which reseeds of the kernel's random generator it has seen: each restore of a machine brings a new one. Stays at
+ * the end of the kernel's log, so that after a restore there is one record to read and not the whole log.
+ */
 export class ReseedWatch {
   /** Sequence number of the last record that the host was told of. */
   #seen = -1;
+  #newest = -1;
+  #log: number | undefined;
 
   constructor(private readonly logFile = '/dev/kmsg') {}
 
@@ -22,8 +27,8 @@ export class ReseedWatch {
   async waitForNew(limitMs = LIMIT_MS): Promise<number> {
     const giveUpAt = performance.now() + limitMs;
     for (;;) {
-      const newest = await newestReseed(this.logFile);
-      if (newest > this.#seen) return newest;
+      this.readOn();
+      if (this.#newest > this.#seen) return this.#newest;
       if (performance.now() >= giveUpAt) throw new HttpError(500, 'the kernel did not reseed its random generator');
       await delay(TRY_EVERY_MS);
     }
@@ -32,29 +37,23 @@ export class ReseedWatch {
   confirmed(sequence: number): void {
     this.#seen = Math.max(this.#seen, sequence);
   }
-}
 
-/** Sequence number of the newest record about a reseed, -1 when there is none. One read gives one record. */
-async function newestReseed(logFile: string): Promise<number> {
-  const log = await open(logFile, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const buffer = Buffer.alloc(8192);
-    let newest = -1;
+  /** Reads what the kernel has said since. One read gives one record, at once: nothing here waits. */
+  readOn(): void {
+    this.#log ??= openSync(this.logFile, constants.O_RDONLY | constants.O_NONBLOCK);
+    const record = Buffer.alloc(LONGEST_RECORD_BYTES);
     for (;;) {
-      const bytesRead = await log.read(buffer, 0, buffer.length, null).then(
-        (result) => result.bytesRead,
-        (error: NodeJS.ErrnoException) => {
-          if (error.code === 'EAGAIN') return 0;
-          // The record was overwritten while it was read: the next read goes on behind it.
-          if (error.code === 'EPIPE') return -1;
-          throw error;
-        },
-      );
-      if (bytesRead === 0) return newest;
-      if (bytesRead > 0) newest = Math.max(newest, sequenceOf(buffer.toString('utf8', 0, bytesRead)));
+      try {
+        const bytesRead = readSync(this.#log, record);
+        if (bytesRead === 0) return;
+        this.#newest = Math.max(this.#newest, sequenceOf(record.toString('utf8', 0, bytesRead)));
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === 'EAGAIN') return;
+        // Records were overwritten before they were read: the next read goes on behind them.
+        if (code !== 'EPIPE') throw error;
+      }
     }
-  } finally {
-    await log.close();
   }
 }
 

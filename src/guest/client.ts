@@ -16,6 +16,13 @@ export interface InitBody {
   requireReseed?: boolean;
 }
 
+export interface InitAnswer {
+  bootId: string;
+  envdVersion: string;
+  /** Time that the agent took, in milliseconds; absent from agents before 0.6.4. */
+  ms?: { clock: number; all: number };
+}
+
 /** The agent was reached, and said no. */
 export class AgentRefusedError extends Error {
   override name = 'AgentRefusedError';
@@ -36,7 +43,7 @@ export async function init(
   token: string,
   body: InitBody,
   signal: AbortSignal,
-): Promise<{ bootId: string; envdVersion: string }> {
+): Promise<InitAnswer> {
   const headers = { 'x-access-token': token, 'content-type': 'application/json' };
   const { status, text } = await call(
     address,
@@ -45,7 +52,7 @@ export async function init(
     signal,
   );
   if (status < 200 || status > 299) throw new AgentRefusedError(`the agent refused init: ${status} ${messageIn(text)}`);
-  return JSON.parse(text) as { bootId: string; envdVersion: string };
+  return JSON.parse(text) as InitAnswer;
 }
 
 /** A connection to a port of the guest's loopback. @throws Error when nothing listens there. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { init, type GuestAddress } from './client.js';
+import { init, type GuestAddress, type InitAnswer } from './client.js';
 
 export interface InitGuest {
   accessToken: string;
@@ -17,11 +17,7 @@ const TRY_TIMEOUT_MS = 10_000;
  * the guest's clock. An agent that answers with a refusal ends it at once.
  * @throws Error with the agent's words, or `signal`'s reason.
  */
-export async function initGuest(
-  address: GuestAddress,
-  body: InitGuest,
-  signal: AbortSignal,
-): Promise<{ bootId: string; envdVersion: string }> {
+export async function initGuest(address: GuestAddress, body: InitGuest, signal: AbortSignal): Promise<InitAnswer> {
   for (;;) {
     try {
       return await init(

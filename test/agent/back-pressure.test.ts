@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { request, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startAgent, TOKEN, type RunningAgent } from './agent-process.js';
-import { bash, run } from './run-command.js';
+import { bash, NO_PROFILE, run } from './run-command.js';
 
 let agent: RunningAgent;
 beforeAll(async () => {
@@ -39,7 +39,7 @@ test('when nobody listens any more a command goes on, its output dropped', async
 });
 
 function startUnread(script: string): Promise<IncomingMessage> {
-  const body = Buffer.from(JSON.stringify({ process: { cmd: '/bin/bash', args: ['-l', '-c', script] } }));
+  const body = Buffer.from(JSON.stringify({ process: { cmd: '/bin/bash', args: ['-l', '-c', script], envs: NO_PROFILE } }));
   const header = Buffer.alloc(5);
   header.writeUInt32BE(body.length, 1);
   return new Promise((resolve, reject) => {

@@ -12,8 +12,11 @@ export interface Result {
   kinds: string[];
 }
 
+/** A home without a profile: what the tester's own login shell does is none of the agent's business. */
+export const NO_PROFILE = { HOME: '/nonexistent' };
+
 export const bash = (script: string, more: { cwd?: string; envs?: Record<string, string> } = {}) => ({
-  process: { cmd: '/bin/bash', args: ['-l', '-c', script], ...more },
+  process: { cmd: '/bin/bash', args: ['-l', '-c', script], ...more, envs: { ...NO_PROFILE, ...more.envs } },
 });
 
 /** Starts the command and collects what it says until it ends. */

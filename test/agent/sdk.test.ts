@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FileNotFoundError, FilesystemEventType, Sandbox } from 'e2b';
 import { AGENT_VERSION } from '../../src/agent/version.js';
-import { startAgent, TOKEN, type RunningAgent } from './agent-process.js';
+import { initialise, startAgent, TOKEN, type RunningAgent } from './agent-process.js';
+import { NO_PROFILE } from './run-command.js';
 
 /** What the published client does with the agent, without a sandbox around it. */
 let agent: RunningAgent;
 let sandbox: Sandbox;
 beforeAll(async () => {
   agent = await startAgent();
+  await initialise(agent.address, NO_PROFILE);
   const options = {
     ...{ sandboxId: 'i1', envdVersion: AGENT_VERSION, envdAccessToken: TOKEN, sandboxUrl: agent.url },
     ...{ apiKey: 'e2b_0000000000000000000000000000000000000000', validateApiKey: false },

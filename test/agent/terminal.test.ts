@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asRoot, startAgent, type RunningAgent } from './agent-process.js';
-import { bash, run } from './run-command.js';
+import { bash, NO_PROFILE, run } from './run-command.js';
 
 let agent: RunningAgent;
 beforeAll(async () => {
@@ -17,7 +17,7 @@ test('a command on a terminal sees its size, writes to it, and ends with its cod
 });
 
 test('a shell on a terminal takes input, is resized, and is listed', async () => {
-  const shell = { cmd: '/bin/bash', args: ['-i', '-l'], envs: { TERM: 'xterm-256color', PS1: '$ ' } };
+  const shell = { cmd: '/bin/bash', args: ['-i', '-l'], envs: { TERM: 'xterm-256color', PS1: '$ ', ...NO_PROFILE } };
   let said = '';
   let pid = 0;
   let code: number | undefined;
