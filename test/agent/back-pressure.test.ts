@@ -39,7 +39,9 @@ test('when nobody listens any more a command goes on, its output dropped', async
 });
 
 function startUnread(script: string): Promise<IncomingMessage> {
-  const body = Buffer.from(JSON.stringify({ process: { cmd: '/bin/bash', args: ['-l', '-c', script], envs: NO_PROFILE } }));
+  const body = Buffer.from(
+    JSON.stringify({ process: { cmd: '/bin/bash', args: ['-l', '-c', script], envs: NO_PROFILE } }),
+  );
   const header = Buffer.alloc(5);
   header.writeUInt32BE(body.length, 1);
   return new Promise((resolve, reject) => {
