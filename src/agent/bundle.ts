@@ -1,12 +1,16 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-/** Packages of one native file each. */
-const NATIVE_PACKAGES = ['@lydell/node-pty-linux-x64', '@napi-rs/xattr-linux-x64-gnu'];
+/** Native files that the agent loads, below `node_modules`. */
+const NATIVE_FILES = [
+  '@lydell/node-pty-linux-x64/pty.node',
+  '@napi-rs/xattr-linux-x64-gnu/xattr.linux-x64-gnu.node',
+  '@koromix/koffi-linux-x64/linux_x64/koffi.node',
+];
 
 /**
  * Writes the agent as one file, and beside it the native files that it loads. What it writes depends on nothing
@@ -32,12 +36,14 @@ export async function bundleAgent(outDir: string): Promise<void> {
       js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
     },
   });
-  for (const name of NATIVE_PACKAGES) await copyNative(name, path.join(outDir, 'node_modules', name));
+  for (const file of NATIVE_FILES) await copyNative(file, path.join(outDir, 'node_modules'));
 }
 
-async function copyNative(name: string, to: string): Promise<void> {
-  const from = path.dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
-  await mkdir(to, { recursive: true });
-  const files = (await readdir(from)).filter((file) => file === 'package.json' || file.endsWith('.node'));
-  for (const file of files) await copyFile(path.join(from, file), path.join(to, file));
+async function copyNative(file: string, modules: string): Promise<void> {
+  const [scope = '', name = ''] = file.split('/');
+  const manifest = createRequire(import.meta.url).resolve(`${scope}/${name}/package.json`);
+  for (const each of [`${scope}/${name}/package.json`, file]) {
+    await mkdir(path.dirname(path.join(modules, each)), { recursive: true });
+    await copyFile(path.resolve(path.dirname(manifest), '../..', each), path.join(modules, each));
+  }
 }

@@ -33,7 +33,7 @@ export async function initRoute(
   const defaultUser = optionalText(body, 'defaultUser');
   const defaultWorkdir = optionalText(body, 'defaultWorkdir');
   const began = performance.now();
-  if (timestamp !== undefined && options.setsClock) await setClock(timestamp);
+  if (timestamp !== undefined && options.setsClock) setClock(timestamp);
   const clockSet = performance.now();
   if (body['requireReseed'] === true) {
     const sequence = await options.reseeds.waitForNew();
