@@ -13,7 +13,11 @@ const histories = await recordedHistories();
 /** What replaying every recorded history with the workflow code of a directory came to: an error, or null, by story. */
 async function replay(workflows: string): Promise<Map<string, string | null>> {
   const logger = new DefaultLogger('ERROR');
-  const workflowBundle = await bundleWorkflowCode({ workflowsPath: path.join(workflows, 'index.ts'), logger });
+  const workflowBundle = await bundleWorkflowCode({
+    workflowsPath: path.join(workflows, 'index.ts'),
+    workflowInterceptorModules: [path.join(workflows, 'trace-headers.ts')],
+    logger,
+  });
   const outcomes = new Map<string, string | null>();
   for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle }, histories)) {
     outcomes.set(workflowId, error === undefined ? null : error.message);
