@@ -5,13 +5,11 @@ import { readConfig, type Config } from '../../src/config.js';
 import { Child } from '../../src/setup/child.js';
 import { temporalCli } from '../../src/setup/temporal-cli.js';
 import { waitForHttp, waitForPort } from '../../src/setup/wait.js';
+import { FIRST_PORT } from '../e2e/running-service.js';
 import { FakeMachines } from './fake-machines.js';
 import { startMachinelessHost } from './machineless-host.js';
 
 const dist = path.resolve(import.meta.dirname, '../../dist/src/mains');
-
-/** First of the ports that tests listen on: two checkouts on one machine can be tested side by side. */
-const FIRST_PORT = Number(process.env['DORMOUSE_TEST_PORT'] ?? 13_000);
 
 /**
  * The whole service without machines: Temporal, control worker and api are processes of their own, as `make up` starts
