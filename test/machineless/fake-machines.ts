@@ -28,6 +28,8 @@ export class FakeMachines implements VmDriver {
   readonly #machines = new Map<string, Machine>();
   /** Save and restore wait for this before anything happens. */
   hold: Promise<void> | undefined;
+  /** How many were restored so far. */
+  restores = 0;
 
   /** @param takesUpToMs random time that save and restore take */
   constructor(private readonly takesUpToMs = 0) {}
@@ -45,6 +47,7 @@ export class FakeMachines implements VmDriver {
       const kept = (await memory.read(Buffer.alloc(BOOT_ID_LENGTH), 0, BOOT_ID_LENGTH, 0)).buffer.toString('latin1');
       const bootId = kept.startsWith('\0') ? randomUUID() : kept;
       await memory.write(bootId, 0, 'latin1');
+      this.restores += 1;
       this.#machines.set(spec.name, { spec, state: 'paused', bootId, agent: undefined });
     } finally {
       await memory.close();
