@@ -1,4 +1,4 @@
-.PHONY: up test demo bench prepare
+.PHONY: up test demo bench prepare linearizability linearizability-guests
 
 # Installs what is missing, builds the template once, starts everything and stays in the foreground.
 up: prepare
@@ -15,6 +15,14 @@ demo:
 # Against a running service: figures with spread. `npm run bench -- --json FILE` writes them as JSON too.
 bench: prepare
 	@node dist/src/mains/bench.js
+
+# Many clients at once, the real api and workflow code, 10 000 operations; a short form is part of `make test`.
+linearizability: prepare
+	@DORMOUSE_TEST_OPERATIONS=10000 npx vitest run --reporter=verbose test/linearizability
+
+# The same with 500 operations on real guests.
+linearizability-guests: prepare
+	@npx vitest run --reporter=verbose --config test/linearizability/guests.config.ts
 
 prepare:
 	@setup/prepare.sh

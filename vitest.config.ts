@@ -12,7 +12,9 @@ export default defineConfig({
       level('loopback', ['test/{api,proxy,gateway,agent,guard,template,setup}/**/*.test.ts'], {
         fileParallelism: false,
       }),
-      level('workflow', ['test/{workflows,replay}/**/*.test.ts'], { fileParallelism: false }),
+      level('workflow', ['test/{workflows,replay,machineless,linearizability}/**/*.test.ts'], {
+        fileParallelism: false,
+      }),
       level('e2e', ['test/e2e/**/*.test.ts'], {
         fileParallelism: false,
         testTimeout: 180_000,

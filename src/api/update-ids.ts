@@ -4,11 +4,11 @@ const MOST_REMEMBERED = 10_000;
 
 /**
  * Names of updates: `<verb>:<generation>`, so that a request sent again (by an impatient client, or to another api)
- * joins the first instead of starting over. An attempt that failed gives its name up, since Temporal would answer with
- * the old failure for ever.
+ * joins the first instead of starting over. An attempt that was answered gives its name up: Temporal would give the same
+ * answer for ever, a failure or (where a pause only called off a connect, at the same generation) a success.
  */
 export class UpdateIds {
-  readonly #failures = new Map<string, number>();
+  readonly #answered = new Map<string, number>();
 
   /** Runs `work` with the name of the current attempt. */
   async run<T>(
@@ -19,16 +19,21 @@ export class UpdateIds {
   ): Promise<T> {
     const name = `${verb}:${generation}`;
     const key = `${sandboxId} ${name}`;
-    const failures = this.#failures.get(key) ?? 0;
+    const before = this.#answered.get(key) ?? 0;
     try {
-      return await work(failures === 0 ? name : `${name}:${failures}`);
+      const answer = await work(before === 0 ? name : `${name}:${before}`);
+      this.#giveUp(key, before + 1);
+      return answer;
     } catch (error) {
       const code = codeOf(error);
-      if (code !== 'OutcomeUnknown' && code !== 'Unavailable') {
-        if (this.#failures.size >= MOST_REMEMBERED) this.#failures.clear();
-        this.#failures.set(key, failures + 1);
-      }
+      if (code !== 'OutcomeUnknown' && code !== 'Unavailable') this.#giveUp(key, before + 1);
       throw error;
     }
+  }
+
+  #giveUp(key: string, attempts: number): void {
+    const oldest = this.#answered.keys().next();
+    if (this.#answered.size >= MOST_REMEMBERED && oldest.done !== true) this.#answered.delete(oldest.value);
+    this.#answered.set(key, attempts);
   }
 }

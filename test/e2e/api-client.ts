@@ -10,10 +10,11 @@ export class ApiClient {
     path: string,
     body?: object,
     key = this.service.apiKey,
+    more: Record<string, string> = {},
   ): Promise<{ status: number; body: unknown; headers: Headers }> {
     const response = await fetch(`http://127.0.0.1:${this.service.config.apiPort}${path}`, {
       method,
-      headers: { 'x-api-key': key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: { 'x-api-key': key, ...more, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -20,7 +20,7 @@ export interface RunningService {
 }
 
 /** First of the ports that tests listen on: two checkouts on one machine can be tested side by side. */
-const FIRST_PORT = Number(process.env['DORMOUSE_TEST_PORT'] ?? 13_000);
+export const FIRST_PORT = Number(process.env['DORMOUSE_TEST_PORT'] ?? 13_000);
 
 /**
  * The whole service, as `make up` starts it, on its own ports and an empty state directory; the template is shared.

@@ -3,10 +3,10 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openGuard } from '../../src/guard/guard.js';
 import { guardRules } from '../../src/guard/rules.js';
+import { FarEnd } from './far-end.js';
 
 const run = promisify(execFile);
 const TABLE = `dormouse_test_${process.pid}`;
-const NAMESPACE = `dormouse-test-${process.pid}`;
 const UID = 1_900_000_001;
 const guard = openGuard({
   ...{
@@ -18,52 +18,10 @@ const guard = openGuard({
   },
 });
 
-/** Addresses of the far end of a veth pair, in a namespace of its own: a public one, a private one, a resolver, metadata. */
-const FAR = [
-  '203.0.113.1/24',
-  '192.168.77.1/24',
-  '10.88.0.1/24',
-  '10.77.0.1/24',
-  '169.254.169.254/32',
-  '2001:db8:77::1/64',
-  'fd77::1/64',
-];
-const NEAR = ['203.0.113.2/24', '192.168.77.2/24', '10.88.0.2/24', '10.77.0.2/24', '2001:db8:77::2/64', 'fd77::2/64'];
-const veth = `dm${process.pid % 100_000}`;
-
-/** Servers on port 53 and 8077 of every address, in the namespace; and one on the host's loopback, as root. */
-const SERVER = `
-import socket, threading
-def serve(port):
-    s = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    while True:
-        c, _ = s.accept(); c.close()
-for port in (53, 8077): threading.Thread(target=serve, args=(port,)).start()
-`;
-const servers: { kill(): boolean }[] = [];
+const far = new FarEnd();
 
 beforeAll(async () => {
-  await run('ip', ['netns', 'add', NAMESPACE]);
-  await run('ip', ['link', 'add', veth, 'type', 'veth', 'peer', 'name', 'far', 'netns', NAMESPACE]);
-  for (const address of NEAR)
-    await run('ip', ['address', 'add', address, 'dev', veth, ...(address.includes(':') ? ['nodad'] : [])]);
-  await run('ip', ['link', 'set', veth, 'up']);
-  await run('ip', ['route', 'add', '169.254.169.254/32', 'dev', veth]);
-  for (const address of FAR)
-    await run('ip', [
-      '-n',
-      NAMESPACE,
-      'address',
-      'add',
-      address,
-      'dev',
-      'far',
-      ...(address.includes(':') ? ['nodad'] : []),
-    ]);
-  await run('ip', ['-n', NAMESPACE, 'link', 'set', 'far', 'up']);
-  await run('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'up']);
-  servers.push(execFile('ip', ['netns', 'exec', NAMESPACE, 'python3', '-c', SERVER]));
-  servers.push(execFile('python3', ['-c', SERVER.replace('(53, 8077)', '(8077,)')]));
+  await far.start(8077);
   await guard.install();
   for (const address of ['203.0.113.1', '127.0.0.1']) {
     await vi.waitUntil(() => connects(address, 8077, 0), { timeout: 10_000, interval: 100 });
@@ -71,14 +29,8 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(async () => {
-  for (const server of servers) server.kill();
-  await run('pkill', ['-f', `netns exec ${NAMESPACE}`]).catch(() => undefined);
-  for (const pid of (await run('ip', ['netns', 'pids', NAMESPACE]).catch(() => ({ stdout: '' }))).stdout.split('\n')) {
-    if (pid !== '') process.kill(Number(pid));
-  }
   await guard.remove().catch(() => undefined);
-  await run('ip', ['netns', 'delete', NAMESPACE]).catch(() => undefined);
-  await run('ip', ['link', 'delete', veth]).catch(() => undefined);
+  await far.stop();
 });
 
 async function connects(host: string, port: number, uid: number): Promise<boolean> {

@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import {
   bundleWorkflowCode,
   DefaultLogger,
@@ -18,6 +21,9 @@ const cli =
   process.env['DORMOUSE_TEMPORAL_CLI'] ?? `${process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse'}/tools/temporal`;
 
 Runtime.install({ logger: new DefaultLogger('ERROR') });
+
+/** `INDEXED_VALUE_TYPE_KEYWORD` */
+const KEYWORD = 2;
 
 /** A real Temporal, the real workflow code, and a fake host in place of activities on machines. */
 export class WorkflowEnvironment {
@@ -41,8 +47,27 @@ export class WorkflowEnvironment {
             : ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${options.suggestContinueAsNewAt}`],
       },
     });
+    return WorkflowEnvironment.#over(temporal, options.maxCachedWorkflows ?? 100);
+  }
+
+  /** On Temporal's test server, whose clock jumps while nothing goes on. It does not jump while an update is waited for. */
+  static async startTimeSkipping(): Promise<WorkflowEnvironment> {
+    const { stdout } = await promisify(execFile)(
+      path.resolve(import.meta.dirname, '../../setup/time-skipping-server.sh'),
+    );
+    const temporal = await TestWorkflowEnvironment.createTimeSkipping({
+      server: { executable: { type: 'existing-path', path: stdout.trim() } },
+    });
+    await temporal.connection.operatorService.addSearchAttributes({
+      searchAttributes: Object.fromEntries(SEARCH_ATTRIBUTE_KEYS.map(({ name }) => [name, KEYWORD])),
+    });
+    return WorkflowEnvironment.#over(temporal, 100);
+  }
+
+  static async #over(temporal: TestWorkflowEnvironment, maxCachedWorkflows: number): Promise<WorkflowEnvironment> {
     const bundle = await bundleWorkflowCode({
-      workflowsPath: new URL('../../workflows/index.ts', import.meta.url).pathname,
+      workflowsPath: path.resolve(import.meta.dirname, '../../workflows/index.ts'),
+      logger: new DefaultLogger('ERROR'),
     });
     const client = new TemporalSandboxClient(temporal.connection, temporal.namespace ?? 'default');
     const environment = new WorkflowEnvironment(temporal, client, bundle, []);
@@ -50,7 +75,7 @@ export class WorkflowEnvironment {
       connection: temporal.nativeConnection,
       taskQueue: CONTROL_TASK_QUEUE,
       workflowBundle: bundle,
-      maxCachedWorkflows: options.maxCachedWorkflows ?? 100,
+      maxCachedWorkflows,
     });
     environment.workers.push({ worker, run: worker.run() });
     return environment;

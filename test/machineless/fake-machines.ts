@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import { readFile, writeFile, open } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DomainSpec } from '../../src/libvirt/domain-spec.js';
+import type { MachineState, VmDriver } from '../../src/libvirt/driver.js';
+import { DomainError } from '../../src/libvirt/errors.js';
+
+/** What `isCompleteSave` looks for. */
+const DEVICE_STATE = Buffer.from('LibvirtQemudSave of a machine that is not there'.padEnd(4096, '.'));
+
+const BOOT_ID_LENGTH = 36;
+
+interface Machine {
+  spec: DomainSpec;
+  state: 'running' | 'paused';
+  bootId: string;
+  agent: Server | undefined;
+}
+
+/**
+ * Machines without a hypervisor, under the real activities. Each has the real files of one, an agent that answers
+ * `init` on its real address while it runs, and a boot id that lives in its memory file alone: what wakes with another
+ * one was not restored but started anew. Like libvirt, it refuses a second machine of one name.
+ */
+export class FakeMachines implements VmDriver {
+  readonly #machines = new Map<string, Machine>();
+  /** Save and restore wait for this before anything happens. */
+  hold: Promise<void> | undefined;
+  /** How many were restored so far. */
+  restores = 0;
+
+  /** @param takesUpToMs random time that save and restore take */
+  constructor(private readonly takesUpToMs = 0) {}
+
+  start(): Promise<void> {
+    return Promise.reject(new DomainError('a machine without a hypervisor cannot boot'));
+  }
+
+  async restore(spec: DomainSpec, image: string): Promise<void> {
+    await this.#dawdle();
+    if (!(await readFile(image)).equals(DEVICE_STATE)) throw new DomainError(`${image} is not device state`);
+    if (this.#machines.has(spec.name)) throw new DomainError(`operation failed: domain '${spec.name}' already exists`);
+    const memory = await open(spec.memoryFile, 'r+');
+    try {
+      const kept = (await memory.read(Buffer.alloc(BOOT_ID_LENGTH), 0, BOOT_ID_LENGTH, 0)).buffer.toString('latin1');
+      const bootId = kept.startsWith('\0') ? randomUUID() : kept;
+      await memory.write(bootId, 0, 'latin1');
+      this.restores += 1;
+      this.#machines.set(spec.name, { spec, state: 'paused', bootId, agent: undefined });
+    } finally {
+      await memory.close();
+    }
+  }
+
+  async run(name: string): Promise<void> {
+    const machine = this.#existing(name);
+    if (machine.state === 'running') return;
+    machine.state = 'running';
+    const { address, agentPort } = machine.spec.network;
+    const agent = createServer((request, response) => {
+      response.setHeader('content-type', 'application/json');
+      request.resume().once('end', () => {
+        response.end(JSON.stringify({ bootId: machine.bootId, envdVersion: '0.5.2' }));
+      });
+    });
+    machine.agent = agent.listen(agentPort, address);
+    await once(agent, 'listening');
+  }
+
+  suspend(name: string): Promise<void> {
+    this.#stop(this.#existing(name));
+    return Promise.resolve();
+  }
+
+  async save(spec: Pick<DomainSpec, 'name'>, image: string): Promise<void> {
+    const machine = this.#existing(spec.name);
+    this.#stop(machine);
+    await this.#dawdle();
+    if (this.#machines.get(spec.name) !== machine) throw new DomainError('domain is not running');
+    await writeFile(image, DEVICE_STATE);
+    this.#machines.delete(spec.name);
+  }
+
+  destroy(name: string): Promise<void> {
+    const machine = this.#machines.get(name);
+    if (machine !== undefined) this.#stop(machine);
+    this.#machines.delete(name);
+    return Promise.resolve();
+  }
+
+  state(name: string): Promise<MachineState> {
+    return Promise.resolve(this.#machines.get(name)?.state ?? 'absent');
+  }
+
+  list(prefix: string): Promise<string[]> {
+    return Promise.resolve([...this.#machines.keys()].filter((name) => name.startsWith(prefix)));
+  }
+
+  async close(): Promise<void> {
+    for (const name of this.#machines.keys()) await this.destroy(name);
+  }
+
+  #existing(name: string): Machine {
+    const machine = this.#machines.get(name);
+    if (machine === undefined) throw new DomainError(`there is no machine ${name}`);
+    return machine;
+  }
+
+  #stop(machine: Machine): void {
+    machine.state = 'paused';
+    machine.agent?.close();
+    machine.agent?.closeAllConnections();
+    machine.agent = undefined;
+  }
+
+  async #dawdle(): Promise<void> {
+    await this.hold;
+    if (this.takesUpToMs > 0) await delay(Math.random() * this.takesUpToMs);
+  }
+}

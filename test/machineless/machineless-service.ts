@@ -1,0 +1,98 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { mintKey } from '../../src/api/api-keys.js';
+import { readConfig, type Config } from '../../src/config.js';
+import { Child } from '../../src/setup/child.js';
+import { temporalCli } from '../../src/setup/temporal-cli.js';
+import { waitForHttp, waitForPort } from '../../src/setup/wait.js';
+import { FIRST_PORT } from '../e2e/running-service.js';
+import { FakeMachines } from './fake-machines.js';
+import { startMachinelessHost } from './machineless-host.js';
+
+const dist = path.resolve(import.meta.dirname, '../../dist/src/mains');
+
+/**
+ * The whole service without machines: Temporal, control worker and api are processes of their own, as `make up` starts
+ * them; the host worker is in this process, with the real activities over a fake driver. Its state is in memory.
+ */
+export class MachinelessService {
+  readonly #children = new Map<string, Child>();
+  #endHost: () => Promise<void> = () => Promise.resolve();
+
+  private constructor(
+    readonly config: Config,
+    readonly apiKey: string,
+    readonly machines: FakeMachines,
+    private readonly env: NodeJS.ProcessEnv,
+    private readonly temporalOptions: string[],
+  ) {}
+
+  /** @param portOffset of its five ports, from the first test port */
+  static async start(
+    portOffset: number,
+    options: { temporal?: string[]; machinesTakeUpToMs?: number } = {},
+  ): Promise<MachinelessService> {
+    const stateDir = await mkdtemp('/dev/shm/dormouse-test-');
+    const port = (of: number): string => String(FIRST_PORT + portOffset + of);
+    const env: NodeJS.ProcessEnv = {
+      ...process.env,
+      ...{ DORMOUSE_STATE_DIR: stateDir, DORMOUSE_HOST_ID: 'machineless', DORMOUSE_LOG_LEVEL: 'warn' },
+      ...{ DORMOUSE_API_PORT: port(0), DORMOUSE_PROXY_PORT: port(1), DORMOUSE_GATEWAY_PORT: port(2) },
+      ...{ DORMOUSE_TEMPORAL_PORT: port(3), DORMOUSE_TEMPORAL_UI_PORT: port(4) },
+    };
+    const config = readConfig(env);
+    const apiKey = await mintKey(config.apiKeysFile, 'default');
+    const machines = new FakeMachines(options.machinesTakeUpToMs);
+    const service = new MachinelessService(config, apiKey, machines, env, options.temporal ?? []);
+    try {
+      await mkdir(path.join(stateDir, 'logs'));
+      await service.startTemporal();
+      for (const role of ['control-worker', 'api'])
+        service.#add(role, process.execPath, [path.join(dist, `${role}.js`)]);
+      await waitForHttp(`http://127.0.0.1:${config.apiPort}/health`, 'api', service.logFile('api'));
+      service.#endHost = await startMachinelessHost(config, machines);
+    } catch (error) {
+      await service.end();
+      throw error;
+    }
+    return service;
+  }
+
+  logFile(role: string): string {
+    return path.join(this.config.stateDir, 'logs', `${role}.log`);
+  }
+
+  async startTemporal(): Promise<void> {
+    const { config } = this;
+    this.#add('temporal', await temporalCli(config, () => undefined), [
+      ...['server', 'start-dev', '--ip', '127.0.0.1', '--log-level', 'error', '--headless'],
+      ...['--port', String(config.temporal.port), '--db-filename', path.join(config.stateDir, 'temporal.db')],
+      ...this.temporalOptions,
+    ]);
+    await waitForPort(config.temporal.port, 'Temporal', this.logFile('temporal'));
+  }
+
+  /** Ends Temporal; it stays away until `startTemporal`. */
+  async stopTemporal(): Promise<void> {
+    await this.#children.get('temporal')?.stop();
+  }
+
+  /** kill -9; it is started again at once. */
+  async crashTemporal(): Promise<void> {
+    await this.#children.get('temporal')?.crash();
+  }
+
+  async end(): Promise<void> {
+    await this.#endHost();
+    for (const child of [...this.#children.values()].reverse()) await child.stop();
+    await rm(this.config.stateDir, { recursive: true, force: true });
+  }
+
+  #add(name: string, command: string, args: string[]): void {
+    const say = (): void => undefined;
+    const logFile = this.logFile(name);
+    const child = new Child({ name, command, args, env: this.env, logFile, stopWithinMs: 10_000, say });
+    this.#children.set(name, child);
+    child.start();
+  }
+}
