@@ -15,6 +15,7 @@ import { clearWorkspace } from './workspace.js';
 export async function destroyVm(context: HostContext, input: DestroyVmInput, signal: AbortSignal): Promise<void> {
   const { id, generation } = input;
   context.traffic.closeGate(id);
+  context.traffic.cutStreams(id);
   if (context.locks.preempt(id, generation, new Error(`sandbox ${id} is being killed`))) {
     // A save inside libvirt cannot be cancelled from here, but it ends when its machine does.
     await context.driver.destroy(domainName(id));
@@ -24,7 +25,6 @@ export async function destroyVm(context: HostContext, input: DestroyVmInput, sig
     const manifest = context.index.get(id);
     if (manifest !== undefined) await context.index.put({ ...manifest, generation });
     await context.driver.destroy(domainName(id));
-    context.traffic.cutStreams(id);
     await rm(paths.wrappedKey, { force: true });
     if (manifest !== undefined) {
       await syncDirectory(paths.directory);

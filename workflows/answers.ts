@@ -1,8 +1,8 @@
-import { ApplicationFailure, condition, currentUpdateInfo } from '@temporalio/workflow';
+import { ApplicationFailure, condition, currentUpdateInfo, patched } from '@temporalio/workflow';
 import type { ErrorCode } from './errors.js';
 import type { ResumeInput, ResumeResult, SetTimeoutInput } from './messages.js';
 import { moveDeadline, requestKill, requestPause, requestResume, requestTimeout, type Refusal } from './requests.js';
-import { hasEnded, REMEMBERED_OPERATIONS, viewOf, type SandboxState, type Verb } from './state.js';
+import { hasEnded, isSettled, REMEMBERED_OPERATIONS, viewOf, type SandboxState, type Verb } from './state.js';
 import type { SandboxView } from './view.js';
 
 /** The updates: ask, wait until settled, answer. A repeated update id gets the answer that it got the first time. */
@@ -57,7 +57,10 @@ export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeR
         refuse({ code: 'Superseded', message: `the connect of sandbox ${state.spec.id} was overtaken by a pause` });
       }
     }
-    if (!resumed) moveDeadline(state, input.timeoutMs ?? state.timeoutMs, 'extend', Date.now());
+    if (!resumed) {
+      moveDeadline(state, input.timeoutMs ?? state.timeoutMs, 'extend', Date.now());
+      await published(state);
+    }
     return { view: viewOf(state), resumed };
   });
 
@@ -71,8 +74,16 @@ export const kill = (state: SandboxState): Promise<SandboxView> =>
 export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promise<SandboxView> =>
   remembered(state, async () => {
     refuse(requestTimeout(state, input, Date.now()));
+    await published(state);
     return viewOf(state);
   });
+
+/** Until the host's index, which lists are made from, has the moved deadline; or does not get it now and will be told later. */
+async function published(state: SandboxState): Promise<void> {
+  const since = state.outcomes;
+  if (!patched('a moved deadline is published before it is answered')) return;
+  await condition(() => !state.unpublished || !isSettled(state) || failed(state, 'publish', since));
+}
 
 const failed = (state: SandboxState, verb: Verb, since: number): boolean =>
   state.outcomes > since && state.lastOutcome?.verb === verb && state.lastOutcome.error !== null;

@@ -63,7 +63,8 @@ function succeed(state: SandboxState, step: ActStep, value: PauseVmResult | null
       state.image = null;
       return becomeRunning(state, 'resumed');
     case 'publish':
-      state.unpublished = false;
+      // The deadline may have moved again meanwhile.
+      state.unpublished = state.endAt !== step.endAt;
       return;
     case 'destroy':
       state.status = state.endsAs;

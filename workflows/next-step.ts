@@ -4,7 +4,8 @@ import { expiresAt, type SandboxState } from './state.js';
  * What to do now. `act`: run one activity. `wait`: nothing until `until` (always finite) or a message. `done`: ended.
  */
 export type Step =
-  | { type: 'act'; verb: 'create' | 'resume' | 'publish' }
+  | { type: 'act'; verb: 'create' | 'resume' }
+  | { type: 'act'; verb: 'publish'; endAt: number }
   | { type: 'act'; verb: 'pause'; onlyIfIdle: boolean }
   | { type: 'act'; verb: 'destroy'; why: string }
   | { type: 'wait'; until: number; why: string }
@@ -38,7 +39,7 @@ function whileRunning(state: SandboxState, now: number): Step {
     if (state.onTimeout === 'kill') return { type: 'act', verb: 'destroy', why: 'its timeout has passed' };
     if (now >= state.backOffUntil) return { type: 'act', verb: 'pause', onlyIfIdle: true };
   }
-  if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish' };
+  if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish', endAt: state.endAt };
   const deadline = Math.max(state.endAt, state.onTimeout === 'pause' ? state.backOffUntil : 0);
   const why = state.onTimeout === 'kill' ? 'timeout: kill' : 'timeout: pause if idle';
   return untilDeadline(state, deadline, why);
@@ -47,7 +48,7 @@ function whileRunning(state: SandboxState, now: number): Step {
 function whilePaused(state: SandboxState, now: number): Step {
   if (state.desired === 'running') return { type: 'act', verb: 'resume' };
   if (now >= expiresAt(state)) return { type: 'act', verb: 'destroy', why: 'it was paused for as long as it is kept' };
-  if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish' };
+  if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish', endAt: state.endAt };
   return untilDeadline(state, expiresAt(state), 'expiry of the paused sandbox');
 }
 

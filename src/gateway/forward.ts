@@ -7,7 +7,8 @@ import { relayRequest } from '../relay/relay-request.js';
 import { relayUpgrade } from '../relay/relay-upgrade.js';
 import { frameScanner } from './connect-frames.js';
 import type { GatewayDeps, GuestRoute } from './gateway-deps.js';
-import { changingState, cutByPause, notFound, portClosed } from './refusals.js';
+import { changingState, cutByPause, notFound, portClosed, streamCut } from './refusals.js';
+import { WholeFrames } from './whole-frames.js';
 import { AGENT_PORT } from './wire.js';
 
 const DIAL_WITHIN_MS = 15_000;
@@ -86,11 +87,15 @@ function watchOf(deps: GatewayDeps, id: string, port: number): Watch {
     onAnswer: (answer) => {
       if (port !== AGENT_PORT || !isConnectStream(answer)) {
         touch();
-        return touch;
+        return { onBytes: touch };
       }
       const bringsMore = frameScanner();
-      return (bytes) => {
-        if (bringsMore(bytes)) touch();
+      return {
+        onBytes: (bytes) => {
+          if (bringsMore(bytes)) touch();
+        },
+        // Nothing can be added to an answer whose length was told.
+        ...(answer.headers['content-length'] === undefined ? { through: new WholeFrames(streamCut) } : {}),
       };
     },
   };

@@ -27,3 +27,11 @@ export const cutByPause = (sandboxId: string): Refusal => ({
     code: 409,
   },
 });
+
+/** Ends a Connect stream. Clients look for `was not found` here too; for other words they ask `/health`. */
+export const streamCut = (stopped: boolean): { code: string; message: string } => ({
+  code: 'unavailable',
+  message: stopped
+    ? 'The sandbox was not found: it was paused or ended while this stream was open'
+    : 'The connection to the sandbox ended before this stream did',
+});

@@ -1,5 +1,5 @@
 import http from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Transform } from 'node:stream';
 
 /** Where a request is passed on to. */
 export interface Destination {
@@ -18,9 +18,24 @@ export interface Destination {
 export interface Watch {
   onRequestBytes?(bytes: Buffer): void;
   /** Called when the answer begins; returns the watcher of its body. */
-  onAnswer?(answer: http.IncomingMessage): (bytes: Buffer) => void;
+  onAnswer?(answer: http.IncomingMessage): AnswerWatch;
   /** Last change of the headers of the answer. */
   answerHeaders?(rawHeaders: string[]): string[];
+}
+
+export interface AnswerWatch {
+  onBytes(bytes: Buffer): void;
+  /** What the answer goes through on its way to the client. */
+  through?: Cuttable;
+}
+
+/** A stream that can still be ended so that its reader understands, when what feeds it is gone. */
+export interface Cuttable extends Transform {
+  /**
+   * @param asked cut by the signal, else because the destination went away
+   * @returns false when it can only break off
+   */
+  cut(asked: boolean): boolean;
 }
 
 export function openRequest(method: string, to: Destination, headers: string[]): http.ClientRequest {

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { openRequest, type Destination, type Watch } from './destination.js';
+import { openRequest, type Cuttable, type Destination, type Watch } from './destination.js';
 import { endToEnd, hasHeader } from './headers.js';
 
+/** How long a client whose answer was cut may take to read the rest of it. */
+const READ_WITHIN_MS = 10_000;
 const BODILESS = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE', 'TRACE']);
 
 /**
@@ -23,11 +25,20 @@ export function relayRequest(
     const method = request.method ?? 'GET';
     const outgoing = openRequest(method, to, withBodyLength(method, request, to.headers));
     let answered = false;
+    let through: Cuttable | undefined;
+    let endsByItself = false;
 
     const cut = (): void => {
+      if (answered) breakOff();
       outgoing.destroy();
-      if (answered) response.destroy();
-      else fail(signal.reason as Error);
+      if (!answered) fail(signal.reason as Error);
+    };
+    const breakOff = (): void => {
+      if (endsByItself) return;
+      endsByItself = through?.cut(signal.aborted) === true;
+      if (!endsByItself) return void response.destroy();
+      const timer = setTimeout(() => response.destroy(), READ_WITHIN_MS);
+      response.once('close', () => clearTimeout(timer));
     };
     const fail = (error: Error): void => {
       done();
@@ -53,23 +64,25 @@ export function relayRequest(
     response.once('close', gone);
     request.on('error', () => undefined);
     outgoing.on('error', (error) => {
-      if (answered) response.destroy();
+      if (answered) breakOff();
       else if (!response.destroyed) fail(error);
     });
     outgoing.once('response', (answer) => {
       answered = true;
-      const onBytes = watch.onAnswer?.(answer);
+      const answerWatch = watch.onAnswer?.(answer);
+      through = answerWatch?.through;
       const headers = endToEnd(answer.rawHeaders);
       response.sendDate = false;
       response.writeHead(answer.statusCode ?? 502, answer.statusMessage, watch.answerHeaders?.(headers) ?? headers);
       // An answer's head may precede its first byte by hours.
       response.flushHeaders();
-      if (onBytes !== undefined) answer.on('data', onBytes);
-      answer.on('error', () => response.destroy());
+      if (answerWatch !== undefined) answer.on('data', answerWatch.onBytes.bind(answerWatch));
+      answer.on('error', breakOff);
       answer.once('close', () => {
-        if (!answer.complete) response.destroy();
+        if (!answer.complete) breakOff();
       });
-      answer.pipe(response);
+      if (through === undefined) answer.pipe(response);
+      else answer.pipe(through).pipe(response);
     });
     if (signal.aborted) return cut();
     if (watch.onRequestBytes !== undefined) request.on('data', watch.onRequestBytes.bind(watch));

@@ -52,7 +52,7 @@ export function relayUpgrade(
     outgoing.once('upgrade', (answer, upstream, upstreamHead) => {
       answered = true;
       other = upstream;
-      const onBytes = watch.onAnswer?.(answer);
+      const onBytes = watch.onAnswer?.(answer).onBytes;
       const kept = [...endToEnd(answer.rawHeaders), 'Connection', 'Upgrade'];
       socket.write(headText(answer, [...kept, 'Upgrade', answer.headers.upgrade ?? 'websocket']));
       if (onBytes !== undefined) upstream.on('data', onBytes);

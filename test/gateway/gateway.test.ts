@@ -137,6 +137,28 @@ describe('a pause', () => {
     expect(closed).toBe(true);
   });
 
+  test('ends a Connect stream with an error between two messages, after all that came before', async () => {
+    let closed = false;
+    await world.serveGuest((_request, response) => {
+      response.on('close', () => (closed = true));
+      response.writeHead(200, { 'content-type': 'application/connect+json' });
+      response.write(Buffer.concat([data, data, data.subarray(0, 9)]));
+    });
+    const stream = (await at('/process.Process/Start', { method: 'POST', body: '{}' })).body!.getReader();
+    const first = Buffer.from((await stream.read()).value!);
+    world.activity.cutStreams('i1');
+    const rest: Buffer[] = [first];
+    for (let read = await stream.read(); !read.done; read = await stream.read()) rest.push(Buffer.from(read.value));
+    const bytes = Buffer.concat(rest);
+    expect(bytes.subarray(0, 2 * data.length).equals(Buffer.concat([data, data]))).toBe(true);
+    const last = bytes.subarray(2 * data.length);
+    expect([last[0], last.readUInt32BE(1)]).toEqual([2, last.length - 5]);
+    expect(JSON.parse(last.toString('utf8', 5))).toEqual({
+      error: { code: 'unavailable', message: expect.stringContaining('was not found') },
+    });
+    await expect.poll(() => closed).toBe(true);
+  });
+
   test('answers a request that waits for its answer, instead of dropping it silently', async () => {
     await world.serveGuest(() => undefined);
     const waiting = at('/process.Process/SendInput', { method: 'POST', body: '{}' });
@@ -152,6 +174,18 @@ describe('a pause', () => {
     const response = await at('/health');
     expect([response.status, response.headers.get('content-type')]).toEqual([502, 'application/json']);
     expect(await response.json()).toEqual({ sandboxId: 'i1', message: 'The sandbox was not found', code: 502 });
+  });
+});
+
+test('a guest that goes away in the middle of a Connect stream leaves an error that says so', async () => {
+  await world.serveGuest((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/connect+json' });
+    response.write(data, () => response.destroy());
+  });
+  const answer = await at('/process.Process/Start', { method: 'POST', body: '{}' });
+  const last = Buffer.from(await answer.arrayBuffer()).subarray(data.length);
+  expect(JSON.parse(last.toString('utf8', 5))).toEqual({
+    error: { code: 'unavailable', message: 'The connection to the sandbox ended before this stream did' },
   });
 });
 

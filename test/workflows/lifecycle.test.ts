@@ -189,12 +189,21 @@ describe.each([
     expect(await environment.handle(spec.id).result()).toMatchObject({ status: 'killed' });
   });
 
-  test('tells the host of a moved deadline', async () => {
+  test('tells the host of a moved deadline before it answers, and answers also when the host is not there to be told', async () => {
     const host = await environment.host();
     const spec = environment.spec(host);
     await environment.client.create(spec, {});
     const moved = await environment.client.setTimeout(spec.id, { timeoutMs: 5_000_000 });
-    await expect.poll(() => host.views.get(spec.id)?.endAt).toBe(moved.endAt);
+    expect(host.views.get(spec.id)?.endAt).toBe(moved.endAt);
+    const extended = await environment.client.resume(spec.id, { timeoutMs: 6_000_000 });
+    expect(host.views.get(spec.id)?.endAt).toBe(extended.view.endAt);
+    const [one, other] = await Promise.all(
+      [7, 8].map((hours) => environment.client.setTimeout(spec.id, { timeoutMs: hours * 3_600_000 })),
+    );
+    expect([one!.endAt, other!.endAt]).toContain(host.views.get(spec.id)?.endAt);
+    host.failures.publishView = ['HostFailure', 'HostFailure', 'HostFailure'];
+    const unheard = await environment.client.setTimeout(spec.id, { timeoutMs: 9_000_000 });
+    expect(unheard.endAt).toBeGreaterThan(Date.now() + 8_000_000);
     await environment.client.kill(spec.id);
   });
 });

@@ -1,0 +1,85 @@
+import path from 'node:path';
+import { build } from 'esbuild';
+import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { pythonWith, settings, type SettingsOf } from './python-client.js';
+import { Story } from './story.js';
+
+/** Each client tells the same story, in an environment of its own from the registries, with its own settings only. */
+interface PublishedClient {
+  settings: SettingsOf;
+  program: () => Promise<[command: string, ...args: string[]]>;
+  /** Parts of the story for which this client has no method, or which another client of the same code tells. */
+  without: string[];
+}
+
+const stories = path.join(import.meta.dirname, 'clients');
+
+const python = (requirement: string, story: string) => async (): Promise<[string, string]> => [
+  await pythonWith(requirement),
+  path.join(stories, story),
+];
+
+async function node(): Promise<[string, string]> {
+  const outfile = path.resolve(import.meta.dirname, '../../dist/test/e2b.mjs');
+  const entryPoints = [path.join(stories, 'e2b.ts')];
+  await build({ entryPoints, outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm' });
+  return [process.execPath, outfile];
+}
+
+const CLIENTS: Record<string, PublishedClient> = {
+  'ucloud_sandbox 1.2.0': {
+    settings: 'agentbox',
+    program: python('ucloud_sandbox==1.2.0', 'ucloud_sandbox_1_2_0.py'),
+    without: ['stores metadata with a file'],
+  },
+  'ucloud_sandbox 1.5.0': {
+    settings: 'ucloud',
+    program: python('ucloud_sandbox==1.5.0', 'ucloud_sandbox_1_5_0.py'),
+    without: [],
+  },
+  'e2b 2.63.0 from PyPI, sync': { settings: 'e2b', program: python('e2b==2.63.0', 'e2b_sync.py'), without: [] },
+  'e2b 2.63.0 from PyPI, async': {
+    settings: 'e2b',
+    program: python('e2b==2.63.0', 'e2b_async.py'),
+    without: ['signs uploads and downloads that need no token'],
+  },
+  'e2b 2.51.0 from npm': { settings: 'e2b', program: node, without: [] },
+};
+
+const PARTS = [
+  'creates a sandbox with metadata and environment',
+  'runs commands in the foreground',
+  'runs a command in the background, connects to it by its pid, kills it',
+  'sends input to a command',
+  'ends a command at its time',
+  'runs commands and writes files as root',
+  'uses a terminal',
+  'writes, reads, lists, moves and removes files',
+  'streams 50 MB up and down',
+  'watches a directory',
+  'stores metadata with a file',
+  'signs uploads and downloads that need no token',
+  'lists sandboxes with filters and pages',
+  'sets the timeout, shorter and longer',
+  "pauses, and open streams end with an error of the client's",
+  'connects, and the processes of before go on',
+  'is killed during a command, and then is not there',
+];
+
+describe.each(Object.entries(CLIENTS))('%s', (_name, client) => {
+  const parts = PARTS.filter((part) => !client.without.includes(part));
+  let story: Story;
+  beforeAll(async () => {
+    const [command, ...args] = await client.program();
+    story = new Story(command, args, settings(inject('service'), client.settings));
+  }, 180_000);
+
+  test.each(parts)('%s', async (part) => {
+    const { error } = await story.part(part);
+    expect(error).toBeNull();
+  });
+
+  test('tells nothing else', async () => {
+    expect(await story.all()).toEqual(parts);
+  });
+});
