@@ -19,7 +19,7 @@ module.exports = {
     {
       name: 'configuration-is-handed-on',
       severity: 'error',
-      from: { path: '^(src|activities|workflows)/', pathNot: '^src/(mains|setup)/|^src/config\\.ts$' },
+      from: { path: '^(src|activities|workflows)/', pathNot: '^src/(mains|setup|chaos)/|^src/config\\.ts$' },
       to: { path: '^src/config\\.ts$' },
     },
     only('workflows-are-sandboxed', '^workflows/', []),
@@ -29,6 +29,7 @@ module.exports = {
     only('guest', '^src/guest/', ['^src/gen/']),
     only('keys', '^src/keys/', []),
     only('sealing', '^src/sealing/', ['^src/keys/']),
+    only('invariants', '^src/invariants/', [contract, '^src/(host|libvirt|guard)/']),
     only('guard', '^src/guard/', []),
     only('host', '^src/host/', [contract, '^src/(keys|libvirt/driver|log)']),
     only('template', '^src/template/', ['^src/(libvirt|guest|host|sealing|agent)/']),

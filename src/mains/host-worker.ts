@@ -15,7 +15,7 @@ import { watchMachines } from '../host/machine-watch.js';
 import { OverlayPool } from '../host/overlay-pool.js';
 import { SandboxIndex } from '../host/sandbox-index.js';
 import { SandboxLocks } from '../host/sandbox-locks.js';
-import { SlotClaims } from '../host/slot-claims.js';
+import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
 import { slotAddress } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
 import { accessToken } from '../keys/access-token.js';
@@ -31,9 +31,6 @@ import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 import { startTracing } from '../tracing/start-tracing.js';
 import { createHostWorker } from '../temporal/worker.js';
 import { listTemplates, readTemplate } from '../template/template.js';
-
-/** Of the machine, not of a state directory: no two host workers may give out the same unix user. */
-const SLOTS_DIRECTORY = '/run/dormouse/slots';
 
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
