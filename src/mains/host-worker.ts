@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { crashSwitch, noCrashes } from '../../activities/crash-switch.js';
 import { createHostActivities } from '../../activities/host.js';
+import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { DOMAIN_PREFIX } from '../../activities/machine.js';
 import { readConfig } from '../config.js';
@@ -27,10 +29,14 @@ import { hostGuardRules } from '../setup/guard-rules.js';
 import { openPasstDirectory } from '../setup/passt-directory.js';
 import { qemuIds } from '../setup/qemu-user.js';
 import { lazyConnection, workerConnection } from '../temporal/connection.js';
+import { StepClient } from '../temporal/step-client.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 import { startTracing } from '../tracing/start-tracing.js';
 import { createHostWorker } from '../temporal/worker.js';
 import { listTemplates, readTemplate } from '../template/template.js';
+
+/** Lost with the machine's memory, as the steps are. */
+const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
 
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
@@ -63,6 +69,7 @@ async function main(): Promise<void> {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
     ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, log },
     template: (key) => readTemplate(config.templateDir, key),
+    reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
   };
   const templates = await listTemplates(config.templateDir);
   if (templates[0] !== undefined) pool.fill(templates[0].key, templates[0].disk);
@@ -104,11 +111,16 @@ async function main(): Promise<void> {
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
     report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
   });
+  const inFlight = new InFlight(IN_FLIGHT_DIRECTORY, config.stateDir);
+  const steps = new StepClient(client, config.temporal.namespace);
+  const abandoned = await inFlight.abandoned((token) => steps.fail(token));
+  if (abandoned > 0)
+    log.warn({ steps: abandoned }, 'the last host worker ended in the middle of steps; they are tried again');
   const worker = await createHostWorker(
     connection,
     config.temporal.namespace,
     config.hostId,
-    createHostActivities(context),
+    createHostActivities(context, inFlight),
   );
   log.info({ host: config.hostId, sandboxes: index.all().length }, 'host worker is running');
   await worker.run();
