@@ -1,5 +1,6 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import type { SavedImage } from '../workflows/view.js';
+import { missingForImage } from '../src/host/admission.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { span } from '../src/tracing/span.js';
 import { asFailure, failure } from './failure.js';
@@ -39,7 +40,7 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
       }
     }
     const template = await requireTemplate(context, known.templateKey);
-    const manifest = await context.index.change(id, { generation, phase: { name: 'saving' } });
+    const manifest = await mark(context, known, generation);
     try {
       context.reached('pause.marked');
       await span('save', () => saveDeviceState(context, manifest, template));
@@ -60,6 +61,20 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
       );
     }
   });
+}
+
+/** Before the machine is touched. What fails here has changed nothing. */
+async function mark(context: HostContext, known: Manifest, generation: number): Promise<Manifest> {
+  const { directory, memoryFile } = context.index.paths.sandbox(known.id);
+  try {
+    const missing = known.phase.name === 'running' ? await missingForImage(directory, memoryFile) : undefined;
+    if (missing !== undefined) throw failure('InsufficientCapacity', `sandbox ${known.id}: ${missing}`);
+    return await context.index.change(known.id, { generation, phase: { name: 'saving' } });
+  } catch (error) {
+    if (known.phase.name !== 'running') throw error;
+    context.traffic.openGate(known.id);
+    throw asFailure(error, 'PauseFailed', `sandbox ${known.id} runs on`, await factsOf(context, known.id));
+  }
 }
 
 async function settle(context: HostContext, manifest: Manifest, image: SavedImage, input: PauseVmInput): Promise<void> {

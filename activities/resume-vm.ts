@@ -33,6 +33,12 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
   return fenced(context, id, generation, signal, async (held) => {
     const known = context.index.get(id);
     if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
+    if (known.generation < input.image.generation) {
+      throw failure(
+        'ImageDamaged',
+        `sandbox ${id}: the manifest on this host is older than its image; it was put back`,
+      );
+    }
     const live = await context.driver.state(domainName(id));
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     if (known.phase.name === 'running' && known.bootId !== undefined && live === 'running') {
