@@ -29,8 +29,6 @@ export type Repair =
   | { kind: 'remove-file'; id: string; name: string }
   | { kind: 'remove-memory'; name: string }
   | { kind: 'remove-pool-entry'; name: string }
-  | { kind: 'release-slot'; id: string; slot: number }
-  | { kind: 'remove-secret'; id: string; uuid: string }
   | { kind: 'kill-process'; id: string; pid: number };
 
 /** The same violation in two observations has the same key. */

@@ -3,7 +3,8 @@ import { crashSwitch, noCrashes } from '../../activities/crash-switch.js';
 import { createHostActivities } from '../../activities/host.js';
 import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
-import { DOMAIN_PREFIX } from '../../activities/machine.js';
+import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
+import { Reaper } from '../../activities/reap.js';
 import { readConfig } from '../config.js';
 import { Activity } from '../gateway/activity.js';
 import { createGateway } from '../gateway/gateway.js';
@@ -20,23 +21,30 @@ import { SandboxLocks } from '../host/sandbox-locks.js';
 import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
 import { slotAddress } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
+import { observe } from '../invariants/observe.js';
 import { accessToken } from '../keys/access-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { createEncryptedOverlay } from '../libvirt/overlay.js';
 import { createLogger } from '../log.js';
+import { every } from '../host/every.js';
 import { hostGuardRules } from '../setup/guard-rules.js';
+import { requireKnownTemporal } from '../setup/known-temporal.js';
 import { openPasstDirectory } from '../setup/passt-directory.js';
 import { qemuIds } from '../setup/qemu-user.js';
 import { lazyConnection, workerConnection } from '../temporal/connection.js';
+import { SandboxRuns } from '../temporal/sandbox-runs.js';
 import { StepClient } from '../temporal/step-client.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 import { startTracing } from '../tracing/start-tracing.js';
 import { createHostWorker } from '../temporal/worker.js';
+import { sweepDrafts } from '../template/sweep-drafts.js';
 import { listTemplates, readTemplate } from '../template/template.js';
 
 /** Lost with the machine's memory, as the steps are. */
 const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
+
+const REAP_EVERY_MS = 60_000;
 
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
@@ -47,7 +55,8 @@ async function main(): Promise<void> {
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const { gid } = await qemuIds();
   const driver = new LibvirtDriver(config.libvirtUri);
-  const guard = openGuard(await hostGuardRules(config));
+  const guardRules = await hostGuardRules(config);
+  const guard = openGuard(guardRules);
   await guard.check();
   await openPasstDirectory(gid);
   const index = await SandboxIndex.load(new StatePaths(config.stateDir), log);
@@ -122,10 +131,32 @@ async function main(): Promise<void> {
     config.hostId,
     createHostActivities(context, inFlight),
   );
+  const runs = new SandboxRuns(client, config.temporal.namespace);
+  const reaper = new Reaper(context, () =>
+    observe({
+      ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase },
+      ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: guardRules.table, digests: false },
+      secretUuid: (id) => derivedUuid(id, 'secret'),
+      workflows: async (ids) => {
+        await requireKnownTemporal(config.stateDir, await runs.namespaceId());
+        return runs.find(ids);
+      },
+    }),
+  );
+  const stopReaping = every(
+    REAP_EVERY_MS,
+    async () => {
+      await reaper.sweep();
+      const drafts = await sweepDrafts(config.templateDir, Date.now());
+      if (drafts.length > 0) log.warn({ drafts }, 'removed what interrupted template builds had left');
+    },
+    (error) => log.warn({ err: error }, 'the reaper could not look; it does nothing until it can'),
+  );
   log.info({ host: config.hostId, sandboxes: index.all().length }, 'host worker is running');
   await worker.run();
 
   unwatch();
+  stopReaping();
   gateway.close();
   gateway.closeAllConnections();
   await Promise.allSettled([pool.close(), client.close(), connection.close(), driver.close(), stopTracing()]);

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -34,8 +34,6 @@ test('a pause is refused before anything is touched when its image may not fit, 
   const memory = path.join(root, 'ram');
   await writeFile(memory, Buffer.alloc(4 * 1024 * 1024, 1));
   expect(await missingForImage(root, memory)).toBeUndefined();
-  const full = '/sys/fs/cgroup';
-  const { bavail } = await statfs(full).catch(() => ({ bavail: 1 }));
-  if (bavail === 0) expect(await missingForImage(full, memory)).toMatch(/20 MiB needed, 0 MiB free/);
+  expect(await missingForImage('/proc', memory)).toMatch(/20 MiB needed, 0 MiB free/);
   expect(missingRoom({ memoryMiB: 10_000, diskMiB: 100 }, 512)).toMatch(/not enough disk/);
 });
