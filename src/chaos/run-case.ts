@@ -20,6 +20,12 @@ export interface CaseOutcome {
 const HOLDS_WITHIN_MS = 30_000;
 const ASLEEP: ReadonlySet<Step> = new Set(['resume', 'kill-paused']);
 
+const BY_TIMER: ReadonlySet<Step> = new Set(['auto-pause', 'timeout-kill', 'expiry']);
+
+/** Whether the sandbox has left the state that a timer takes it out of. */
+const hasCome = (step: Step, run: SandboxRun): boolean =>
+  !BY_TIMER.has(step) || endingOf(run) !== (step === 'expiry' ? 'paused' : 'running');
+
 const endingOf = ({ run, view }: SandboxRun): Ending =>
   run !== 'open' ? 'ended' : view?.status === 'paused' ? 'paused' : 'running';
 
@@ -31,7 +37,13 @@ export async function runCase(rig: Rig, fleet: Fleet, chaos: Case): Promise<Case
   let struck = false;
   let answer: Answer;
   try {
-    const [stepped, hit] = await Promise.all([take(rig, chaos.step, guest), strike(rig, chaos.fault, () => guest?.id)]);
+    const step = take(rig, chaos.step, guest).then(async (given) => {
+      // What comes by a timer comes after the answer; the fault is meant for it.
+      if (guest !== undefined && BY_TIMER.has(chaos.step))
+        await rig.settled(guest.id, (run) => hasCome(chaos.step, run));
+      return given;
+    });
+    const [stepped, hit] = await Promise.all([step, strike(rig, chaos.fault, () => guest?.id)]);
     answer = stepped;
     struck = hit;
   } finally {
@@ -107,9 +119,7 @@ async function conclude(
   id: string | undefined,
   marked: Guest | { id: string; token: string } | undefined,
 ): Promise<CaseOutcome> {
-  const waits = ['auto-pause', 'timeout-kill', 'expiry'].includes(chaos.step);
-  const settle = (): Promise<SandboxRun> =>
-    rig.settled(id!, (run) => !waits || endingOf(run) !== (chaos.step === 'expiry' ? 'paused' : 'running'));
+  const settle = (): Promise<SandboxRun> => rig.settled(id!, (run) => hasCome(chaos.step, run));
   if (id !== undefined) await settle();
   const broken = await rig.violations(HOLDS_WITHIN_MS, () => false);
   const ending = id === undefined ? 'ended' : endingOf(await settle());
