@@ -1,4 +1,4 @@
-.PHONY: up test demo bench prepare
+.PHONY: up test demo bench chaos prepare
 
 # Installs what is missing, builds the template once, starts everything and stays in the foreground.
 up: prepare
@@ -15,6 +15,10 @@ demo:
 # Against a running service: figures with spread. `npm run bench -- --json FILE` writes them as JSON too.
 bench: prepare
 	@node dist/src/mains/bench.js
+
+# The crash matrix, on a service of its own: `make chaos ARGS="--seed 2 --minutes 30"`. Restarts libvirtd.
+chaos: prepare
+	@node dist/src/mains/chaos.js $(ARGS)
 
 prepare:
 	@setup/prepare.sh

@@ -22,6 +22,7 @@ export class Reaper {
 
   constructor(
     private readonly context: HostContext,
+    private readonly minAgeMs: number,
     /** @throws when something does not answer: then nothing is done. */
     private readonly observe: () => Promise<Observation>,
   ) {}
@@ -31,7 +32,7 @@ export class Reaper {
     this.#unknownSince = stillUnknown(seen, this.#unknownSince);
     const found = findViolations(seen);
     const repaired: Violation[] = [];
-    for (const violation of dueRepairs(found, seen, this.#unknownSince)) {
+    for (const violation of this.#due(seen)) {
       const did = await this.#repair(violation).catch((error: unknown) => {
         this.context.log.error({ err: error, ...violation }, 'a repair failed; it is tried again at the next sweep');
         return false;
@@ -41,6 +42,10 @@ export class Reaper {
       this.context.log.warn({ ...violation }, 'repaired');
     }
     return { found, repaired };
+  }
+
+  #due(seen: Observation): Repairable[] {
+    return dueRepairs(findViolations(seen), seen, { unknownSince: this.#unknownSince, minAgeMs: this.minAgeMs });
   }
 
   async #repair(violation: Repairable): Promise<boolean> {
@@ -55,8 +60,7 @@ export class Reaper {
   /** Looks again, and repairs if it is still so. */
   async #once(violation: Repairable): Promise<boolean> {
     const seen = await this.observe();
-    const again = dueRepairs(findViolations(seen), seen, this.#unknownSince);
-    if (!again.some((one) => keyOf(one) === keyOf(violation))) return false;
+    if (!this.#due(seen).some((one) => keyOf(one) === keyOf(violation))) return false;
     await this.#do(violation.repair, seen);
     return true;
   }

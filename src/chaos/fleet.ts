@@ -9,6 +9,7 @@ const created = (answer: Answer): { id: string; token: string } => {
 /** The sandboxes of a run: one that the next step is taken on, and two that no fault is aimed at. */
 export class Fleet {
   #subject: Guest | undefined;
+  #asleep = false;
   #running: Guest | undefined;
   #paused: Guest | undefined;
 
@@ -62,13 +63,16 @@ export class Fleet {
   /** The subject, awake or asleep; a new one where there is none. */
   async subject(asleep: boolean): Promise<Guest> {
     const guest = (this.#subject ??= await this.newGuest());
-    await this.wake(guest);
-    if (asleep) await this.pause(guest);
+    if (this.#asleep && !asleep) await this.wake(guest);
+    if (!this.#asleep && asleep) await this.pause(guest);
+    this.#asleep = asleep;
     return guest;
   }
 
-  keep(guest: Guest | undefined): void {
+  /** What the subject is after a step. */
+  keep(guest: Guest | undefined, asleep = false): void {
     this.#subject = guest;
+    this.#asleep = asleep;
   }
 
   /** @returns what is wrong with the bystanders. `thorough`: the sleeping one too, which wakes it and lets it sleep again. */

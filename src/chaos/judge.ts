@@ -3,7 +3,7 @@ import { faultName, type Case } from './plan.js';
 
 export type Ending = 'running' | 'paused' | 'ended';
 
-const ENDS: ReadonlySet<string> = new Set(['kill', 'kill-paused', 'timeout-kill', 'expiry']);
+const ENDS: ReadonlySet<string> = new Set(['kill', 'kill-paused', 'timeout-kill', 'expiry', 'terminate']);
 const acknowledged = ({ status }: Answer): boolean => status >= 200 && status < 300;
 
 /**

@@ -1,6 +1,7 @@
 import { CRASH_POINTS, type CrashPoint } from '../../activities/crash-points.js';
 import { randomFrom, shuffled } from './random.js';
 
+/** `terminate`: an operator ends the workflow past it; the reaper removes what it owned. */
 export const STEPS = [
   'create',
   'pause',
@@ -10,6 +11,7 @@ export const STEPS = [
   'kill',
   'kill-paused',
   'expiry',
+  'terminate',
 ] as const;
 export type Step = (typeof STEPS)[number];
 

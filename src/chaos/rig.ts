@@ -147,6 +147,18 @@ export class Rig {
     }
   }
 
+  /** Ends a workflow as an operator can, past its own code. */
+  async terminate(id: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.runs.terminate(id, 'a chaos run');
+      } catch (error) {
+        if (attempt === 20) throw error;
+        await delay(500);
+      }
+    }
+  }
+
   async observe(): Promise<Observation> {
     const { config, runs } = this;
     return observe({

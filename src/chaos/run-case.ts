@@ -30,7 +30,12 @@ const endingOf = ({ run, view }: SandboxRun): Ending =>
   run !== 'open' ? 'ended' : view?.status === 'paused' ? 'paused' : 'running';
 
 /** One step under one fault, then: settled within its bound, invariants, memory proof, what the caller was told. */
-export async function runCase(rig: Rig, fleet: Fleet, chaos: Case): Promise<CaseOutcome> {
+export async function runCase(
+  rig: Rig,
+  fleet: Fleet,
+  chaos: Case,
+  options: { wakeToProve: boolean },
+): Promise<CaseOutcome> {
   if (chaos.fault.kind === 'damage') return damageCase(rig, fleet, chaos);
   const guest = await subjectOf(fleet, chaos.step, rig);
   const injection = await prepare(rig, chaos.fault);
@@ -54,10 +59,10 @@ export async function runCase(rig: Rig, fleet: Fleet, chaos: Case): Promise<Case
   const id =
     guest?.id ?? (answer.body as { sandboxID?: string } | undefined)?.sandboxID ?? (await unclaimed(rig, fleet));
   const said = { injected: struck, answer: String(answer.status) };
-  if (id === undefined) return conclude(rig, fleet, chaos, answer, said, undefined, undefined);
+  if (id === undefined) return conclude(rig, fleet, chaos, answer, said, undefined, undefined, options);
   const token = (answer.body as { envdAccessToken?: string } | undefined)?.envdAccessToken;
   const marked = guest ?? (token === undefined ? undefined : { id, token });
-  return conclude(rig, fleet, chaos, answer, said, id, marked);
+  return conclude(rig, fleet, chaos, answer, said, id, marked, options);
 }
 
 async function subjectOf(fleet: Fleet, step: Step, rig: Rig): Promise<Guest | undefined> {
@@ -77,7 +82,8 @@ async function subjectOf(fleet: Fleet, step: Step, rig: Rig): Promise<Guest | un
 }
 
 /** Takes the step as its client does; what ends a sandbox is asked for until it is acknowledged. */
-async function take({ client }: Rig, step: Step, guest: Guest | undefined): Promise<Answer> {
+async function take(rig: Rig, step: Step, guest: Guest | undefined): Promise<Answer> {
+  const { client } = rig;
   const route = `/sandboxes/${guest?.id ?? ''}`;
   switch (step) {
     case 'create':
@@ -90,6 +96,9 @@ async function take({ client }: Rig, step: Step, guest: Guest | undefined): Prom
     case 'timeout-kill':
       return client.call('POST', `${route}/timeout`, { timeout: 1 });
     case 'expiry':
+      return { status: 204, body: undefined };
+    case 'terminate':
+      await rig.terminate(guest!.id);
       return { status: 204, body: undefined };
     case 'kill':
     case 'kill-paused': {
@@ -118,17 +127,19 @@ async function conclude(
   said: Pick<CaseOutcome, 'injected' | 'answer'>,
   id: string | undefined,
   marked: Guest | { id: string; token: string } | undefined,
+  { wakeToProve }: { wakeToProve: boolean },
 ): Promise<CaseOutcome> {
   const settle = (): Promise<SandboxRun> => rig.settled(id!, (run) => hasCome(chaos.step, run));
   if (id !== undefined) await settle();
   const broken = await rig.violations(HOLDS_WITHIN_MS, () => false);
   const ending = id === undefined ? 'ended' : endingOf(await settle());
   const wrong: (string | undefined)[] = [...broken.map(({ what }) => what), judge(chaos, answer, ending)];
-  if (id !== undefined && marked !== undefined && ending !== 'ended')
+  const asleep = ending === 'paused' && !wakeToProve;
+  if (id !== undefined && marked !== undefined && ending !== 'ended' && !asleep)
     wrong.push(await proof(rig, fleet, marked, ending));
   wrong.push(await fleet.proveBystanders(false));
   const keeps = ending !== 'ended' && marked !== undefined && 'nonce' in marked && chaos.step !== 'auto-pause';
-  if (keeps) fleet.keep(marked);
+  if (keeps) fleet.keep(marked, asleep);
   else {
     if (fleet.has(id ?? '')) fleet.keep(undefined);
     if (id !== undefined && ending !== 'ended') await rig.client.call('DELETE', `/sandboxes/${id}`);

@@ -1,8 +1,6 @@
 import type { Observation } from './observation.js';
 import type { Repair, Violation } from './violation.js';
 
-/** Nothing that is being made is younger than this when it is looked at again. */
-const MIN_AGE_MS = 60_000;
 /** Template builds and overlays that are made ahead of time take minutes. */
 const MIN_AGE_OF_DRAFTS_MS = 3_600_000;
 /**
@@ -16,11 +14,12 @@ export type Repairable = Violation & { repair: Repair };
 /**
  * Which violations the reaper may repair now, pure.
  * @param unknownSince when each workflow was first found to be unknown; the reaper's own memory
+ * @param minAgeMs nothing that is being made is younger than this
  */
 export function dueRepairs(
   found: Violation[],
   seen: Observation,
-  unknownSince: ReadonlyMap<string, number>,
+  { unknownSince, minAgeMs }: { unknownSince: ReadonlyMap<string, number>; minAgeMs: number },
 ): Repairable[] {
   return found.filter((violation): violation is Repairable => {
     const { repair } = violation;
@@ -29,14 +28,14 @@ export function dueRepairs(
     switch (repair.kind) {
       case 'destroy': {
         const run = seen.workflows.find(({ id }) => id === repair.id)?.run;
-        if (run === 'ended') return age >= MIN_AGE_MS;
+        if (run === 'ended') return age >= minAgeMs;
         const since = unknownSince.get(repair.id);
-        return run === 'unknown' && since !== undefined && seen.at - since >= UNKNOWN_FOR_MS && age >= MIN_AGE_MS;
+        return run === 'unknown' && since !== undefined && seen.at - since >= UNKNOWN_FOR_MS && age >= minAgeMs;
       }
       case 'clear-workspace':
       case 'remove-file':
       case 'kill-process':
-        return age >= MIN_AGE_MS;
+        return age >= minAgeMs;
       case 'remove-memory':
       case 'remove-pool-entry':
         return age >= MIN_AGE_OF_DRAFTS_MS;

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { execa } from 'execa';
 import path from 'node:path';
+import { chaosEnvironment } from '../chaos/environment.js';
 import { Fleet } from '../chaos/fleet.js';
 import { faultName, keyOfCase, matrix } from '../chaos/plan.js';
 import { appendResult, readResults, resultsTable, type Result } from '../chaos/results.js';
@@ -38,7 +39,7 @@ async function main(): Promise<number> {
     ([number, chaos]) => !done.has(number) && wanted.test(keyOfCase(chaos)),
   );
   say(`commit ${commit}, seed ${seed}: ${todo.length} cases to go`);
-  const env = environment(Number(options.port));
+  const env = chaosEnvironment(process.env, { home: readConfig(process.env).home, port: Number(options.port) });
   const rig = await Rig.start(readConfig(env), env, say);
   const results: Result[] = [];
   try {
@@ -47,7 +48,7 @@ async function main(): Promise<number> {
     for (const [number, chaos] of todo) {
       if (Date.now() > end) break;
       const start = Date.now();
-      const outcome = await runCase(rig, fleet, chaos).catch((error: unknown): CaseOutcome => ({
+      const outcome = await runCase(rig, fleet, chaos, { wakeToProve: true }).catch((error: unknown): CaseOutcome => ({
         ...{ injected: true, answer: '', outcome: 'unsettled' },
         violation: error instanceof Error ? error.message : String(error),
       }));
@@ -77,26 +78,6 @@ async function main(): Promise<number> {
   }
   say(`\n${resultsTable(results)}`);
   return 0;
-}
-
-function environment(port: number): NodeJS.ProcessEnv {
-  const home = readConfig(process.env).home;
-  const stateDir = path.join(home, `chaos-${port}`);
-  return {
-    ...process.env,
-    DORMOUSE_STATE_DIR: stateDir,
-    DORMOUSE_HOST_ID: `chaos-${port}`,
-    DORMOUSE_CRASH_POINTS_FILE: path.join(home, `chaos-${port}.points`),
-    DORMOUSE_API_PORT: String(port),
-    DORMOUSE_PROXY_PORT: String(port + 1),
-    DORMOUSE_GATEWAY_PORT: String(port + 2),
-    DORMOUSE_TEMPORAL_PORT: String(port + 3),
-    DORMOUSE_TEMPORAL_UI_PORT: String(port + 4),
-    DORMOUSE_RESERVED_DISK_MIB: '256',
-    DORMOUSE_RESERVED_MEMORY_MIB: '256',
-    DORMOUSE_OVERLAY_POOL: '2',
-    DORMOUSE_LOG_LEVEL: 'debug',
-  };
 }
 
 /** The commit that the results are about; one with changes that are in no commit is another. */

@@ -44,8 +44,6 @@ import { listTemplates, readTemplate } from '../template/template.js';
 /** Lost with the machine's memory, as the steps are. */
 const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
 
-const REAP_EVERY_MS = 60_000;
-
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
@@ -132,7 +130,7 @@ async function main(): Promise<void> {
     createHostActivities(context, inFlight),
   );
   const runs = new SandboxRuns(client, config.temporal.namespace);
-  const reaper = new Reaper(context, () =>
+  const reaper = new Reaper(context, config.reapAgeMs, () =>
     observe({
       ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase },
       ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: guardRules.table, digests: false },
@@ -144,7 +142,7 @@ async function main(): Promise<void> {
     }),
   );
   const stopReaping = every(
-    REAP_EVERY_MS,
+    config.reapEveryMs,
     async () => {
       await reaper.sweep();
       const drafts = await sweepDrafts(config.templateDir, Date.now());

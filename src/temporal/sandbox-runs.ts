@@ -71,6 +71,13 @@ export class SandboxRuns {
     });
   }
 
+  /** Ends the workflow at once; its sandbox is the reaper's then. Ended already is fine. */
+  async terminate(id: string, reason: string): Promise<void> {
+    await this.#within(() => this.#handle(id).terminate(reason)).catch((error: unknown) => {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    });
+  }
+
   async #run(id: string): Promise<SandboxRun['run']> {
     try {
       const { status } = await this.#within(() => this.#handle(id).describe());

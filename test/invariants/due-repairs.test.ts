@@ -29,7 +29,7 @@ const world = (run: WorkflowFact['run'], ageMs: number): Observation => ({
   memory: [{ id: 'b', name: 'b', changedAt: NOW - ageMs, files: ['ram'], completeSave: false }],
 });
 const due = (seen: Observation, unknownSince = new Map<string, number>()): string[] =>
-  dueRepairs(findViolations(seen), seen, unknownSince).map(({ repair }) => repair.kind);
+  dueRepairs(findViolations(seen), seen, { unknownSince, minAgeMs: MINUTE }).map(({ repair }) => repair.kind);
 
 test('what is left of an ended sandbox is destroyed once it is older than anything being made', () => {
   expect(due(world('ended', MINUTE - 1))).toEqual([]);
