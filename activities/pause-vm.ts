@@ -23,6 +23,9 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
   const { id, generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
     const known = context.index.get(id);
+    if (context.index.isUnreadable(id)) {
+      throw failure('PauseFailed', `the manifest of sandbox ${id} cannot be read; kill it, or bring a good one back`);
+    }
     if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
     if (known.phase.name === 'saved' && known.image !== undefined) {
       const { image } = known;

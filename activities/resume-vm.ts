@@ -32,6 +32,7 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
   const { generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
     const known = context.index.get(id);
+    if (context.index.isUnreadable(id)) throw failure('ImageDamaged', `the manifest of sandbox ${id} cannot be read`);
     if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
     if (known.generation < input.image.generation) {
       throw failure(

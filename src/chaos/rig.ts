@@ -177,10 +177,15 @@ export class Rig {
     const end = Date.now() + withinMs;
     let before = new Set<string>();
     for (;;) {
-      const found = findViolations(await this.observe()).filter((violation) => !expected(violation));
-      if (found.length === 0) return [];
-      if (Date.now() > end) return found.filter((violation) => before.has(keyOf(violation)));
-      before = new Set(found.map(keyOf));
+      const seen = await this.observe().catch((error: unknown) => {
+        if (Date.now() > end) throw error;
+      });
+      if (seen !== undefined) {
+        const found = findViolations(seen).filter((violation) => !expected(violation));
+        if (found.length === 0) return [];
+        if (Date.now() > end) return found.filter((violation) => before.has(keyOf(violation)));
+        before = new Set(found.map(keyOf));
+      }
       await delay(500);
     }
   }
