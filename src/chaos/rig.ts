@@ -24,6 +24,7 @@ import { ChaosClient } from './guest.js';
 
 /** So that memory can run out without anyone else's on this machine. */
 const MEMORY_MIB = 3_500;
+const LISTED_AFTER_MS = 1_500;
 const SHORT_LIVED_PORTS = 10;
 const DISK_MIB = 6_000;
 export const SETTLES_WITHIN_MS = 120_000;
@@ -157,6 +158,13 @@ export class Rig {
         await delay(500);
       }
     }
+  }
+
+  /** Ids of open workflows; Temporal's list lags behind by a moment. */
+  async openIds(): Promise<string[]> {
+    await delay(LISTED_AFTER_MS);
+    const found = await this.runs.find(await this.runs.listed(this.config.hostId));
+    return found.filter(({ run }) => run === 'open').map(({ id }) => id);
   }
 
   async observe(): Promise<Observation> {

@@ -115,8 +115,7 @@ async function take(rig: Rig, step: Step, guest: Guest | undefined): Promise<Ans
 
 /** A sandbox of a create that was not answered. */
 async function unclaimed(rig: Rig, fleet: Fleet): Promise<string | undefined> {
-  const open = (await rig.observe()).workflows.filter(({ run }) => run === 'open').map(({ id }) => id);
-  return open.find((id) => !rig.bystanders.has(id) && !fleet.has(id));
+  return (await rig.openIds()).find((id) => !rig.bystanders.has(id) && !fleet.has(id));
 }
 
 async function conclude(
