@@ -5,6 +5,7 @@ import { copyOf, damage, putBack, type Copy } from './damage.js';
 import type { Fleet } from './fleet.js';
 import type { Answer, Guest } from './guest.js';
 import { prepare, strike } from './inject.js';
+import { machineStarts, usedTwice } from './machine-starts.js';
 import { judge, type Ending } from './judge.js';
 import type { Case, Step } from './plan.js';
 import type { Rig } from './rig.js';
@@ -38,6 +39,7 @@ export async function runCase(
 ): Promise<CaseOutcome> {
   if (chaos.fault.kind === 'damage') return damageCase(rig, fleet, chaos);
   const guest = await subjectOf(fleet, chaos.step, rig);
+  const startsBefore = guest === undefined ? 0 : await machineStarts(guest.id);
   const injection = await prepare(rig, chaos.fault);
   let struck = false;
   let answer: Answer;
@@ -62,7 +64,9 @@ export async function runCase(
   if (id === undefined) return conclude(rig, fleet, chaos, answer, said, undefined, undefined, options);
   const token = (answer.body as { envdAccessToken?: string } | undefined)?.envdAccessToken;
   const marked = guest ?? (token === undefined ? undefined : { id, token });
-  return conclude(rig, fleet, chaos, answer, said, id, marked, options);
+  const result = await conclude(rig, fleet, chaos, answer, said, id, marked, options);
+  const twice = usedTwice(chaos, (await machineStarts(id)) - startsBefore);
+  return twice === undefined ? result : { ...result, violation: [result.violation, twice].filter(Boolean).join('; ') };
 }
 
 async function subjectOf(fleet: Fleet, step: Step, rig: Rig): Promise<Guest | undefined> {
