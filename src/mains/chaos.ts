@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { execa } from 'execa';
+import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { chaosEnvironment } from '../chaos/environment.js';
 import { Fleet } from '../chaos/fleet.js';
@@ -65,7 +66,6 @@ async function main(): Promise<number> {
       say(
         `\nVIOLATION: ${result.violation}\nrepeat it with --seed ${seed} --only '^${escaped(keyOfCase(chaos))}$'; its logs are kept in ${options.results}`,
       );
-      await keepLogs(rig, options.results, number);
       return 1;
     }
     const bystanders = await fleet.proveBystanders(true);
@@ -74,6 +74,7 @@ async function main(): Promise<number> {
       return 1;
     }
   } finally {
+    await keepLogs(rig, options.results, seed);
     await rig.end();
   }
   say(`\n${resultsTable(results)}`);
@@ -86,10 +87,11 @@ async function currentCommit(): Promise<string> {
   return stdout.trim();
 }
 
-async function keepLogs(rig: Rig, directory: string, number: number): Promise<void> {
-  await execa('cp', ['-r', path.join(rig.config.stateDir, 'logs'), path.join(directory, `logs-${number}`)], {
-    reject: false,
-  });
+/** Of the last run of a seed. */
+async function keepLogs(rig: Rig, directory: string, seed: number): Promise<void> {
+  const kept = path.join(directory, `logs-${seed}`);
+  await rm(kept, { recursive: true, force: true });
+  await cp(path.join(rig.config.stateDir, 'logs'), kept, { recursive: true });
 }
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
