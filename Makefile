@@ -1,4 +1,4 @@
-.PHONY: up test demo bench prepare linearizability linearizability-guests
+.PHONY: up test demo bench chaos prepare linearizability linearizability-guests
 
 # Installs what is missing, builds the template once, starts everything and stays in the foreground.
 up: prepare
@@ -23,6 +23,10 @@ linearizability: prepare
 # The same with 500 operations on real guests.
 linearizability-guests: prepare
 	@npx vitest run --reporter=verbose --config test/linearizability/guests.config.ts
+
+# The crash matrix, on a service of its own: `make chaos ARGS="--seed 2 --minutes 30"`. Restarts libvirtd.
+chaos: prepare
+	@node dist/src/mains/chaos.js $(ARGS)
 
 prepare:
 	@setup/prepare.sh

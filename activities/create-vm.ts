@@ -31,11 +31,13 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
     const template = await context.template(spec.templateKey);
     if (template === undefined)
       throw failure('TemplateNotFound', `this host does not have template ${spec.templateKey}`);
+    context.reached('create.begun');
     if (known !== undefined) await clearAway(context, known);
     const manifest = await span('admit', () => admit(context, input, template));
     try {
       const bootId = await start(context, manifest, template, held);
       await context.index.change(spec.id, { phase: { name: 'running' }, bootId, view: input.view });
+      context.reached('create.settled');
       return { bootId };
     } catch (error) {
       await clearAway(context, manifest);
@@ -52,6 +54,7 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
     const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
     if (missing !== undefined) throw failure('InsufficientCapacity', missing);
     const slot = await claimSlot(context, input.spec.id);
+    context.reached('create.slot-claimed');
     const manifest: Manifest = {
       schema: 1,
       id: input.spec.id,
@@ -65,6 +68,7 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
     };
     await mkdir(context.index.paths.sandbox(manifest.id).directory, { recursive: true, mode: 0o711 });
     await context.index.put(manifest);
+    context.reached('create.recorded');
     return manifest;
   });
 
@@ -78,11 +82,14 @@ async function start(
   const spec = machineSpec(context, manifest, template);
   const dataKey = await span('overlay', () => context.pool.claim(template.key, template.disk, paths.overlay));
   try {
+    context.reached('create.overlay-claimed');
     await writeDurably(paths.wrappedKey, await wrapSandboxKey(context.masterKey.wrapper, manifest.id, dataKey));
+    context.reached('create.key-written');
     await prepareWorkspace(context, manifest, dataKey);
   } finally {
     dataKey.fill(0);
   }
+  context.reached('create.workspace-ready');
   await span('memory', () =>
     Promise.all([
       copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal }),
@@ -90,19 +97,28 @@ async function start(
     ]),
   );
   await chown(paths.memoryFile, spec.uid, spec.gid);
+  context.reached('create.memory-copied');
   signal.throwIfAborted();
   await span('restore', () => context.driver.restore(spec, paths.deviceState));
+  context.reached('create.restored');
   await rm(paths.deviceState);
+  context.reached('create.device-state-removed');
   signal.throwIfAborted();
   await span('run', () => context.driver.run(spec.name));
+  context.reached('create.ran');
   const bootId = await wakeGuest(context, manifest, signal);
+  context.reached('create.agent-ready');
   context.traffic.openGate(manifest.id);
   return bootId;
 }
 
 async function clearAway(context: HostContext, manifest: Manifest): Promise<void> {
+  context.reached('create.clearing');
   await context.driver.destroy(domainName(manifest.id));
+  context.reached('create.machine-cleared');
   await clearWorkspace(context, manifest);
+  context.reached('create.workspace-cleared');
   await rm(context.index.paths.sandbox(manifest.id).directory, { recursive: true, force: true });
+  context.reached('create.files-cleared');
   context.index.forget(manifest.id, manifest.generation);
 }

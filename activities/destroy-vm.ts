@@ -1,10 +1,8 @@
-import { rm } from 'node:fs/promises';
 import type { DestroyVmInput } from '../workflows/host-activities.js';
-import { syncDirectory } from '../src/host/durable-file.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { domainName } from './machine.js';
-import { clearWorkspace } from './workspace.js';
+import { removeSandbox } from './remove-sandbox.js';
 
 /**
  * Kill and expiry. Pre-empts: whatever holds the sandbox's lock is aborted, and its machine taken away from under it.
@@ -21,17 +19,10 @@ export async function destroyVm(context: HostContext, input: DestroyVmInput, sig
     await context.driver.destroy(domainName(id));
   }
   await fenced(context, id, generation, signal, async () => {
-    const paths = context.index.paths.sandbox(id);
+    context.reached('destroy.begun');
     const manifest = context.index.get(id);
     if (manifest !== undefined) await context.index.put({ ...manifest, generation });
-    await context.driver.destroy(domainName(id));
-    await rm(paths.wrappedKey, { force: true });
-    if (manifest !== undefined) {
-      await syncDirectory(paths.directory);
-      await clearWorkspace(context, manifest);
-    }
-    await rm(paths.directory, { recursive: true, force: true });
-    context.index.forget(id, generation);
-    context.traffic.forget(id);
+    context.reached('destroy.marked');
+    await removeSandbox(context, id, generation);
   });
 }

@@ -7,6 +7,7 @@ import type { SandboxIndex } from '../src/host/sandbox-index.js';
 import type { SandboxLocks } from '../src/host/sandbox-locks.js';
 import type { SlotClaims } from '../src/host/slot-claims.js';
 import type { Traffic } from '../src/host/traffic.js';
+import type { Reached } from './crash-points.js';
 import type { Template } from '../src/template/template.js';
 
 /** Everything a host's verbs work with; made once, in the host worker's main. */
@@ -26,6 +27,8 @@ export interface HostContext {
   guard: Guard;
   /** @returns undefined when this host does not have the template. */
   template(key: string): Promise<Template | undefined>;
+  /** Named moments, see `crash-points.ts`. */
+  reached: Reached;
   log: Logger;
 }
 

@@ -4,6 +4,7 @@ import { createVm } from './create-vm.js';
 import { destroyVm } from './destroy-vm.js';
 import { asFailure } from './failure.js';
 import type { HostContext } from './host-context.js';
+import type { InFlight } from './in-flight.js';
 import { inspectVm } from './inspect-vm.js';
 import { pauseVm } from './pause-vm.js';
 import { publishView } from './publish-view.js';
@@ -12,7 +13,9 @@ import { resumeVm } from './resume-vm.js';
 const HEARTBEAT_EVERY_MS = 2_000;
 
 /** The host's verbs as Temporal activities: heartbeats while they work, cancellation, errors of the table. */
-export function createHostActivities(context: HostContext): HostActivities {
+export function createHostActivities(context: HostContext, inFlight: InFlight): HostActivities {
+  const alive = <T>(verb: string, id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
+    reported(inFlight, verb, id, work);
   return {
     createVm: (input) => alive('create', input.spec.id, (signal) => createVm(context, input, signal)),
     pauseVm: (input) => alive('pause', input.id, (signal) => pauseVm(context, input, signal)),
@@ -24,8 +27,14 @@ export function createHostActivities(context: HostContext): HostActivities {
   };
 }
 
-async function alive<T>(verb: string, id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function reported<T>(
+  inFlight: InFlight,
+  verb: string,
+  id: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const activity = Context.current();
+  const end = await inFlight.begin(activity.info.taskToken);
   const beat = setInterval(() => activity.heartbeat({ verb, sandbox: id }), HEARTBEAT_EVERY_MS);
   try {
     return await work(activity.cancellationSignal);
@@ -34,5 +43,6 @@ async function alive<T>(verb: string, id: string, work: (signal: AbortSignal) =>
     throw asFailure(error, 'HostFailure', `${verb} of sandbox ${id}`);
   } finally {
     clearInterval(beat);
+    await end();
   }
 }

@@ -1,33 +1,39 @@
-import { rm } from 'node:fs/promises';
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import type { SavedImage } from '../workflows/view.js';
+import { missingForImage } from '../src/host/admission.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { span } from '../src/tracing/span.js';
-import type { Template } from '../src/template/template.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
+import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
-import { domainName, machineSpec, requireTemplate } from './machine.js';
+import { requireTemplate } from './machine.js';
 import { rollBackSave } from './roll-back-save.js';
-import { isCompleteSave } from '../src/libvirt/save-image-header.js';
+import { saveDeviceState } from './save-device-state.js';
 import { sealMemory } from './seal-memory.js';
-import { clearWorkspace } from './workspace.js';
 
 /**
  * Pause: device state saved, memory sealed, image durable, machine gone; or the machine runs again.
  *
- * Second run: an image of this generation is the answer. Without one, complete device state in tmpfs means that the
+ * Second run, also of an earlier pause whose answer never arrived: a durable image is the answer. Without one, complete device state in tmpfs means that the
  * machine already stands, and only the sealing is left to do.
  */
 export async function pauseVm(context: HostContext, input: PauseVmInput, signal: AbortSignal): Promise<PauseVmResult> {
   const { id, generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
     const known = context.index.get(id);
-    if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
-    if (known.phase.name === 'saved' && known.image?.generation === generation) {
-      return { outcome: 'paused', image: known.image };
+    if (context.index.isUnreadable(id)) {
+      throw failure('PauseFailed', `the manifest of sandbox ${id} cannot be read; kill it, or bring a good one back`);
     }
+    if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
+    if (known.phase.name === 'saved' && known.image !== undefined) {
+      const { image } = known;
+      await context.index.change(id, { generation, view: { ...input.view, image } });
+      await giveBack(context, known);
+      return { outcome: 'paused', image };
+    }
+    context.reached('pause.begun');
     context.traffic.closeGate(id);
     if (input.onlyIfIdleForMs !== undefined && known.phase.name === 'running') {
       const idleForMs = context.traffic.idleForMs(id);
@@ -37,11 +43,14 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
       }
     }
     const template = await requireTemplate(context, known.templateKey);
-    const manifest = await context.index.change(id, { generation, phase: { name: 'saving' } });
+    const manifest = await mark(context, known, generation);
     try {
+      context.reached('pause.marked');
       await span('save', () => saveDeviceState(context, manifest, template));
+      context.reached('pause.saved');
       context.traffic.cutStreams(id);
       const image = await span('seal', () => sealMemory(context, manifest, template, held));
+      context.reached('pause.sealed');
       await span('settle', () => settle(context, manifest, image, input));
       return { outcome: 'paused', image };
     } catch (error) {
@@ -57,29 +66,27 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
   });
 }
 
-/** From here until the end of the pause, or its rollback, no virtual CPU runs. */
-async function saveDeviceState(context: HostContext, manifest: Manifest, template: Template): Promise<void> {
-  const { deviceState } = context.index.paths.sandbox(manifest.id);
-  const spec = machineSpec(context, manifest, template);
-  if ((await context.driver.state(spec.name)) === 'absent') {
-    if (await isCompleteSave(deviceState)) return;
-    throw failure('Lost', `the machine of sandbox ${manifest.id} has ended, and its memory was not saved`);
+/** Before the machine is touched. What fails here has changed nothing. */
+async function mark(context: HostContext, known: Manifest, generation: number): Promise<Manifest> {
+  const { directory, memoryFile } = context.index.paths.sandbox(known.id);
+  try {
+    const missing = known.phase.name === 'running' ? await missingForImage(directory, memoryFile) : undefined;
+    if (missing !== undefined) throw failure('InsufficientCapacity', `sandbox ${known.id}: ${missing}`);
+    return await context.index.change(known.id, { generation, phase: { name: 'saving' } });
+  } catch (error) {
+    if (known.phase.name !== 'running') throw error;
+    context.traffic.openGate(known.id);
+    throw asFailure(error, 'PauseFailed', `sandbox ${known.id} runs on`, await factsOf(context, known.id));
   }
-  await rm(deviceState, { force: true });
-  await context.driver.save(spec, deviceState);
 }
 
 async function settle(context: HostContext, manifest: Manifest, image: SavedImage, input: PauseVmInput): Promise<void> {
-  const before = context.index.get(manifest.id)?.image;
-  await context.index.change(manifest.id, {
+  const saved = await context.index.change(manifest.id, {
     phase: { name: 'saved' },
     slot: null,
     image,
     view: { ...input.view, image },
   });
-  const paths = context.index.paths.sandbox(manifest.id);
-  if (before !== undefined && before.generation !== image.generation)
-    await rm(paths.image(before.generation), { force: true });
-  await context.driver.destroy(domainName(manifest.id));
-  await clearWorkspace(context, manifest);
+  context.reached('pause.recorded');
+  await giveBack(context, { ...saved, slot: manifest.slot });
 }

@@ -4,14 +4,17 @@ import { measureRoom, missingRoom } from '../src/host/admission.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { imageKey } from '../src/keys/sandbox-key.js';
 import { openImage } from '../src/sealing/open-image.js';
-import { span } from '../src/tracing/span.js';
+import type { MachineState } from '../src/libvirt/driver.js';
 import type { Template } from '../src/template/template.js';
+import { span } from '../src/tracing/span.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
+import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
 import { dataKeyOf, domainName, machineSpec, requireTemplate } from './machine.js';
-import { rollBackSave } from './roll-back-save.js';
+import { removeImages } from './remove-images.js';
+import { standAgain } from './roll-back-save.js';
 import { saveAgain } from './save-again.js';
 import { wakeGuest } from './wake-guest.js';
 import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
@@ -21,57 +24,88 @@ import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
  * Before `run` failure changes nothing; from `run` on the old image is dead.
  *
  * Second run: a consumed mark of this generation with a live machine goes on from `run`; without one, the sandbox is
- * lost. Without a mark, everything but the image is cleared away and made anew. A machine that runs is never touched.
+ * lost, unless a second save had begun: then memory and device state in tmpfs are the truth, as after a pause. Without a
+ * mark, everything but the image is cleared away and made anew. A machine that runs is never touched.
  */
 export async function resumeVm(context: HostContext, input: ResumeVmInput, signal: AbortSignal): Promise<VmRunning> {
   const { id } = input.spec;
   const { generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
     const known = context.index.get(id);
+    if (context.index.isUnreadable(id)) throw failure('ImageDamaged', `the manifest of sandbox ${id} cannot be read`);
     if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
+    if (known.generation < input.image.generation) {
+      throw failure(
+        'ImageDamaged',
+        `sandbox ${id}: the manifest on this host is older than its image; it was put back`,
+      );
+    }
     const live = await context.driver.state(domainName(id));
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     if (known.phase.name === 'running' && known.bootId !== undefined && live === 'running') {
       await context.index.change(id, { generation, view: input.view });
+      await removeImages(context.index.paths.sandbox(id), undefined);
       return { bootId: known.bootId };
     }
     const template = await requireTemplate(context, known.templateKey);
-    if (known.phase.name === 'saving') {
-      const bootId = await rollBackSave(
-        context,
-        known,
-        template,
-        new Error('a resume came before the pause had ended'),
-      );
-      await context.index.change(id, { generation, bootId, view: input.view });
-      return { bootId };
+    if (known.phase.name === 'saved' && known.image?.generation === generation) {
+      await giveBack(context, known);
+      throw await savedAgain(context, id);
     }
-    const consumed = known.phase.name === 'restoring' && known.phase.consumed;
-    const manifest = consumed
-      ? await goOn(context, known, generation, live)
-      : await restore(context, known, template, input, held);
+    context.reached('resume.begun');
+    const manifest = await stand(context, known, template, live, input, held);
     await span('run', () => context.driver.run(domainName(id)));
     try {
+      context.reached('resume.ran');
       const bootId = await wakeGuest(context, manifest, held);
+      context.reached('resume.agent-ready');
       await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
-      await rm(context.index.paths.sandbox(id).image(input.image.generation), { force: true });
+      context.reached('resume.settled');
+      await removeImages(context.index.paths.sandbox(id), undefined);
+      context.reached('resume.image-removed');
       context.traffic.forget(id);
       context.traffic.openGate(id);
       return { bootId };
     } catch (error) {
       held.throwIfAborted();
       await saveAgain(context, manifest, template, held);
-      throw asFailure(
-        error,
-        'ResumeFailed',
-        `the agent of sandbox ${id} did not answer; it was saved again`,
-        await factsOf(context, id),
-      );
+      throw await savedAgain(context, id, error);
     }
   });
 }
 
-async function goOn(context: HostContext, manifest: Manifest, generation: number, live: string): Promise<Manifest> {
+async function savedAgain(context: HostContext, id: string, cause?: unknown): Promise<Error> {
+  const what = `the agent of sandbox ${id} did not answer; it was saved again`;
+  return failure('ResumeFailed', what, { cause, facts: await factsOf(context, id) });
+}
+
+/** From whatever an earlier attempt left: a machine that stands (or runs already), on an image that is marked as used. */
+async function stand(
+  context: HostContext,
+  known: Manifest,
+  template: Template,
+  live: MachineState,
+  input: ResumeVmInput,
+  signal: AbortSignal,
+): Promise<Manifest> {
+  const { generation } = input;
+  if (known.phase.name === 'saving') {
+    // A pause that never ended, or this resume's own second save: memory and device state in tmpfs are newest.
+    const manifest = await context.index.change(known.id, { generation });
+    await standAgain(context, manifest, template, new Error('a resume came before the pause had ended'));
+    return manifest;
+  }
+  const consumed = known.phase.name === 'restoring' && known.phase.consumed;
+  if (consumed || known.phase.name === 'running') return goOn(context, known, generation, live);
+  return restore(context, known, template, input, signal);
+}
+
+async function goOn(
+  context: HostContext,
+  manifest: Manifest,
+  generation: number,
+  live: MachineState,
+): Promise<Manifest> {
   if (live !== 'absent') return context.index.change(manifest.id, { generation });
   const why = 'its machine ended after its image had been used';
   await context.index.change(manifest.id, { phase: { name: 'lost', why } });
@@ -86,6 +120,10 @@ async function restore(
   signal: AbortSignal,
 ): Promise<Manifest> {
   const { id } = input.spec;
+  if (known.image !== undefined && known.image.generation > input.image.generation) {
+    // An earlier resume saved it again, and its answer never arrived: the workflow takes the newer image from the facts.
+    throw await savedAgain(context, id);
+  }
   if (known.image === undefined || known.image.generation !== input.image.generation) {
     throw failure('ImageDamaged', `sandbox ${id}: the host has no image of generation ${input.image.generation}`);
   }
@@ -93,17 +131,20 @@ async function restore(
   try {
     await context.driver.destroy(domainName(id));
     await clearWorkspace(context, known);
+    context.reached('resume.cleared');
     const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
     if (missing !== undefined) throw failure('InsufficientCapacity', missing);
+    const slot = await claimSlot(context, id);
+    context.reached('resume.slot-claimed');
     const manifest = await context.index.change(id, {
-      generation: input.generation,
-      phase: { name: 'restoring', consumed: false },
-      slot: await claimSlot(context, id),
+      ...{ generation: input.generation, slot, phase: { name: 'restoring', consumed: false } },
     });
+    context.reached('resume.marked');
     const spec = machineSpec(context, manifest, template);
     const dataKey = await dataKeyOf(context, id);
     try {
       await prepareWorkspace(context, manifest, dataKey);
+      context.reached('resume.workspace-ready');
       await span('open image', () =>
         openImage({
           path: paths.image(input.image.generation),
@@ -123,18 +164,25 @@ async function restore(
     } finally {
       dataKey.fill(0);
     }
+    context.reached('resume.opened');
     signal.throwIfAborted();
     await span('restore', () => context.driver.restore(spec, paths.deviceState));
+    context.reached('resume.restored');
     await rm(paths.deviceState);
+    context.reached('resume.device-state-removed');
     signal.throwIfAborted();
     // Durable, naming this attempt by its generation, before any virtual CPU runs: no image is ever used twice.
-    return await context.index.change(id, { phase: { name: 'restoring', consumed: true } });
+    const used = await context.index.change(id, { phase: { name: 'restoring', consumed: true } });
+    context.reached('resume.consumed');
+    return used;
   } catch (error) {
     signal.throwIfAborted();
+    context.reached('resume.undoing');
     await context.driver.destroy(domainName(id));
     const failed = context.index.get(id);
     if (failed !== undefined) await clearWorkspace(context, failed);
     await context.index.change(id, { phase: { name: 'saved' }, slot: null });
+    context.reached('resume.undone');
     throw asFailure(
       error,
       'ResumeFailed',

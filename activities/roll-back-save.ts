@@ -4,14 +4,12 @@ import { isCompleteSave } from '../src/libvirt/save-image-header.js';
 import type { Template } from '../src/template/template.js';
 import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
-import { machineSpec } from './machine.js';
+import { dataKeyOf, machineSpec } from './machine.js';
 import { wakeGuest } from './wake-guest.js';
+import { prepareWorkspace } from './workspace.js';
 
 /**
  * After a failed pause: the machine runs again, on its own memory file.
- *
- * Danger: device state is single-use. It is unlinked before any virtual CPU runs on the memory again, so that no later
- * attempt can pair it with newer memory.
  * @returns the guest's boot id.
  * @throws Lost when neither machine nor device state is there; otherwise retryable, with the files still in place.
  */
@@ -21,25 +19,53 @@ export async function rollBackSave(
   template: Template,
   cause: unknown,
 ): Promise<string> {
-  const { deviceState } = context.index.paths.sandbox(manifest.id);
-  const spec = machineSpec(context, manifest, template);
   try {
-    if ((await context.driver.state(spec.name)) === 'absent') {
-      if (!(await isCompleteSave(deviceState))) {
-        const why = `its machine ended during a pause (${cause instanceof Error ? cause.message : String(cause)})`;
-        await context.index.change(manifest.id, { phase: { name: 'lost', why } });
-        throw failure('Lost', `sandbox ${manifest.id} is lost: ${why}`, { cause });
-      }
-      await context.driver.restore(spec, deviceState);
-    }
-    await rm(deviceState, { force: true });
-    await context.driver.run(spec.name);
+    context.reached('rollback.begun');
+    await standAgain(context, manifest, template, cause);
+    await context.driver.run(machineSpec(context, manifest, template).name);
+    context.reached('rollback.ran');
     const bootId = await wakeGuest(context, manifest, AbortSignal.timeout(60_000));
+    context.reached('rollback.agent-ready');
     await context.index.change(manifest.id, { phase: { name: 'running' }, bootId });
+    context.reached('rollback.settled');
     context.traffic.openGate(manifest.id);
     return bootId;
   } catch (error) {
     context.log.error({ sandbox: manifest.id, err: error }, 'the rollback of a failed pause failed');
     throw error;
   }
+}
+
+/**
+ * Makes sure that there is a machine on the memory file, standing or running, and no device state any more.
+ *
+ * Danger: device state is single-use. It is unlinked before any virtual CPU runs on the memory again, so that no later
+ * attempt can pair it with newer memory. As long as it is there and whole, and no machine runs, it is what counts: a
+ * machine that stands beside it may be half restored, by an attempt that was interrupted.
+ */
+export async function standAgain(
+  context: HostContext,
+  manifest: Manifest,
+  template: Template,
+  cause: unknown,
+): Promise<void> {
+  const { deviceState } = context.index.paths.sandbox(manifest.id);
+  const spec = machineSpec(context, manifest, template);
+  const state = await context.driver.state(spec.name);
+  if (state !== 'running') {
+    if (await isCompleteSave(deviceState)) {
+      await context.driver.destroy(spec.name);
+      const dataKey = await dataKeyOf(context, manifest.id);
+      // The disk's secret is in libvirtd's memory only, and libvirtd may have been restarted since.
+      await prepareWorkspace(context, manifest, dataKey).finally(() => dataKey.fill(0));
+      await context.driver.restore(spec, deviceState);
+    } else if (state === 'absent') {
+      const why = `its machine ended during a pause (${cause instanceof Error ? cause.message : String(cause)})`;
+      await context.index.change(manifest.id, { phase: { name: 'lost', why } });
+      throw failure('Lost', `sandbox ${manifest.id} is lost: ${why}`, { cause });
+    }
+  }
+  context.reached('rollback.restored');
+  await rm(deviceState, { force: true });
+  context.reached('rollback.device-state-removed');
 }

@@ -1,15 +1,17 @@
 import { rm } from 'node:fs/promises';
 import type { Manifest } from '../src/host/manifest.js';
+import { isCompleteSave } from '../src/libvirt/save-image-header.js';
 import type { Template } from '../src/template/template.js';
 import { failure } from './failure.js';
+import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
-import { domainName, machineSpec } from './machine.js';
+import { domainName } from './machine.js';
+import { saveDeviceState } from './save-device-state.js';
 import { sealMemory } from './seal-memory.js';
-import { clearWorkspace } from './workspace.js';
 
 /**
  * After `run`, when the agent never answered: the old image is dead, so the machine as it now is becomes the image of
- * this generation. Only if that fails too is the sandbox lost.
+ * this generation. As long as the machine or its device state is there, it is tried again; without both it is lost.
  */
 export async function saveAgain(
   context: HostContext,
@@ -17,24 +19,34 @@ export async function saveAgain(
   template: Template,
   signal: AbortSignal,
 ): Promise<void> {
-  const paths = context.index.paths.sandbox(manifest.id);
   try {
-    await rm(paths.deviceState, { force: true });
-    await context.driver.save(machineSpec(context, manifest, template), paths.deviceState);
+    context.reached('save-again.begun');
+    await rm(context.index.paths.sandbox(manifest.id).deviceState, { force: true });
+    // From here on what is in tmpfs counts, should this attempt end half-way.
+    await context.index.change(manifest.id, { phase: { name: 'saving' } });
+    context.reached('save-again.marked');
+    await saveDeviceState(context, manifest, template);
+    context.reached('save-again.saved');
     const image = await sealMemory(context, manifest, template, signal);
-    const dead = manifest.image;
-    await context.index.change(manifest.id, {
+    context.reached('save-again.sealed');
+    const saved = await context.index.change(manifest.id, {
       phase: { name: 'saved' },
       slot: null,
       image,
       view: { ...manifest.view, image },
     });
-    if (dead !== undefined) await rm(paths.image(dead.generation), { force: true });
-    await clearWorkspace(context, manifest);
+    context.reached('save-again.recorded');
+    await giveBack(context, { ...saved, slot: manifest.slot });
+    context.reached('save-again.cleared');
   } catch (error) {
     signal.throwIfAborted();
-    const why = 'its agent did not answer after a resume, and it could not be saved again';
-    await context.driver.destroy(domainName(manifest.id));
+    const what = `sandbox ${manifest.id}: its agent did not answer after a resume, and it could not be saved again`;
+    const { deviceState } = context.index.paths.sandbox(manifest.id);
+    const machine = await context.driver.state(domainName(manifest.id));
+    // Memory and machine, or memory and device state, are still there: the next attempt goes on from them.
+    if (machine !== 'absent' || (await isCompleteSave(deviceState)))
+      throw failure('HostFailure', what, { cause: error });
+    const why = 'its agent did not answer after a resume, and its machine ended before it was saved again';
     await context.index.change(manifest.id, { phase: { name: 'lost', why } });
     throw failure('Lost', `sandbox ${manifest.id} is lost: ${why}`, { cause: error });
   }

@@ -22,21 +22,30 @@ export async function prepareWorkspace(context: HostContext, manifest: Manifest,
     setSecret(
       context.libvirtUri,
       derivedUuid(manifest.id, 'secret'),
-      `disk of sandbox ${manifest.id}`,
+      `disk of sandbox ${manifest.id} in ${context.index.paths.root}`,
       diskPassphrase(dataKey),
     ),
   );
 }
 
-/** Gives all of it back; the machine must be gone. Repeating is fine. */
-export async function clearWorkspace(context: HostContext, { id, slot }: Manifest): Promise<void> {
+/**
+ * Gives all of it back; the machine must be gone. Repeating is fine.
+ *
+ * The slots are those that the sandbox has claimed, not the one in its manifest: after a crash that one may be given back
+ * already, and taken by another sandbox.
+ */
+export async function clearWorkspace(
+  context: HostContext,
+  { id, slot: named }: Pick<Manifest, 'id' | 'slot'>,
+): Promise<void> {
   const paths = context.index.paths.sandbox(id);
   await removeSecret(context.libvirtUri, derivedUuid(id, 'secret'));
   await rm(paths.memoryDirectory, { recursive: true, force: true });
   await rm(paths.deviceStateDirectory, { recursive: true, force: true });
-  if (slot === null) return;
-  await context.guard.allowInternet(slotUid(context.uidBase, slot));
-  await context.slots.release(slot);
+  for (const slot of await context.slots.of(id, named)) {
+    await context.guard.allowInternet(slotUid(context.uidBase, slot));
+    await context.slots.release(slot);
+  }
 }
 
 /** @throws InsufficientCapacity when every slot of this machine is taken. */

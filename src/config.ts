@@ -84,6 +84,12 @@ const schema = z.object({
   /** LUKS overlays made ahead of time per template. */
   DORMOUSE_OVERLAY_POOL: z.coerce.number().int().nonnegative().default(3),
 
+  /** How often each host looks for what was left behind, and how old that must be. */
+  DORMOUSE_REAP_EVERY: duration.default(60_000),
+  DORMOUSE_REAP_AGE: duration.default(60_000),
+  /** Tests of crashes only: see `activities/crash-switch.ts`. Absent: no such points. */
+  DORMOUSE_CRASH_POINTS_FILE: z.string().optional(),
+
   DORMOUSE_SANDBOX_CPUS: count.default(2),
   DORMOUSE_SANDBOX_MEMORY_MIB: count.default(512),
   DORMOUSE_SANDBOX_DISK_MIB: count.default(4096),
@@ -145,6 +151,9 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     reservedDiskMiB: v.DORMOUSE_RESERVED_DISK_MIB,
     allowPrivateNetworks: v.DORMOUSE_ALLOW_PRIVATE_NETWORKS,
     overlayPool: v.DORMOUSE_OVERLAY_POOL,
+    reapEveryMs: v.DORMOUSE_REAP_EVERY,
+    reapAgeMs: v.DORMOUSE_REAP_AGE,
+    crashPointsFile: v.DORMOUSE_CRASH_POINTS_FILE,
     sandbox: {
       cpuCount: v.DORMOUSE_SANDBOX_CPUS,
       memoryMiB: v.DORMOUSE_SANDBOX_MEMORY_MIB,

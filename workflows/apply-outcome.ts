@@ -2,6 +2,7 @@ import type { ErrorCode } from './errors.js';
 import type { PauseVmResult, VmFacts } from './host-activities.js';
 import type { Step } from './next-step.js';
 import type { SandboxState } from './state.js';
+import type { SavedImage } from './view.js';
 
 export type ActStep = Extract<Step, { type: 'act' }>;
 
@@ -12,6 +13,7 @@ export type StepResult =
 const FIRST_BACK_OFF_MS = 30_000;
 const LONGEST_BACK_OFF_MS = 600_000;
 const PUBLISH_AGAIN_MS = 10_000;
+const FIRST_TRY_AGAIN_MS = 5_000;
 
 /** Before the activity: the in-between status, and a new generation for whatever changes the machine. */
 export function beginStep(state: SandboxState, step: ActStep, now: number): void {
@@ -46,7 +48,9 @@ export function beginStep(state: SandboxState, step: ActStep, now: number): void
 /** After the activity. Settles the status, or says what failed and where that leaves the sandbox. */
 export function applyOutcome(state: SandboxState, step: ActStep, result: StepResult, now: number): void {
   state.outcomes += 1;
-  const error = result.ok ? null : { code: result.code, message: result.message };
+  const error = result.ok
+    ? null
+    : { code: isUnknown(step, result) ? 'OutcomeUnknown' : result.code, message: result.message };
   state.lastOutcome = { number: state.outcomes, verb: step.verb, error };
   if (error !== null) state.lastError = { ...error, at: now };
   if (result.ok) succeed(state, step, result.value, now);
@@ -61,6 +65,8 @@ function succeed(state: SandboxState, step: ActStep, value: PauseVmResult | null
       return becomeRunning(state, 'created');
     case 'resume':
       state.image = null;
+      delete state.damaged;
+      state.pauseFailures = 0;
       return becomeRunning(state, 'resumed');
     case 'publish':
       // The deadline may have moved again meanwhile.
@@ -88,6 +94,7 @@ function succeed(state: SandboxState, step: ActStep, value: PauseVmResult | null
 }
 
 function fail(state: SandboxState, step: ActStep, result: Extract<StepResult, { ok: false }>, now: number): void {
+  if (isUnknown(step, result)) return tryAgain(state, step, result.message, now);
   switch (step.verb) {
     case 'create':
       return end(state, `create failed: ${result.message}`);
@@ -106,12 +113,39 @@ function fail(state: SandboxState, step: ActStep, result: Extract<StepResult, { 
     case 'resume':
       state.status = 'paused';
       state.desired = state.desired === 'killed' ? 'killed' : 'paused';
-      state.image = result.facts?.image ?? state.image;
+      state.image = newer(state.image, result.facts?.image);
       state.reason = `paused: a resume failed: ${result.message}`;
+      if (result.code === 'ImageDamaged') markDamaged(state, result.message);
       return;
     default:
       unreachable(step);
   }
+}
+
+/**
+ * Neither done nor undone, as far as anyone knows (host or libvirt away, attempts timed out): what is true on the host
+ * will show. The status stays in between, and the step is repeated: the host finds its work done, or finishes it.
+ */
+const isUnknown = (step: ActStep, result: StepResult): boolean =>
+  (step.verb === 'pause' || step.verb === 'resume') &&
+  !result.ok &&
+  result.facts === null &&
+  (result.code === 'HostFailure' || result.code === 'Unavailable');
+
+function tryAgain(state: SandboxState, step: ActStep, message: string, now: number): void {
+  state.pauseFailures += 1;
+  state.backOffUntil = now + Math.min(LONGEST_BACK_OFF_MS, FIRST_TRY_AGAIN_MS * 2 ** (state.pauseFailures - 1));
+  state.reason = `the outcome of a ${step.verb} is not known yet, it is tried again: ${message}`;
+}
+
+/** What a host claims is taken only if it is newer: an older image that was put back must not become the one to resume. */
+const newer = (known: SavedImage | null, claimed: SavedImage | undefined): SavedImage | null =>
+  claimed !== undefined && (known === null || claimed.generation > known.generation) ? claimed : known;
+
+function markDamaged(state: SandboxState, message: string): void {
+  state.damaged = message;
+  state.unpublished = true;
+  state.reason = `paused, and its image is damaged: ${message}. It is kept until its expiry; a connect looks at it again`;
 }
 
 function becomeRunning(state: SandboxState, reason: string): void {

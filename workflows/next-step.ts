@@ -21,9 +21,9 @@ export function nextStep(state: SandboxState, now: number): Step {
     case 'killing':
       return { type: 'act', verb: 'destroy', why: state.reason };
     case 'resuming':
-      return { type: 'act', verb: 'resume' };
+      return notBefore(state, now, { type: 'act', verb: 'resume' });
     case 'pausing':
-      return { type: 'act', verb: 'pause', onlyIfIdle: false };
+      return notBefore(state, now, { type: 'act', verb: 'pause', onlyIfIdle: false });
     case 'running':
       return whileRunning(state, now);
     case 'paused':
@@ -31,6 +31,12 @@ export function nextStep(state: SandboxState, now: number): Step {
     default:
       return unreachable(state.status);
   }
+}
+
+/** In between, with an outcome that is not known: once more, after a while. */
+function notBefore(state: SandboxState, now: number, step: Step): Step {
+  if (now >= state.backOffUntil) return step;
+  return { type: 'wait', until: state.backOffUntil, why: 'trying again' };
 }
 
 function whileRunning(state: SandboxState, now: number): Step {

@@ -67,7 +67,7 @@ async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmR
 /** The view as it will be once the step has settled: the host writes it into its index before it answers. */
 function settled(state: SandboxState, status: 'running' | 'paused'): SandboxView {
   const next: SandboxState = { ...state, status, lastError: null };
-  if (status === 'running') Object.assign(next, { pausedAt: null, image: null });
+  if (status === 'running') Object.assign(next, { pausedAt: null, image: null, damaged: undefined });
   next.reason = status === 'running' ? 'running' : 'paused';
   return viewOf(next);
 }

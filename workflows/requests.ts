@@ -24,6 +24,7 @@ export function requestPause(state: SandboxState): Refusal | undefined {
   }
   state.desired = 'paused';
   state.pauseAsked = true;
+  state.backOffUntil = 0;
   return undefined;
 }
 
@@ -38,6 +39,7 @@ export function requestResume(state: SandboxState, input: ResumeInput): Refusal 
   }
   state.desired = 'running';
   state.pauseAsked = false;
+  if (state.status !== 'running') state.backOffUntil = 0;
   state.resumeTimeoutMs = input.timeoutMs ?? state.timeoutMs;
   if (input.onTimeout !== undefined) state.onTimeout = input.onTimeout;
   return undefined;

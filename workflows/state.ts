@@ -24,7 +24,9 @@ export interface SandboxState {
   image: SavedImage | null;
   reason: string;
   lastError: { code: string; message: string; at: number } | null;
-  /** Consecutive automatic pauses that failed. */
+  /** Its image failed authentication; says how. */
+  damaged?: string;
+  /** Consecutive automatic pauses, or steps with an unknown outcome, that failed. */
   pauseFailures: number;
   /** Not before this may the loop act again (a failed automatic pause, a host that did not answer). */
   backOffUntil: number;
@@ -96,6 +98,7 @@ export function viewOf(state: SandboxState): SandboxView {
     ...(state.pausedAt === null ? {} : { pausedAt: state.pausedAt }),
     ...(state.image === null ? {} : { image: state.image }),
     reason: state.reason,
+    ...(state.damaged === undefined ? {} : { damaged: state.damaged }),
     ...(state.lastError === null ? {} : { lastError: state.lastError }),
   };
 }

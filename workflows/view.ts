@@ -62,5 +62,7 @@ export interface SandboxView {
   image?: SavedImage;
   /** Why the sandbox is in this status, one sentence for people. */
   reason: string;
+  /** Set while the image of a paused sandbox is known to fail authentication. */
+  damaged?: string;
   lastError?: { code: string; message: string; at: number };
 }

@@ -1,4 +1,4 @@
-import { readFile, statfs } from 'node:fs/promises';
+import { readFile, stat, statfs } from 'node:fs/promises';
 import type { SandboxIndex } from './sandbox-index.js';
 
 const MIB = 1024 * 1024;
@@ -23,16 +23,16 @@ export async function measureRoom(index: SandboxIndex, reserved: Room): Promise<
   ]);
   const totalMiB = Number(/^MemTotal:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? 0) / 1024;
   const availableMiB = Number(/^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? 0) / 1024;
-  const promisedMiB = index
-    .all()
-    .filter((manifest) => manifest.phase.name !== 'saved' && manifest.phase.name !== 'lost')
-    .reduce((sum, manifest) => sum + manifest.memoryMiB + OVERHEAD_MIB, 0);
+  const awake = index.all().filter(({ phase }) => phase.name !== 'saved' && phase.name !== 'lost');
+  const promisedMiB = awake.reduce((sum, { memoryMiB }) => sum + memoryMiB + OVERHEAD_MIB, 0);
+  // Each of them may be paused, and its image may grow to all of its memory.
+  const imagesMiB = awake.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0);
   const tmpfsMiB = (tmpfs.blocks * tmpfs.bsize) / MIB;
   return {
     memoryMiB: Math.floor(
       Math.min(Math.min(totalMiB, tmpfsMiB) - promisedMiB - reserved.memoryMiB, availableMiB - reserved.memoryMiB),
     ),
-    diskMiB: Math.floor((disk.bavail * disk.bsize) / MIB - reserved.diskMiB),
+    diskMiB: Math.floor((disk.bavail * disk.bsize) / MIB - imagesMiB - reserved.diskMiB),
   };
 }
 
@@ -49,4 +49,20 @@ export function missingRoom(room: Room, memoryMiB: number): string | undefined {
     return `not enough disk on this host: ${memoryMiB} MiB needed, ${Math.max(0, room.diskMiB)} MiB free. Kill a paused sandbox, or free some space.`;
   }
   return undefined;
+}
+
+/** Device state, headers and manifests beside the memory's pages. */
+const IMAGE_OVERHEAD_MIB = 16;
+
+/**
+ * Whether a pause can write its image: at most what the guest's memory file takes up now. Asked before anything of the
+ * machine is touched.
+ * @returns a sentence that says what is missing, or undefined.
+ */
+export async function missingForImage(directory: string, memoryFile: string): Promise<string | undefined> {
+  const [disk, memory] = await Promise.all([statfs(directory), stat(memoryFile).catch(() => undefined)]);
+  const neededMiB = Math.ceil(((memory?.blocks ?? 0) * 512) / MIB) + IMAGE_OVERHEAD_MIB;
+  const freeMiB = Math.floor((disk.bavail * disk.bsize) / MIB);
+  if (freeMiB >= neededMiB) return undefined;
+  return `not enough disk on this host for the image: up to ${neededMiB} MiB needed, ${freeMiB} MiB free. It runs on; free some space, then pause it again.`;
 }

@@ -53,7 +53,10 @@ const shape = z.looseObject({
 /** @throws Error when the file is there but is not a manifest. */
 export async function readManifest(paths: StatePaths, id: string): Promise<Manifest | undefined> {
   const file = paths.sandbox(id).manifest;
-  const found = await readJson(file);
+  const found = await readJson(file).catch((error: unknown) => {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  });
   if (found === undefined) return undefined;
   const parsed = shape.safeParse(found);
   if (!parsed.success || parsed.data.id !== id) {

@@ -12,21 +12,33 @@ export class SandboxIndex {
   /** Generations at which sandboxes were destroyed: a late attempt of an earlier step must not bring one back. */
   readonly #destroyed = new Map<string, number>();
 
+  readonly #unreadable = new Set<string>();
+
   private constructor(readonly paths: StatePaths) {}
 
   static async load(paths: StatePaths, log: Logger): Promise<SandboxIndex> {
     const index = new SandboxIndex(paths);
     for (const id of await listSandboxIds(paths)) {
-      const manifest = await readManifest(paths, id);
-      if (manifest === undefined)
-        log.warn({ sandbox: id }, 'a sandbox directory without a manifest; left for the reaper');
-      else index.#manifests.set(id, manifest);
+      try {
+        const manifest = await readManifest(paths, id);
+        if (manifest === undefined)
+          log.warn({ sandbox: id }, 'a sandbox directory without a manifest; left for the reaper');
+        else index.#manifests.set(id, manifest);
+      } catch (error) {
+        log.error({ sandbox: id, err: error }, 'a manifest cannot be read; this sandbox is left as it is');
+        index.#unreadable.add(id);
+      }
     }
     return index;
   }
 
   get(id: string): Manifest | undefined {
     return this.#manifests.get(id);
+  }
+
+  /** Its manifest is there and cannot be read: nothing is known, and nothing must be concluded from that. */
+  isUnreadable(id: string): boolean {
+    return this.#unreadable.has(id);
   }
 
   all(): Manifest[] {
@@ -59,6 +71,7 @@ export class SandboxIndex {
 
   forget(id: string, generation: number): void {
     this.#manifests.delete(id);
+    this.#unreadable.delete(id);
     this.#destroyed.set(id, generation);
     const oldest = this.#destroyed.keys().next();
     if (this.#destroyed.size > 100_000 && oldest.done !== true) this.#destroyed.delete(oldest.value);

@@ -6,6 +6,9 @@ import path from 'node:path';
 import { z } from 'zod';
 import { freeSlot } from './slots.js';
 
+/** Of the machine, not of a state directory: no two host workers may give out the same unix user. */
+export const SLOTS_DIRECTORY = '/run/dormouse/slots';
+
 const claimShape = z.object({ bootId: z.string(), stateDir: z.string(), sandbox: z.string() });
 
 /**
@@ -37,6 +40,14 @@ export class SlotClaims {
     } finally {
       await rm(draft, { force: true });
     }
+  }
+
+  /** What `sandbox` has claimed. `likely` is looked at first, so that the others need not be read. */
+  async of(sandbox: string, likely: number | null): Promise<number[]> {
+    const { directory, stateDir } = this.options;
+    const own = (claim: Claim | undefined): claim is Claim => claim?.sandbox === sandbox && claim.stateDir === stateDir;
+    if (likely !== null && own(await readClaim(directory, likely))) return [likely];
+    return (await readClaims(directory)).filter(own).map(({ slot }) => slot);
   }
 
   /** Absent is fine. */
@@ -75,6 +86,21 @@ export class SlotClaims {
   #file(slot: number): string {
     return path.join(this.options.directory, String(slot));
   }
+}
+
+export type Claim = z.infer<typeof claimShape> & { slot: number };
+
+/** Every claim of the machine that can be read. */
+export async function readClaims(directory: string): Promise<Claim[]> {
+  const slots = (await readdir(directory).catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
+  const claims = await Promise.all(slots.map((slot) => readClaim(directory, slot)));
+  return claims.filter((claim) => claim !== undefined);
+}
+
+async function readClaim(directory: string, slot: number): Promise<Claim | undefined> {
+  const text = await readFile(path.join(directory, String(slot)), 'utf8').catch(() => undefined);
+  const parsed = text === undefined ? undefined : claimShape.safeParse(JSON.parse(text));
+  return parsed?.success === true ? { ...parsed.data, slot } : undefined;
 }
 
 const currentBoot = async (): Promise<string> => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();

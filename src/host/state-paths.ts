@@ -7,10 +7,10 @@ export class StatePaths {
   readonly memory: string;
   readonly overlayPool: string;
 
-  constructor(stateDir: string) {
-    this.sandboxes = path.join(stateDir, 'sandboxes');
-    this.memory = path.join(stateDir, 'memory');
-    this.overlayPool = path.join(stateDir, 'overlays');
+  constructor(readonly root: string) {
+    this.sandboxes = path.join(root, 'sandboxes');
+    this.memory = path.join(root, 'memory');
+    this.overlayPool = path.join(root, 'overlays');
   }
 
   sandbox(id: string): SandboxPaths {

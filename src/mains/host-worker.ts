@@ -1,7 +1,10 @@
 import { once } from 'node:events';
+import { crashSwitch, noCrashes } from '../../activities/crash-switch.js';
 import { createHostActivities } from '../../activities/host.js';
+import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
-import { DOMAIN_PREFIX } from '../../activities/machine.js';
+import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
+import { Reaper } from '../../activities/reap.js';
 import { readConfig } from '../config.js';
 import { Activity } from '../gateway/activity.js';
 import { createGateway } from '../gateway/gateway.js';
@@ -15,25 +18,31 @@ import { watchMachines } from '../host/machine-watch.js';
 import { OverlayPool } from '../host/overlay-pool.js';
 import { SandboxIndex } from '../host/sandbox-index.js';
 import { SandboxLocks } from '../host/sandbox-locks.js';
-import { SlotClaims } from '../host/slot-claims.js';
+import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
 import { slotAddress } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
+import { observe } from '../invariants/observe.js';
 import { accessToken } from '../keys/access-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { createEncryptedOverlay } from '../libvirt/overlay.js';
 import { createLogger } from '../log.js';
+import { every } from '../host/every.js';
 import { hostGuardRules } from '../setup/guard-rules.js';
+import { requireKnownTemporal } from '../setup/known-temporal.js';
 import { openPasstDirectory } from '../setup/passt-directory.js';
 import { qemuIds } from '../setup/qemu-user.js';
 import { lazyConnection, workerConnection } from '../temporal/connection.js';
+import { SandboxRuns } from '../temporal/sandbox-runs.js';
+import { StepClient } from '../temporal/step-client.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 import { startTracing } from '../tracing/start-tracing.js';
 import { createHostWorker } from '../temporal/worker.js';
+import { sweepDrafts } from '../template/sweep-drafts.js';
 import { listTemplates, readTemplate } from '../template/template.js';
 
-/** Of the machine, not of a state directory: no two host workers may give out the same unix user. */
-const SLOTS_DIRECTORY = '/run/dormouse/slots';
+/** Lost with the machine's memory, as the steps are. */
+const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
 
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
@@ -44,7 +53,8 @@ async function main(): Promise<void> {
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const { gid } = await qemuIds();
   const driver = new LibvirtDriver(config.libvirtUri);
-  const guard = openGuard(await hostGuardRules(config));
+  const guardRules = await hostGuardRules(config);
+  const guard = openGuard(guardRules);
   await guard.check();
   await openPasstDirectory(gid);
   const index = await SandboxIndex.load(new StatePaths(config.stateDir), log);
@@ -66,6 +76,7 @@ async function main(): Promise<void> {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
     ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, log },
     template: (key) => readTemplate(config.templateDir, key),
+    reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
   };
   const templates = await listTemplates(config.templateDir);
   if (templates[0] !== undefined) pool.fill(templates[0].key, templates[0].disk);
@@ -107,16 +118,43 @@ async function main(): Promise<void> {
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
     report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
   });
+  const inFlight = new InFlight(IN_FLIGHT_DIRECTORY, config.stateDir);
+  const steps = new StepClient(client, config.temporal.namespace);
+  const abandoned = await inFlight.abandoned((token) => steps.fail(token));
+  if (abandoned > 0)
+    log.warn({ steps: abandoned }, 'the last host worker ended in the middle of steps; they are tried again');
   const worker = await createHostWorker(
     connection,
     config.temporal.namespace,
     config.hostId,
-    createHostActivities(context),
+    createHostActivities(context, inFlight),
+  );
+  const runs = new SandboxRuns(client, config.temporal.namespace);
+  const reaper = new Reaper(context, config.reapAgeMs, () =>
+    observe({
+      ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase },
+      ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: guardRules.table, digests: false },
+      secretUuid: (id) => derivedUuid(id, 'secret'),
+      workflows: async (ids) => {
+        await requireKnownTemporal(config.stateDir, await runs.namespaceId());
+        return runs.find(ids);
+      },
+    }),
+  );
+  const stopReaping = every(
+    config.reapEveryMs,
+    async () => {
+      await reaper.sweep();
+      const drafts = await sweepDrafts(config.templateDir, Date.now());
+      if (drafts.length > 0) log.warn({ drafts }, 'removed what interrupted template builds had left');
+    },
+    (error) => log.warn({ err: error }, 'the reaper could not look; it does nothing until it can'),
   );
   log.info({ host: config.hostId, sandboxes: index.all().length }, 'host worker is running');
   await worker.run();
 
   unwatch();
+  stopReaping();
   gateway.close();
   gateway.closeAllConnections();
   await Promise.allSettled([pool.close(), client.close(), connection.close(), driver.close(), stopTracing()]);

@@ -60,6 +60,11 @@ export class Child {
     await exited;
   }
 
+  /** @returns false when there is no process. */
+  signal(signal: NodeJS.Signals): boolean {
+    return this.#process?.kill(signal) ?? false;
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     const child = this.#process;

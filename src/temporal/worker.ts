@@ -11,6 +11,9 @@ const bundle = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url
 /** A cached workflow costs about half a MiB of this process; an evicted one is replayed when it is needed. */
 const CACHED_WORKFLOWS = 500;
 
+/** How long a message waits for the worker that has the workflow cached: so late is the first answer after that one died. */
+const STICKY_FOR = '2 s';
+
 export async function createControlWorker(connection: NativeConnection, namespace: string): Promise<Worker> {
   return Worker.create({
     connection,
@@ -18,6 +21,7 @@ export async function createControlWorker(connection: NativeConnection, namespac
     taskQueue: CONTROL_TASK_QUEUE,
     workflowBundle: { code: await readFile(bundle, 'utf8') },
     maxCachedWorkflows: CACHED_WORKFLOWS,
+    stickyQueueScheduleToStartTimeout: STICKY_FOR,
     shutdownGraceTime: '5 s',
   });
 }

@@ -4,6 +4,8 @@ import { applyOutcome, beginStep, type StepResult } from '../../workflows/apply-
 import { nextStep } from '../../workflows/next-step.js';
 import { requestKill, requestPause, requestResume, requestTimeout } from '../../workflows/requests.js';
 import { hasEnded, isSettled, newState, viewOf, type SandboxState } from '../../workflows/state.js';
+import type { ErrorCode } from '../../workflows/errors.js';
+import type { VmFacts } from '../../workflows/host-activities.js';
 import type { SandboxSpec } from '../../workflows/view.js';
 
 const spec: SandboxSpec = {
@@ -109,10 +111,14 @@ describe('the lifecycle, whatever happens', () => {
     );
   });
 
-  test('waits only when settled: no caller is left without an answer', () => {
+  test('waits only when settled, or when its callers were told that the outcome is not known', () => {
     fc.assert(
       fc.property(states, fc.integer({ min: 0, max: 1e13 }), (state, now) => {
-        if (nextStep(state, now).type === 'wait') expect(isSettled(state)).toBe(true);
+        const told = state.lastOutcome?.error?.code === 'OutcomeUnknown';
+        if (nextStep(state, now).type === 'wait') expect(isSettled(state) || told).toBe(true);
+        requestResume(state, {});
+        requestPause(state);
+        if (!hasEnded(state) && nextStep(state, now).type === 'wait') expect(isSettled(state)).toBe(true);
       }),
     );
   });
@@ -137,14 +143,91 @@ describe('the lifecycle, whatever happens', () => {
   });
 });
 
-describe('the clock of a paused sandbox', () => {
-  const paused = (): SandboxState =>
-    play([
-      { type: 'outcome', ok: true, idleForMs: null, lost: false },
-      { type: 'pause' },
-      { type: 'outcome', ok: true, idleForMs: null, lost: false },
-    ]);
+const running = (): SandboxState => play([{ type: 'outcome', ok: true, idleForMs: null, lost: false }]);
+const paused = (): SandboxState =>
+  play([
+    { type: 'outcome', ok: true, idleForMs: null, lost: false },
+    { type: 'pause' },
+    { type: 'outcome', ok: true, idleForMs: null, lost: false },
+  ]);
 
+/** One step that ends so. */
+function attempt(state: SandboxState, result: StepResult, now = 0): SandboxState {
+  const step = nextStep(state, now);
+  if (step.type !== 'act') throw new Error(`nothing to do: ${JSON.stringify(step)}`);
+  beginStep(state, step, now);
+  applyOutcome(state, step, result, now);
+  return state;
+}
+const refused = (code: ErrorCode, facts: VmFacts | null = null): StepResult => ({
+  ...{ ok: false, code, message: 'as the test says', facts },
+});
+
+describe('a step whose outcome nobody knows', () => {
+  test('leaves the sandbox in between, tells its caller so, and is repeated', () => {
+    for (const code of ['HostFailure', 'Unavailable'] as const) {
+      const state = running();
+      requestPause(state);
+      attempt(state, refused(code));
+      expect([state.status, state.lastOutcome?.error?.code]).toEqual(['pausing', 'OutcomeUnknown']);
+      expect(nextStep(state, 0)).toMatchObject({ type: 'wait', until: 5_000 });
+      expect(nextStep(state, 5_000)).toMatchObject({ type: 'act', verb: 'pause' });
+    }
+  });
+
+  test('is repeated at once when someone asks again, and a kill ends it', () => {
+    const state = paused();
+    requestResume(state, {});
+    attempt(state, refused('HostFailure'));
+    expect([state.status, nextStep(state, 0).type]).toEqual(['resuming', 'wait']);
+    requestResume(state, {});
+    expect(nextStep(state, 0)).toMatchObject({ type: 'act', verb: 'resume' });
+    requestKill(state, 'test');
+    expect(nextStep(state, 0)).toMatchObject({ type: 'act', verb: 'destroy' });
+  });
+
+  test('a pause that was rolled back is no such step: the guest runs on, and its caller gets the error', () => {
+    const state = running();
+    requestPause(state);
+    attempt(state, refused('PauseFailed', { generation: 2, machine: 'running' }));
+    expect([state.status, state.desired, state.lastOutcome?.error?.code]).toEqual([
+      'running',
+      'running',
+      'PauseFailed',
+    ]);
+  });
+});
+
+describe('an image', () => {
+  const image = (generation: number) => ({ generation, digest: `d${generation}`, bytes: 1, savedAt: 0 });
+
+  test('that fails authentication marks its sandbox as damaged until a resume succeeds; it stays paused and expires', () => {
+    const state = paused();
+    requestResume(state, {});
+    attempt(state, refused('ImageDamaged', { generation: 3, machine: 'absent' }));
+    expect(state.status).toBe('paused');
+    expect(viewOf(state).damaged).toBe('as the test says');
+    expect(viewOf(state).reason).toMatch(/damaged/);
+    expect(nextStep(state, 31 * 86_400_000)).toMatchObject({ type: 'act', verb: 'destroy' });
+    requestResume(state, {});
+    attempt(state, { ok: true, value: null });
+    expect(viewOf(state).damaged).toBeUndefined();
+  });
+
+  test('that the host claims after a failed resume counts only if it is newer', () => {
+    for (const [claimed, kept] of [
+      [1, 2],
+      [7, 7],
+    ] as const) {
+      const state = paused();
+      requestResume(state, {});
+      attempt(state, refused('ResumeFailed', { generation: 9, machine: 'absent', image: image(claimed) }));
+      expect(state.image?.generation).toBe(kept);
+    }
+  });
+});
+
+describe('the clock of a paused sandbox', () => {
   test('keeps it for 30 days from the moment of pausing, and not longer', () => {
     const state = paused();
     const day = 86_400_000;

@@ -1,0 +1,25 @@
+import { rm } from 'node:fs/promises';
+import { syncDirectory } from '../src/host/durable-file.js';
+import type { HostContext } from './host-context.js';
+import { domainName } from './machine.js';
+import { clearWorkspace } from './workspace.js';
+
+/** All of a sandbox, under its lock: machine, wrapped key, libvirt secret, files, in this order. Repeating is fine. */
+export async function removeSandbox(context: HostContext, id: string, generation: number): Promise<void> {
+  const paths = context.index.paths.sandbox(id);
+  const slot = context.index.get(id)?.slot ?? null;
+  await context.driver.destroy(domainName(id));
+  context.reached('destroy.machine-gone');
+  context.traffic.cutStreams(id);
+  await rm(paths.wrappedKey, { force: true });
+  await syncDirectory(paths.directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  context.reached('destroy.key-removed');
+  await clearWorkspace(context, { id, slot });
+  context.reached('destroy.workspace-cleared');
+  await rm(paths.directory, { recursive: true, force: true });
+  context.reached('destroy.files-removed');
+  context.index.forget(id, generation);
+  context.traffic.forget(id);
+}

@@ -1,0 +1,25 @@
+import path from 'node:path';
+
+/** Settings of a run's own service: ports from `port` on, a state directory and host id that nobody else has. */
+export function chaosEnvironment(
+  env: NodeJS.ProcessEnv,
+  { home, port }: { home: string; port: number },
+): NodeJS.ProcessEnv {
+  return {
+    ...env,
+    DORMOUSE_STATE_DIR: path.join(home, `chaos-${port}`),
+    DORMOUSE_HOST_ID: `chaos-${port}`,
+    DORMOUSE_CRASH_POINTS_FILE: path.join(home, `chaos-${port}.points`),
+    DORMOUSE_API_PORT: String(port),
+    DORMOUSE_PROXY_PORT: String(port + 1),
+    DORMOUSE_GATEWAY_PORT: String(port + 2),
+    DORMOUSE_TEMPORAL_PORT: String(port + 3),
+    DORMOUSE_TEMPORAL_UI_PORT: String(port + 4),
+    DORMOUSE_RESERVED_DISK_MIB: '256',
+    DORMOUSE_RESERVED_MEMORY_MIB: '256',
+    DORMOUSE_OVERLAY_POOL: '2',
+    DORMOUSE_REAP_EVERY: '4s',
+    DORMOUSE_REAP_AGE: '4s',
+    DORMOUSE_LOG_LEVEL: 'debug',
+  };
+}

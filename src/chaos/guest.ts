@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const ANSWER_WITHIN_MS = 70_000;
+const NONCE_FILE = '/dev/shm/nonce';
+
+/** A sandbox of the run, and what only its memory knows. */
+export interface Guest {
+  id: string;
+  token: string;
+  nonce: string;
+  bootId: string;
+}
+
+export interface Answer {
+  /** 0: no answer at all, the connection broke. */
+  status: number;
+  body: unknown;
+}
+
+/** The service as a client sees it, and the proof that a guest's memory went on. */
+export class ChaosClient {
+  constructor(private readonly service: { api: string; proxy: string; apiKey: string }) {}
+
+  async call(method: string, path: string, body?: object, api = this.service.api): Promise<Answer> {
+    try {
+      const response = await fetch(`${api}${path}`, {
+        method,
+        headers: { 'x-api-key': this.service.apiKey, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      });
+      const text = await response.text();
+      return { status: response.status, body: text === '' ? undefined : (JSON.parse(text) as unknown) };
+    } catch (error) {
+      return { status: 0, body: error instanceof Error ? (error.cause ?? error).toString() : String(error) };
+    }
+  }
+
+  /** Puts a nonce into the guest's RAM and remembers its boot. */
+  async mark(id: string, token: string): Promise<Guest> {
+    const nonce = randomBytes(16).toString('hex');
+    await this.#file(id, token, NONCE_FILE, nonce);
+    return { id, token, nonce, bootId: await this.#file(id, token, '/proc/sys/kernel/random/boot_id') };
+  }
+
+  /** @returns what is wrong, or undefined: the very same memory, never booted again. */
+  async prove(guest: Guest): Promise<string | undefined> {
+    try {
+      const nonce = await this.#file(guest.id, guest.token, NONCE_FILE);
+      if (nonce !== guest.nonce) return `the nonce in its memory is "${nonce}", not "${guest.nonce}"`;
+      const bootId = await this.#file(guest.id, guest.token, '/proc/sys/kernel/random/boot_id');
+      return bootId === guest.bootId ? undefined : `it was booted again: boot id ${bootId}, not ${guest.bootId}`;
+    } catch (error) {
+      return `it does not answer: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+
+  /** Reads a guest's file, or writes it. Answers of a proxy that has only just started are asked for again. */
+  async #file(id: string, token: string, file: string, content?: string): Promise<string> {
+    let last = '';
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const response = await fetch(`${this.service.proxy}/files?username=root&path=${encodeURIComponent(file)}`, {
+        method: content === undefined ? 'GET' : 'POST',
+        headers: {
+          ...{ 'x-access-token': token, 'e2b-sandbox-id': id, 'e2b-sandbox-port': '49983' },
+          'content-type': 'application/octet-stream',
+        },
+        ...(content === undefined ? {} : { body: content }),
+        signal: AbortSignal.timeout(20_000),
+      }).catch((error: unknown) => error as Error);
+      if (response instanceof Error) last = String(response.cause ?? response);
+      else {
+        const text = (await response.text()).trim();
+        if (response.ok) return text;
+        last = `${response.status} ${text.slice(0, 200)}`;
+      }
+      await delay(500);
+    }
+    throw new Error(last);
+  }
+}

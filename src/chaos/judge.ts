@@ -1,0 +1,26 @@
+import type { Answer } from './guest.js';
+import { faultName, type Case } from './plan.js';
+
+export type Ending = 'running' | 'paused' | 'ended';
+
+const ENDS: ReadonlySet<string> = new Set(['kill', 'kill-paused', 'timeout-kill', 'expiry', 'terminate']);
+const acknowledged = ({ status }: Answer): boolean => status >= 200 && status < 300;
+
+/**
+ * Whether a step may have ended so, given what its caller was told; pure.
+ * @returns what promise was broken, or undefined.
+ */
+export function judge({ step, fault }: Case, answer: Answer, ending: Ending): string | undefined {
+  const told = `${step} under "${faultName(fault)}" was answered ${answer.status}, and the sandbox is ${ending}`;
+  if (ENDS.has(step)) return ending === 'ended' ? undefined : told;
+  // Only the death of its own machine may end a sandbox, or a create of which nobody was told that it worked.
+  if (ending === 'ended') {
+    if (fault.kind === 'kill-qemu' && !(step === 'pause' && acknowledged(answer))) return undefined;
+    return step === 'create' && !acknowledged(answer) ? undefined : told;
+  }
+  if (fault.kind === 'damage') return ending === 'paused' && answer.status === 500 ? undefined : told;
+  if (step === 'auto-pause') return ending === 'paused' ? undefined : told;
+  if (!acknowledged(answer)) return undefined;
+  const promised = step === 'pause' ? 'paused' : 'running';
+  return ending === promised ? undefined : told;
+}

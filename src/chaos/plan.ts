@@ -1,0 +1,112 @@
+import { CRASH_POINTS, type CrashPoint } from '../../activities/crash-points.js';
+import { randomFrom, shuffled } from './random.js';
+
+/** `terminate`: an operator ends the workflow past it; the reaper removes what it owned. */
+export const STEPS = [
+  'create',
+  'pause',
+  'resume',
+  'auto-pause',
+  'timeout-kill',
+  'kill',
+  'kill-paused',
+  'expiry',
+  'terminate',
+] as const;
+export type Step = (typeof STEPS)[number];
+
+/** What happens to a saved image between pause and connect. */
+export const DAMAGES = ['truncated', 'bit-flipped', 'of-another', 'older', 'older-with-manifest'] as const;
+export type Damage = (typeof DAMAGES)[number];
+
+export type Fault =
+  /** Lines of the crash switch: the last names the point, those before lead there. */
+  | { kind: 'point'; name: string; lines: string[] }
+  | { kind: 'kill'; role: 'host-worker' | 'control-worker' | 'api' | 'temporal'; afterMs: number }
+  | { kind: 'kill-qemu'; afterMs: number }
+  | { kind: 'restart-libvirtd'; afterMs: number }
+  /** The host worker stands still until Temporal has given up its attempt, then goes on beside the next one. */
+  | { kind: 'freeze-host-worker'; afterMs: number }
+  | { kind: 'no-disk' }
+  | { kind: 'no-memory' }
+  | { kind: 'damage'; what: Damage }
+  | { kind: 'second-host-worker' };
+
+export interface Case {
+  step: Step;
+  fault: Fault;
+}
+
+export const faultName = (fault: Fault): string => {
+  switch (fault.kind) {
+    case 'point':
+      return fault.name;
+    case 'kill':
+      return `kill -9 ${fault.role}`;
+    case 'damage':
+      return `image ${fault.what}`;
+    default:
+      return fault.kind;
+  }
+};
+
+export const keyOfCase = ({ step, fault }: Case): string => `${step} × ${faultName(fault)}`;
+
+/** Failures that lead to a point which is on no straight way. */
+const LEADING: Partial<Record<CrashPoint, string>> = {
+  ...within('create', ['clearing', 'machine-cleared', 'workspace-cleared', 'files-cleared'], 'create.restored fail'),
+  ...within(
+    'rollback',
+    ['begun', 'restored', 'device-state-removed', 'ran', 'agent-ready', 'settled'],
+    'pause.saved fail',
+  ),
+  ...within('resume', ['undoing', 'undone'], 'resume.restored fail'),
+  ...within('save-again', ['begun', 'marked', 'saved', 'sealed', 'recorded', 'cleared'], 'resume.ran fail'),
+};
+
+function within(verb: string, names: string[], leading: string): Partial<Record<CrashPoint, string>> {
+  return Object.fromEntries(names.map((name) => [`${verb}.${name}`, leading]));
+}
+
+const STEP_OF: Record<string, Step> = {
+  ...{ create: 'create', pause: 'pause', rollback: 'pause', resume: 'resume', 'save-again': 'resume', destroy: 'kill' },
+};
+
+function pointCase(point: CrashPoint, what: 'crash' | 'fail', step: Step = STEP_OF[point.split('.')[0]!]!): Case {
+  const leading = LEADING[point];
+  const lines = [...(leading === undefined ? [] : [leading]), `${point} ${what}`];
+  return { step, fault: { kind: 'point', name: `${what} at ${point}`, lines } };
+}
+
+/** Every crash of the host worker at every point, once. */
+export const crashCases = (): Case[] => CRASH_POINTS.map((point) => pointCase(point, 'crash'));
+
+/** The whole matrix, in the order of the seed; moments are drawn from it too. */
+export function matrix(seed: number): Case[] {
+  const random = randomFrom(seed);
+  const moment = (withinMs: number): number => Math.floor(random() * withinMs);
+  const fails = CRASH_POINTS.filter((point) => !/^(destroy|rollback)\./.test(point) && LEADING[point] === undefined);
+  const of = (verb: string): CrashPoint[] => CRASH_POINTS.filter((point) => point.startsWith(`${verb}.`));
+  const cases: Case[] = [
+    ...crashCases(),
+    ...fails.map((point) => pointCase(point, 'fail')),
+    ...of('pause').map((point) => pointCase(point, 'crash', 'auto-pause')),
+    ...of('destroy').flatMap((point) =>
+      (['timeout-kill', 'kill-paused', 'expiry'] as const).map((step) => pointCase(point, 'crash', step)),
+    ),
+    ...DAMAGES.map((what): Case => ({ step: 'resume', fault: { kind: 'damage', what } })),
+    ...(['create', 'resume'] as const).map((step): Case => ({ step, fault: { kind: 'no-memory' } })),
+    ...(['create', 'pause', 'resume'] as const).map((step): Case => ({ step, fault: { kind: 'no-disk' } })),
+    { step: 'pause', fault: { kind: 'second-host-worker' } },
+  ];
+  for (const step of STEPS) {
+    for (const role of ['host-worker', 'control-worker', 'api', 'temporal'] as const) {
+      for (let time = 0; time < 2; time++) cases.push({ step, fault: { kind: 'kill', role, afterMs: moment(1_500) } });
+    }
+    for (let time = 0; time < 2; time++) cases.push({ step, fault: { kind: 'kill-qemu', afterMs: moment(1_500) } });
+    cases.push({ step, fault: { kind: 'restart-libvirtd', afterMs: moment(1_000) } });
+  }
+  for (const step of ['create', 'pause', 'resume', 'kill'] as const)
+    cases.push({ step, fault: { kind: 'freeze-host-worker', afterMs: moment(800) } });
+  return shuffled(cases, random);
+}

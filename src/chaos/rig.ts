@@ -1,0 +1,230 @@
+import { execa } from 'execa';
+import { access, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Connection } from '@temporalio/client';
+import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
+import { mintKey } from '../api/api-keys.js';
+import type { Config } from '../config.js';
+import { readClaims, SLOTS_DIRECTORY } from '../host/slot-claims.js';
+import { findViolations } from '../invariants/find-violations.js';
+import { observe } from '../invariants/observe.js';
+import type { Observation } from '../invariants/observation.js';
+import { keyOf, type Violation } from '../invariants/violation.js';
+import { Child } from '../setup/child.js';
+import { clientUrls } from '../setup/client-settings.js';
+import { hostGuardRules } from '../setup/guard-rules.js';
+import { prepareHost } from '../setup/prepare-host.js';
+import { waitForHttp } from '../setup/wait.js';
+import { Service } from '../setup/service.js';
+import { lazyConnection } from '../temporal/connection.js';
+import { SandboxRuns, type SandboxRun } from '../temporal/sandbox-runs.js';
+import { ChaosClient } from './guest.js';
+
+/** So that memory can run out without anyone else's on this machine. */
+const MEMORY_MIB = 3_500;
+const LISTED_AFTER_MS = 1_500;
+const SHORT_LIVED_PORTS = 10;
+const DISK_MIB = 6_000;
+export const SETTLES_WITHIN_MS = 120_000;
+
+/** A service of the run's own, whose state directory nobody else uses, and the means to hurt it. */
+export class Rig {
+  /** Ids of guests that no fault is aimed at. */
+  readonly bystanders = new Set<string>();
+
+  readonly #shortLived: Child;
+
+  private constructor(
+    readonly config: Config,
+    readonly env: NodeJS.ProcessEnv,
+    readonly service: Service,
+    readonly client: ChaosClient,
+    private readonly connection: Connection,
+    private readonly runs: SandboxRuns,
+    private readonly guardTable: string,
+  ) {
+    this.#shortLived = new Child({
+      name: 'short-lived-api',
+      command: process.execPath,
+      args: [fileURLToPath(new URL('../mains/api.js', import.meta.url))],
+      env: {
+        ...env,
+        DORMOUSE_API_PORT: String(config.apiPort + SHORT_LIVED_PORTS),
+        DORMOUSE_PROXY_PORT: String(config.proxyPort + SHORT_LIVED_PORTS),
+        DORMOUSE_PAUSED_RETENTION: '4s',
+      },
+      logFile: path.join(config.stateDir, 'logs', 'short-lived-api.log'),
+      stopWithinMs: 5_000,
+      say: () => undefined,
+    });
+  }
+
+  /** @param config with its own state directory, ports, host id and crash points file; `env` is what it was read from. */
+  static async start(config: Config, env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<Rig> {
+    await clearAway(config);
+    await mkdir(config.stateDir, { recursive: true });
+    await mountDisk(config.stateDir);
+    const memory = path.join(config.stateDir, 'memory');
+    await mkdir(memory, { recursive: true });
+    await execa('mount', ['-t', 'tmpfs', '-o', `mode=711,size=${MEMORY_MIB}m,noswap`, 'dormouse', memory], {
+      reject: false,
+    });
+    await prepareHost(config, say);
+    const apiKey = await mintKey(config.apiKeysFile, 'default');
+    const service = new Service(config, env, () => undefined);
+    const connection = await lazyConnection(config.temporal);
+    const rig = new Rig(
+      config,
+      env,
+      service,
+      new ChaosClient({ ...clientUrls(config), apiKey }),
+      connection,
+      new SandboxRuns(connection, config.temporal.namespace),
+      (await hostGuardRules(config)).table,
+    );
+    await rig.#start().catch(async (error: unknown) => {
+      await rig.end();
+      throw error;
+    });
+    return rig;
+  }
+
+  async end(): Promise<void> {
+    await this.#shortLived.stop();
+    await this.service.stop();
+    await this.connection.close();
+    await clearAway(this.config);
+  }
+
+  /** An api beside the service's own, whose sandboxes are kept for seconds only once they are paused. */
+  get shortLivedApi(): string {
+    return `http://127.0.0.1:${this.config.apiPort + SHORT_LIVED_PORTS}`;
+  }
+
+  async #start(): Promise<void> {
+    await this.service.start();
+    this.#shortLived.start();
+    await waitForHttp(`${this.shortLivedApi}/health`, 'api', path.join(this.config.stateDir, 'logs', 'api.log'));
+  }
+
+  /** Orders for the crash switch; empty: none any more. */
+  async arm(lines: string[]): Promise<void> {
+    const file = this.#switch;
+    if (lines.length === 0) await rm(file, { force: true });
+    else await writeFile(file, lines.join('\n'));
+  }
+
+  async isArmed(): Promise<boolean> {
+    return access(this.#switch).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  get #switch(): string {
+    if (this.config.crashPointsFile === undefined) throw new Error('the service of a chaos run needs a crash switch');
+    return this.config.crashPointsFile;
+  }
+
+  /** Waits until the workflow is where it stays. @throws Error after the bound. */
+  async settled(id: string, where: (run: SandboxRun) => boolean = () => true): Promise<SandboxRun> {
+    const end = Date.now() + SETTLES_WITHIN_MS;
+    let last = 'nothing is known of it';
+    for (;;) {
+      try {
+        const [run] = await this.runs.ask([id]);
+        const status = run?.view?.status;
+        const stays = run !== undefined && (run.run !== 'open' || status === 'running' || status === 'paused');
+        if (stays && where(run)) return run;
+        last = `it is ${status ?? 'unknown'}`;
+      } catch (error) {
+        last = error instanceof Error ? error.message : String(error);
+      }
+      if (Date.now() > end)
+        throw new Error(`sandbox ${id} did not settle within ${SETTLES_WITHIN_MS / 1000} s: ${last}`);
+      await delay(200);
+    }
+  }
+
+  /** Ends a workflow as an operator can, past its own code. */
+  async terminate(id: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.runs.terminate(id, 'a chaos run');
+      } catch (error) {
+        if (attempt === 20) throw error;
+        await delay(500);
+      }
+    }
+  }
+
+  /** Ids of open workflows; Temporal's list lags behind by a moment. */
+  async openIds(): Promise<string[]> {
+    await delay(LISTED_AFTER_MS);
+    const found = await this.runs.find(await this.runs.listed(this.config.hostId));
+    return found.filter(({ run }) => run === 'open').map(({ id }) => id);
+  }
+
+  async observe(): Promise<Observation> {
+    const { config, runs } = this;
+    return observe({
+      ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase, digests: true },
+      ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: this.guardTable },
+      secretUuid: (id) => derivedUuid(id, 'secret'),
+      workflows: async (ids) => {
+        const all = [...new Set([...(await runs.listed(config.hostId)), ...ids])];
+        return ids.length === 0 ? all.map((id) => ({ id, run: 'open' as const })) : runs.ask(all);
+      },
+    });
+  }
+
+  /** Violations that are still there after `withinMs`: what a step does last needs a moment after its answer. */
+  async violations(withinMs: number, expected: (violation: Violation) => boolean): Promise<Violation[]> {
+    const end = Date.now() + withinMs;
+    let before = new Set<string>();
+    for (;;) {
+      const seen = await this.observe().catch((error: unknown) => {
+        if (Date.now() > end) throw error;
+      });
+      if (seen !== undefined) {
+        const found = findViolations(seen).filter((violation) => !expected(violation));
+        if (found.length === 0) return [];
+        if (Date.now() > end) return found.filter((violation) => before.has(keyOf(violation)));
+        before = new Set(found.map(keyOf));
+      }
+      await delay(500);
+    }
+  }
+}
+
+/** A small file system of the run's own, so that it can be filled. */
+async function mountDisk(stateDir: string): Promise<void> {
+  const image = `${stateDir}.disk`;
+  await execa('truncate', ['-s', `${DISK_MIB}M`, image]);
+  await execa('mkfs.ext4', ['-q', '-F', '-m', '0', image]);
+  await execa('mount', ['-o', 'loop', image, stateDir]);
+}
+
+/** What an earlier run on this state directory left: domains, secrets, claims, mounts, files. */
+async function clearAway(config: Config): Promise<void> {
+  const stateDir = await realpath(config.stateDir).catch(() => config.stateDir);
+  const { stdout } = await execa('virsh', ['-c', config.libvirtUri, '-q', 'list', '--name', '--all'], {
+    reject: false,
+  });
+  for (const name of stdout.split('\n').filter((line) => line.startsWith(DOMAIN_PREFIX))) {
+    const xml = await execa('virsh', ['-c', config.libvirtUri, 'dumpxml', name], { reject: false });
+    if (!xml.stdout.includes(`${stateDir}/`)) continue;
+    await execa('virsh', ['-c', config.libvirtUri, 'destroy', name], { reject: false });
+    const id = name.slice(DOMAIN_PREFIX.length);
+    await execa('virsh', ['-c', config.libvirtUri, 'secret-undefine', derivedUuid(id, 'secret')], { reject: false });
+  }
+  for (const claim of await readClaims(SLOTS_DIRECTORY)) {
+    if (claim.stateDir === config.stateDir) await rm(path.join(SLOTS_DIRECTORY, String(claim.slot)), { force: true });
+  }
+  await execa('umount', [path.join(config.stateDir, 'memory')], { reject: false });
+  await execa('umount', [config.stateDir], { reject: false });
+  await rm(config.stateDir, { recursive: true, force: true });
+  await rm(`${config.stateDir}.disk`, { force: true });
+}

@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { StatePaths } from '../host/state-paths.js';
+import { isCompleteSave } from '../libvirt/save-image-header.js';
+import type { DirectoryFact, EntryFact, ManifestFact, MemoryFact, Observation } from './observation.js';
+
+const SANDBOX_ID = /^[a-z0-9]{1,40}$/;
+
+const manifestShape = z.object({
+  generation: z.number(),
+  phase: z.object({ name: z.string() }),
+  slot: z.number().nullable(),
+  allowInternetAccess: z.boolean(),
+  image: z.object({ generation: z.number(), digest: z.string() }).optional(),
+});
+
+type FileFacts = Pick<Observation, 'sandboxes' | 'memory' | 'pool' | 'top' | 'misplaced'>;
+
+/** Files of the state directory, tmpfs included. `digests`: read every sealed image as a whole. */
+export async function observeFiles(stateDir: string, digests: boolean): Promise<FileFacts> {
+  const paths = new StatePaths(stateDir);
+  const onDisk = await entries(paths.sandboxes);
+  const inMemory = await entries(paths.memory);
+  const ids = new Set(inMemory.map(({ name }) => name.replace(/\.state$/, '')).filter((name) => SANDBOX_ID.test(name)));
+  return {
+    sandboxes: await Promise.all(
+      onDisk.filter(({ name }) => SANDBOX_ID.test(name)).map((entry) => directoryFact(paths, entry, digests)),
+    ),
+    memory: await Promise.all([...ids].map((id) => memoryFact(paths, id))),
+    pool: await entries(paths.overlayPool),
+    top: await entries(stateDir),
+    misplaced: [
+      ...onDisk
+        .filter(({ name }) => !SANDBOX_ID.test(name))
+        .map((entry) => ({ ...entry, where: 'sandboxes' as const })),
+      ...inMemory
+        .filter(({ name }) => !SANDBOX_ID.test(name.replace(/\.state$/, '')))
+        .map((entry) => ({ ...entry, where: 'memory' as const })),
+    ],
+  };
+}
+
+async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests: boolean): Promise<DirectoryFact> {
+  const { directory, manifest } = paths.sandbox(id);
+  const inside = await entries(directory);
+  const text = await readFile(manifest, 'utf8').catch(() => '');
+  const parsed = manifestShape.safeParse(parseJson(text));
+  const images = digests ? inside.filter(({ name }) => /^image-\d+\.sealed$/.test(name)) : [];
+  const hashes = await Promise.all(
+    images.map(async ({ name }) => [name, await digestOf(path.join(directory, name))] as const),
+  );
+  return {
+    ...{ id, name: id, files: inside.map(({ name }) => name) },
+    changedAt: Math.max(0, ...inside.map(({ changedAt }) => changedAt), await changedAt(directory)),
+    ...(parsed.success ? { manifest: manifestFact(parsed.data) } : {}),
+    ...(digests ? { digests: Object.fromEntries(hashes) } : {}),
+  };
+}
+
+const manifestFact = (found: z.infer<typeof manifestShape>): ManifestFact => ({
+  ...{ generation: found.generation, phase: found.phase.name, slot: found.slot },
+  allowInternetAccess: found.allowInternetAccess,
+  ...(found.image === undefined ? {} : { image: found.image }),
+});
+
+async function memoryFact(paths: StatePaths, id: string): Promise<MemoryFact> {
+  const { memoryDirectory, deviceStateDirectory, deviceState } = paths.sandbox(id);
+  const [memory, state] = await Promise.all([entries(memoryDirectory), entries(deviceStateDirectory)]);
+  return {
+    ...{ id, name: id },
+    // The memory file itself changes with every store of the guest; its directory does not.
+    changedAt: Math.max(await changedAt(memoryDirectory), await changedAt(deviceStateDirectory)),
+    files: [...memory.map(({ name }) => name), ...state.map(({ name }) => `state/${name}`)],
+    completeSave: await isCompleteSave(deviceState),
+  };
+}
+
+/** An absent directory has no entries; what disappears meanwhile is left out. */
+async function entries(directory: string): Promise<EntryFact[]> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return Promise.all(
+    names.sort().map(async (name) => ({ name, changedAt: await changedAt(path.join(directory, name)) })),
+  );
+}
+
+const changedAt = (file: string): Promise<number> =>
+  stat(file).then(
+    ({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs),
+    () => 0,
+  );
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,39 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { measureRoom, missingForImage, missingRoom } from '../../src/host/admission.js';
+import type { Manifest } from '../../src/host/manifest.js';
+import { SandboxIndex } from '../../src/host/sandbox-index.js';
+import { StatePaths } from '../../src/host/state-paths.js';
+import { createLogger } from '../../src/log.js';
+
+let root: string;
+beforeEach(async () => (root = await mkdtemp(path.join(tmpdir(), 'admission-'))));
+afterEach(() => rm(root, { recursive: true }));
+
+test('every sandbox that is awake counts with its memory, and with the image that it may become', async () => {
+  const paths = new StatePaths(root);
+  for (const directory of [paths.sandboxes, paths.memory]) await mkdir(directory);
+  const index = await SandboxIndex.load(paths, createLogger('test', 'error'));
+  const reserved = { memoryMiB: 0, diskMiB: 0 };
+  const before = await measureRoom(index, reserved);
+  const add = async (id: string, phase: Manifest['phase']): Promise<void> => {
+    await mkdir(paths.sandbox(id).directory);
+    await index.put({ schema: 1, id, generation: 1, phase, memoryMiB: 4096, slot: null } as Manifest);
+  };
+  await add('sleeping', { name: 'saved' });
+  const asleep = await measureRoom(index, reserved);
+  await add('awake', { name: 'running' });
+  const awake = await measureRoom(index, reserved);
+  expect(Math.abs(asleep.diskMiB - before.diskMiB)).toBeLessThan(1000);
+  expect(asleep.diskMiB - awake.diskMiB).toBeGreaterThan(3000);
+});
+
+test('a pause is refused before anything is touched when its image may not fit, and says how much is missing', async () => {
+  const memory = path.join(root, 'ram');
+  await writeFile(memory, Buffer.alloc(4 * 1024 * 1024, 1));
+  expect(await missingForImage(root, memory)).toBeUndefined();
+  expect(await missingForImage('/proc', memory)).toMatch(/20 MiB needed, 0 MiB free/);
+  expect(missingRoom({ memoryMiB: 10_000, diskMiB: 100 }, 512)).toMatch(/not enough disk/);
+});
