@@ -21,7 +21,7 @@ export interface SandboxSpec {
   id: string;
   tenant: string;
   hostId: string;
-  /** As the client named it (id, alias or name). */
+  /** The template's id for clients: its first name, however the client named it. */
   templateId: string;
   /** Content key of the template that the api resolved it to; see `src/template`. */
   templateKey: string;
@@ -32,6 +32,8 @@ export interface SandboxSpec {
   metadata: Record<string, string>;
   /** Sealed field (see `src/keys/sealed-field.ts`): JSON of the sandbox's environment variables; absent when there are none. */
   sealedEnv?: string;
+  /** Keyed digest of the create request, when it came with an `Idempotency-Key`; tells a repeat from another request. */
+  requestDigest?: string;
   allowInternetAccess: boolean;
   timeoutMs: number;
   onTimeout: TimeoutPolicy;

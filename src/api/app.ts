@@ -11,11 +11,12 @@ import { listV1, listV2 } from './list.js';
 import { pause } from './pause.js';
 import { refreshes } from './refreshes.js';
 import { resume } from './resume.js';
-import { traceRequests } from './trace-requests.js';
+import { getTemplate, getTemplateAlias, listTemplatesV1, listTemplatesV2 } from './templates.js';
 import { timeout } from './timeout.js';
+import { traceRequests } from './trace-requests.js';
 import { UpdateIds } from './update-ids.js';
 
-/** The control plane: every route of the contract's tier 1 lifecycle. Never listens by itself. */
+/** The control plane: every route of the contract that is offered. Never listens by itself. */
 export function createApp(appDeps: AppDeps): Express {
   const deps: ApiDeps = { ...appDeps, join: new Join(), updateIds: new UpdateIds() };
   const app = express();
@@ -41,6 +42,10 @@ export function createApp(appDeps: AppDeps): Express {
   routes.post('/sandboxes/:id/pause', pause(deps));
   routes.post('/sandboxes/:id/timeout', timeout(deps));
   routes.post('/sandboxes/:id/refreshes', refreshes(deps));
+  routes.get('/templates', listTemplatesV1(deps));
+  routes.get('/v2/templates', listTemplatesV2(deps));
+  routes.get('/templates/aliases/:alias', getTemplateAlias(deps));
+  routes.get('/templates/:id', getTemplate(deps));
   app.use(routes);
 
   app.use(unknownRoute);

@@ -63,6 +63,19 @@ export const timeoutRequest = z.object({ timeout: timeoutSeconds });
 
 export const refreshRequest = z.object({ duration: seconds.min(0, 'expected no negative number').nullish() });
 
+const MOST_PER_PAGE = 100;
+
+const once = z.string('given more than once');
+
+/** Query parameter `limit` of everything that comes in pages. */
+export const pageSize = once
+  .regex(/^\d{1,3}$/, `expected a number from 1 to ${MOST_PER_PAGE}`)
+  .transform(Number)
+  .pipe(z.number().min(1, 'expected at least 1').max(MOST_PER_PAGE, `expected at most ${MOST_PER_PAGE}`))
+  .default(MOST_PER_PAGE);
+
+export const pageToken = once;
+
 /** The header `Idempotency-Key` (contract 1.1). */
 export const idempotency = z.object({
   key: z

@@ -155,18 +155,6 @@ describe('create', () => {
     expect(world.countOf('create')).toBe(0);
   });
 
-  test('the same idempotency key leads to the same sandbox, of each tenant its own', async () => {
-    const create = (key: string) =>
-      world.api('POST', '/v2/sandboxes', { templateID: 'base' }, { 'idempotency-key': 'again-1', 'x-api-key': key });
-    const [first, second, other] = [await create('key-a'), await create('key-a'), await create('key-b')];
-    expect([first.status, second.status, other.status]).toEqual([201, 201, 201]);
-    expect(second.body.sandboxID).toBe(first.body.sandboxID);
-    expect(other.body.sandboxID).not.toBe(first.body.sandboxID);
-    expect(first.body.sandboxID).toMatch(/^i[a-z0-9]{20}$/);
-    const bad = await world.api('POST', '/v2/sandboxes', { templateID: 'base' }, { 'idempotency-key': 'NO WAY' });
-    expect(bad.status).toBe(400);
-  });
-
   test('an unknown outcome names the sandbox to look for, and must not be sent again', async () => {
     world.failNext.set('create', 'OutcomeUnknown');
     const { status, headers, body } = await world.api('POST', '/v2/sandboxes', { templateID: 'base' });
