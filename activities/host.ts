@@ -5,6 +5,7 @@ import { destroyVm } from './destroy-vm.js';
 import { asFailure } from './failure.js';
 import type { HostContext } from './host-context.js';
 import { inspectVm } from './inspect-vm.js';
+import { logged } from './logged.js';
 import { pauseVm } from './pause-vm.js';
 import { publishView } from './publish-view.js';
 import { resumeVm } from './resume-vm.js';
@@ -14,10 +15,22 @@ const HEARTBEAT_EVERY_MS = 2_000;
 /** The host's verbs as Temporal activities: heartbeats while they work, cancellation, errors of the table. */
 export function createHostActivities(context: HostContext): HostActivities {
   return {
-    createVm: (input) => alive('create', input.spec.id, (signal) => createVm(context, input, signal)),
-    pauseVm: (input) => alive('pause', input.id, (signal) => pauseVm(context, input, signal)),
-    resumeVm: (input) => alive('resume', input.spec.id, (signal) => resumeVm(context, input, signal)),
-    destroyVm: (input) => alive('kill', input.id, (signal) => destroyVm(context, input, signal)),
+    createVm: (input) =>
+      logged(context, 'create', input.spec.id, input.generation, () =>
+        alive('create', input.spec.id, (signal) => createVm(context, input, signal)),
+      ),
+    pauseVm: (input) =>
+      logged(context, 'pause', input.id, input.generation, () =>
+        alive('pause', input.id, (signal) => pauseVm(context, input, signal)),
+      ),
+    resumeVm: (input) =>
+      logged(context, 'resume', input.spec.id, input.generation, () =>
+        alive('resume', input.spec.id, (signal) => resumeVm(context, input, signal)),
+      ),
+    destroyVm: async (input) => {
+      await alive('kill', input.id, (signal) => destroyVm(context, input, signal));
+      context.journal.forget(input.id);
+    },
     inspectVm: (input) => alive('inspect', input.id, () => inspectVm(context, input)),
     idleFor: (input) => Promise.resolve({ idleForMs: context.traffic.idleForMs(input.id) }),
     publishView: (input) => alive('publish', input.view.spec.id, () => publishView(context, input)),

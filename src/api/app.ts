@@ -8,6 +8,8 @@ import { get } from './get.js';
 import { Join } from './join.js';
 import { kill } from './kill.js';
 import { listV1, listV2 } from './list.js';
+import { logsV1, logsV2 } from './logs.js';
+import { metrics, metricsOfMany } from './metrics.js';
 import { pause } from './pause.js';
 import { refreshes } from './refreshes.js';
 import { resume } from './resume.js';
@@ -34,6 +36,7 @@ export function createApp(appDeps: AppDeps): Express {
   routes.post('/v2/sandboxes', create(deps, 'v2'));
   routes.get('/sandboxes', listV1(deps));
   routes.get('/v2/sandboxes', listV2(deps));
+  routes.get('/sandboxes/metrics', metricsOfMany(deps));
   routes.get('/sandboxes/:id', get(deps));
   routes.delete('/sandboxes/:id', kill(deps));
   routes.post('/sandboxes/:id/connect', connect(deps, 'v1'));
@@ -42,6 +45,9 @@ export function createApp(appDeps: AppDeps): Express {
   routes.post('/sandboxes/:id/pause', pause(deps));
   routes.post('/sandboxes/:id/timeout', timeout(deps));
   routes.post('/sandboxes/:id/refreshes', refreshes(deps));
+  routes.get('/sandboxes/:id/metrics', metrics(deps));
+  routes.get('/sandboxes/:id/logs', logsV1(deps));
+  routes.get('/v2/sandboxes/:id/logs', logsV2(deps));
   routes.get('/templates', listTemplatesV1(deps));
   routes.get('/v2/templates', listTemplatesV2(deps));
   routes.get('/templates/aliases/:alias', getTemplateAlias(deps));

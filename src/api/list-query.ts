@@ -4,9 +4,7 @@ import { ApiError } from './errors.js';
 import { parseMetadata } from './metadata-query.js';
 import { parse } from './parse.js';
 import { publicState } from './present.js';
-import { pageSize, pageToken } from './schemas.js';
-
-const once = z.string('given more than once');
+import { once, pageSize, pageToken } from './schemas.js';
 
 const querySchema = z.object({
   metadata: once.transform(parseMetadata).optional(),

@@ -65,7 +65,8 @@ export const refreshRequest = z.object({ duration: seconds.min(0, 'expected no n
 
 const MOST_PER_PAGE = 100;
 
-const once = z.string('given more than once');
+/** A query parameter. */
+export const once = z.string('given more than once');
 
 /** Query parameter `limit` of everything that comes in pages. */
 export const pageSize = once

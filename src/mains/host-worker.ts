@@ -18,6 +18,8 @@ import { SandboxLocks } from '../host/sandbox-locks.js';
 import { SlotClaims } from '../host/slot-claims.js';
 import { slotAddress } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
+import { GuestWatch } from '../journal/guest-watch.js';
+import { Journal } from '../journal/journal.js';
 import { accessToken } from '../keys/access-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
@@ -62,15 +64,29 @@ async function main(): Promise<void> {
   const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])));
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
+  const journal = new Journal(index.paths);
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
-    ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, log },
+    ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, journal, log },
     template: (key) => readTemplate(config.templateDir, key),
   };
   const templates = await listTemplates(config.templateDir);
   if (templates[0] !== undefined) pool.fill(templates[0].key, templates[0].disk);
 
   const tokensKey = masterKey.derive('tokens');
+  const guests = new GuestWatch({
+    journal,
+    running: () => index.all().flatMap(({ id, phase }) => (phase.name === 'running' ? [id] : [])),
+    agentOf: (id) => {
+      const manifest = index.get(id);
+      if (manifest?.phase.name !== 'running' || manifest.slot === null || locks.isHeld(id)) return undefined;
+      return {
+        address: { host: slotAddress(manifest.slot), port: AGENT_PORT },
+        token: accessToken(tokensKey, id),
+      };
+    },
+    log,
+  });
   const gateway = createGateway({
     token: gatewayToken(masterKey),
     index: { list: (tenant) => index.views(tenant), get: (id) => index.get(id)?.view },
@@ -92,6 +108,17 @@ async function main(): Promise<void> {
         token: accessToken(tokensKey, id),
         open,
       };
+    },
+    journal: {
+      samples: async (id) => {
+        await guests.freshen(id);
+        return journal.samples(id);
+      },
+      latest: async (id) => {
+        await guests.freshen(id);
+        return journal.latest(id);
+      },
+      entries: (id) => journal.entries(id),
     },
     dial: dialTunnel,
     activity: traffic,
@@ -117,6 +144,7 @@ async function main(): Promise<void> {
   await worker.run();
 
   unwatch();
+  guests.stop();
   gateway.close();
   gateway.closeAllConnections();
   await Promise.allSettled([pool.close(), client.close(), connection.close(), driver.close(), stopTracing()]);
