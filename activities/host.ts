@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { HostActivities } from '../workflows/host-activities.js';
+import { bootVm } from './boot-vm.js';
 import { createVm } from './create-vm.js';
 import { destroyVm } from './destroy-vm.js';
 import { asFailure } from './failure.js';
@@ -9,6 +10,7 @@ import { logged } from './logged.js';
 import { pauseVm } from './pause-vm.js';
 import { publishView } from './publish-view.js';
 import { resumeVm } from './resume-vm.js';
+import { shutDownVm } from './shut-down-vm.js';
 
 const HEARTBEAT_EVERY_MS = 2_000;
 
@@ -26,6 +28,24 @@ export function createHostActivities(context: HostContext): HostActivities {
     resumeVm: (input) =>
       logged(context, 'resume', input.spec.id, input.generation, () =>
         alive('resume', input.spec.id, (signal) => resumeVm(context, input, signal)),
+      ),
+    shutDownVm: (input) =>
+      logged(
+        context,
+        'pause',
+        input.id,
+        input.generation,
+        () => alive('shutdown', input.id, (signal) => shutDownVm(context, input, signal)),
+        { keeps: 'disk' },
+      ),
+    bootVm: (input) =>
+      logged(
+        context,
+        'resume',
+        input.spec.id,
+        input.generation,
+        () => alive('boot', input.spec.id, (signal) => bootVm(context, input, signal)),
+        { from: 'disk' },
       ),
     destroyVm: async (input) => {
       await alive('kill', input.id, (signal) => destroyVm(context, input, signal));

@@ -12,19 +12,20 @@ export async function logged<T extends VmRunning | PauseVmResult>(
   id: string,
   generation: number,
   work: () => Promise<T>,
+  how: Record<string, string> = {},
 ): Promise<T> {
-  const enter = (event: string, change: Partial<LogEntry> = {}): void => {
+  const enter = (event: string, level: LogEntry['level'], fields: Record<string, string>): void => {
     // A later step has come in between, perhaps one that removes all of it.
     if ((context.index.get(id)?.generation ?? Infinity) > generation) return;
-    context.journal.addEvent(id, generation, event, change);
+    context.journal.addEvent(id, generation, event, { level, fields: { ...how, ...fields } });
   };
   try {
     const result = await work();
-    if (!('outcome' in result && result.outcome === 'busy')) enter(DONE[verb]);
+    if (!('outcome' in result && result.outcome === 'busy')) enter(DONE[verb], 'info', {});
     return result;
   } catch (error) {
     const { type } = asFailure(error, 'HostFailure', verb);
-    enter(`${verb} failed`, { level: 'error', fields: { code: type ?? 'HostFailure' } });
+    enter(`${verb} failed`, 'error', { code: type ?? 'HostFailure' });
     throw error;
   }
 }

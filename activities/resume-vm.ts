@@ -86,6 +86,10 @@ async function restore(
   signal: AbortSignal,
 ): Promise<Manifest> {
   const { id } = input.spec;
+  if (known.image?.kind === 'disk') {
+    const message = `the memory of sandbox ${id} was given up for a boot from its disk; connect again to boot it`;
+    throw failure('ImageDamaged', message, { facts: await factsOf(context, id) });
+  }
   if (known.image === undefined || known.image.generation !== input.image.generation) {
     throw failure('ImageDamaged', `sandbox ${id}: the host has no image of generation ${input.image.generation}`);
   }

@@ -37,13 +37,31 @@ export interface SandboxSpec {
   allowInternetAccess: boolean;
   timeoutMs: number;
   onTimeout: TimeoutPolicy;
+  /** What an automatic pause keeps; absent: memory. */
+  autoPauseKeeps?: 'disk';
   autoResume: boolean;
   /** How long a paused sandbox is kept, from the moment of pausing. */
   pausedRetentionMs: number;
 }
 
-/** A durable save image, as the workflow remembers it: resume refuses any other. */
-export interface SavedImage {
+/** What outlives a pause: everything, or the disk alone (a clean shutdown; the next start is a boot). */
+export type Keep = 'memory' | 'disk';
+
+/** What a sleeping sandbox is started from again, as the workflow remembers it. */
+export type SavedImage = MemoryImage | DiskImage;
+
+/** The sandbox's disk as its last machine left it; there is no image file. */
+export interface DiskImage {
+  kind: 'disk';
+  /** Of the step that made it the one to start from. */
+  generation: number;
+  savedAt: number;
+}
+
+/** A durable save image: resume refuses any other. */
+export interface MemoryImage {
+  /** Absent in those from before there were others. */
+  kind?: 'memory';
   generation: number;
   /** SHA-256 of the sealed file, hex. */
   digest: string;

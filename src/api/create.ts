@@ -82,6 +82,7 @@ async function specOf(deps: ApiDeps, { id, tenant, body, timeoutMs, digest }: Wa
     allowInternetAccess: body.allow_internet_access !== false && body.network?.denyInternet !== true,
     timeoutMs,
     onTimeout: body.autoPause === true ? 'pause' : 'kill',
+    ...(body.autoPauseMemory === false ? { autoPauseKeeps: 'disk' as const } : {}),
     autoResume: body.autoResume?.enabled === true,
     pausedRetentionMs: deps.pausedRetentionMs,
   };

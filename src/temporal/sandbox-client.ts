@@ -14,6 +14,7 @@ import {
   readyUpdate,
   resumeUpdate,
   setTimeoutUpdate,
+  type PauseInput,
   type ResumeInput,
   type ResumeResult,
   type SetTimeoutInput,
@@ -86,8 +87,11 @@ export class TemporalSandboxClient {
     });
   }
 
-  pause(id: string, options: { updateId?: string } = {}): Promise<SandboxView> {
-    return this.#call(id, ANSWER_WITHIN_MS, () => this.#handle(id).executeUpdate(pauseUpdate, { ...options }));
+  pause(id: string, options: PauseInput & { updateId?: string } = {}): Promise<SandboxView> {
+    const { memory = true, ...update } = options;
+    return this.#call(id, ANSWER_WITHIN_MS, () =>
+      this.#handle(id).executeUpdate(pauseUpdate, { ...update, args: [{ memory }] }),
+    );
   }
 
   resume(id: string, input: ResumeInput, options: { updateId?: string } = {}): Promise<ResumeResult> {

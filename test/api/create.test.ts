@@ -99,7 +99,7 @@ describe('create', () => {
     ['iam', { iam: { tokens: { a: {} } } }],
     ['mcp', { mcp: { exa: {} } }],
     ['volumeMounts', { volumeMounts: [{ name: 'v', path: '/v' }] }],
-    ['autoPauseMemory', { autoPause: true, autoPauseMemory: false }],
+    ['autoPauseMemory', { autoPause: true, autoPauseMemory: false, autoResume: { enabled: true } }],
   ])('refuses %s by name when it cannot be kept', async (name, change) => {
     const { status, body } = await world.api('POST', '/v2/sandboxes', { templateID: 'base', ...change });
     expect(status).toBe(400);

@@ -166,11 +166,13 @@ export class FakeWorld implements SandboxClient {
     return this.add(spec.id, { endAt: Date.now() + spec.timeoutMs }, spec);
   }
 
-  async pause(id: string, { updateId }: { updateId: string }): Promise<SandboxView> {
-    await this.#called('pause', id, undefined, updateId);
+  async pause(id: string, { updateId, memory = true }: { updateId: string; memory?: boolean }): Promise<SandboxView> {
+    await this.#called('pause', id, { memory }, updateId);
     const view = this.#require(id);
     if (view.status === 'paused') throw new ApiError('AlreadyPaused', `sandbox ${id} is already paused`);
-    return this.#set(view, { status: 'paused', pausedAt: Date.now() });
+    const kept = { generation: view.generation + 1, savedAt: Date.now() };
+    const image = memory ? { ...kept, digest: 'd', bytes: 1 } : { ...kept, kind: 'disk' as const };
+    return this.#set(view, { status: 'paused', pausedAt: Date.now(), image });
   }
 
   async resume(id: string, input: ResumeInput, { updateId }: { updateId: string }): Promise<ResumeResult> {
