@@ -34,6 +34,7 @@ export interface HostContext {
 /** What the sandbox's owner can read of its life. */
 export interface EventJournal {
   addEvent(id: string, generation: number, event: string, change?: Partial<LogEntry>): void;
+  addEntries(id: string, entries: readonly LogEntry[]): void;
   forget(id: string): void;
 }
 

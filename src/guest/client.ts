@@ -30,6 +30,12 @@ const MOST_MESSAGE = 500;
 /** The agent was reached, and said no. */
 export class AgentRefusedError extends Error {
   override name = 'AgentRefusedError';
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
 }
 
 /** Whether the agent answers. @throws when it cannot be reached. */
@@ -55,7 +61,8 @@ export async function init(
     JSON.stringify(body),
     signal,
   );
-  if (status < 200 || status > 299) throw new AgentRefusedError(`the agent refused init: ${status} ${messageIn(text)}`);
+  if (status < 200 || status > 299)
+    throw new AgentRefusedError(`the agent refused init: ${status} ${messageIn(text)}`, status);
   return JSON.parse(text) as InitAnswer;
 }
 
@@ -86,7 +93,7 @@ async function ask(
     signal,
   );
   if (status < 200 || status > 299) {
-    throw new AgentRefusedError(`the agent refused ${method} ${path}: ${status} ${messageIn(text)}`);
+    throw new AgentRefusedError(`the agent refused ${method} ${path}: ${status} ${messageIn(text)}`, status);
   }
   return text === '' ? undefined : JSON.parse(text);
 }

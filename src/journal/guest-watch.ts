@@ -1,6 +1,5 @@
 import pLimit from 'p-limit';
-import type { GuestAddress } from '../guest/client.js';
-import { drainEvents, readMetrics } from '../guest/client.js';
+import { AgentRefusedError, drainEvents, readMetrics, type GuestAddress } from '../guest/client.js';
 import type { Logger } from '../log.js';
 import type { Journal } from './journal.js';
 import { processEntries } from './process-event.js';
@@ -8,8 +7,8 @@ import { sampleOf } from './sample.js';
 
 const EVERY_MS = 15_000;
 const ANSWER_WITHIN_MS = 5_000;
-/** An api waits for two seconds: what is not there by then is not in the answer. */
-const ASKED_WITHIN_MS = 1_200;
+/** Less than an api waits: what is not there by then is not in the answer. */
+const ASKED_WITHIN_MS = 3_000;
 const FRESH_FOR_MS = 1_000;
 const AT_ONCE = 4;
 
@@ -28,6 +27,8 @@ export class GuestWatch {
       running: () => string[];
       /** Undefined: it does not run, or is being worked on. */
       agentOf: (id: string) => { address: GuestAddress; token: string } | undefined;
+      /** The agent does not know its own token any more: the guest has rebooted. */
+      onForgotten: (id: string) => void;
       log: Logger;
     },
   ) {
@@ -54,7 +55,10 @@ export class GuestWatch {
     const known = this.#underWay.get(id);
     if (known !== undefined) return known;
     const looking = this.#ask(id)
-      .catch((error: unknown) => this.options.log.debug({ sandbox: id, err: error }, 'a guest tells nothing of itself'))
+      .catch((error: unknown) => {
+        this.options.log.debug({ sandbox: id, err: error }, 'a guest tells nothing of itself');
+        if (error instanceof AgentRefusedError && error.status === 401) this.options.onForgotten(id);
+      })
       .finally(() => this.#underWay.delete(id));
     this.#underWay.set(id, looking);
     return looking;

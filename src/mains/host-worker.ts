@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { Reboots } from '../../activities/after-reboot.js';
 import { createHostActivities } from '../../activities/host.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { DOMAIN_PREFIX } from '../../activities/machine.js';
@@ -22,6 +23,7 @@ import { GuestWatch } from '../journal/guest-watch.js';
 import { Journal } from '../journal/journal.js';
 import { accessToken } from '../keys/access-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
+import { followDomainEvents } from '../libvirt/domain-events.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { createEncryptedOverlay } from '../libvirt/overlay.js';
 import { createLogger } from '../log.js';
@@ -73,6 +75,19 @@ async function main(): Promise<void> {
   const templates = await listTemplates(config.templateDir);
   if (templates[0] !== undefined) pool.fill(templates[0].key, templates[0].disk);
 
+  const reboots = new Reboots(context);
+  const endings = new Map<string, string>();
+  const unfollow = followDomainEvents(
+    config.libvirtUri,
+    ({ domain, event, detail }) => {
+      const id = domain.startsWith(DOMAIN_PREFIX) ? domain.slice(DOMAIN_PREFIX.length) : '';
+      if (index.get(id)?.phase.name !== 'running' || locks.isHeld(id)) return;
+      if (event === 'rebooted') reboots.notice(id);
+      else endings.set(id, detail);
+    },
+    (error) => log.warn({ err: error }, 'libvirt’s events cannot be followed at the moment'),
+  );
+
   const tokensKey = masterKey.derive('tokens');
   const guests = new GuestWatch({
     journal,
@@ -85,6 +100,7 @@ async function main(): Promise<void> {
         token: accessToken(tokensKey, id),
       };
     },
+    onForgotten: (id) => reboots.notice(id),
     log,
   });
   const gateway = createGateway({
@@ -132,7 +148,11 @@ async function main(): Promise<void> {
   const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
-    report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
+    howItEnded: (id) => endings.get(id),
+    report: async (id, generation, reason) => {
+      await workflows.machineEnded(id, generation, reason);
+      endings.delete(id);
+    },
   });
   const worker = await createHostWorker(
     connection,
@@ -144,6 +164,7 @@ async function main(): Promise<void> {
   await worker.run();
 
   unwatch();
+  unfollow();
   guests.stop();
   gateway.close();
   gateway.closeAllConnections();

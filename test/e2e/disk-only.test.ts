@@ -44,7 +44,7 @@ test('a sandbox that was shut down keeps its files and token, not its processes,
   expect(log).not.toContain('forced off');
 
   const connecting = performance.now();
-  const connected = await api.call('POST', `/v2/sandboxes/${id}/connect`, {});
+  const connected = await api.connect(id);
   const bootSeconds = (performance.now() - connecting) / 1000;
   expect(connected.status).toBe(201);
   process.stderr.write(`disk-only: shutdown ${pauseSeconds.toFixed(1)} s, boot ${bootSeconds.toFixed(1)} s\n`);
@@ -73,7 +73,7 @@ test('one that sleeps with its memory can be booted from its disk, and one that 
   await client.commands.run('sync');
   const bootBefore = (await client.commands.run(BOOT_ID)).stdout;
   expect((await api.call('POST', `/sandboxes/${id}/pause`)).status).toBe(204);
-  expect((await api.call('POST', `/v2/sandboxes/${id}/connect`, { memory: false })).status).toBe(201);
+  expect((await api.connect(id, { memory: false })).status).toBe(201);
   expect((await client.commands.run(BOOT_ID)).stdout).not.toBe(bootBefore);
   expect(await client.files.read('/home/user/kept.txt')).toBe('kept');
   expect((await readdir(directoryOf(id))).filter((name) => name.startsWith('image-'))).toEqual([]);
@@ -84,6 +84,7 @@ test('one that sleeps with its memory can be booted from its disk, and one that 
   expect((await pausing).status).toBe(204);
   const { body } = await api.call('GET', `/v2/sandboxes/${id}/logs?level=warn`);
   expect(body).toMatchObject({ logs: [{ message: expect.stringContaining('ended by force') }] });
+  expect((await api.connect(id)).status).toBe(201);
   const woken = await clientOf(service, id);
   expect(await woken.files.read('/home/user/late.txt')).toBe('written a moment before');
   await woken.kill();
