@@ -48,8 +48,9 @@ async function syncGuest(context: HostContext, manifest: Manifest, signal: Abort
 async function endsInTime(context: HostContext, name: string, signal: AbortSignal): Promise<boolean> {
   const until = performance.now() + POWER_OFF_WITHIN_MS;
   while ((await context.driver.state(name)) !== 'absent') {
+    signal.throwIfAborted();
     if (performance.now() > until) return false;
-    await delay(LOOK_EVERY_MS, undefined, { signal });
+    await delay(LOOK_EVERY_MS);
   }
   return true;
 }
