@@ -32,6 +32,7 @@ module.exports = {
     only('invariants', '^src/invariants/', [contract, '^src/(host|libvirt|guard)/']),
     only('guard', '^src/guard/', []),
     only('host', '^src/host/', [contract, '^src/(keys|libvirt/driver|log)']),
+    only('journal', '^src/journal/', ['^src/(guest|host)/', '^src/(gateway/wire|log)']),
     only('template', '^src/template/', ['^src/(libvirt|guest|host|sealing|agent)/']),
     only('gateway', '^src/gateway/', [contract, '^src/(host|guest|keys|template|relay)/', '^src/log']),
     only('api', '^src/api/', [contract, '^src/(keys|gateway/(wire|gateway-token))', '^src/log']),

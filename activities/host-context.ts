@@ -1,5 +1,6 @@
 import type { MasterKey } from '../src/keys/master-key.js';
 import type { VmDriver } from '../src/libvirt/driver.js';
+import type { LogEntry } from '../src/gateway/wire.js';
 import type { Logger } from '../src/log.js';
 import type { Room } from '../src/host/admission.js';
 import type { OverlayPool } from '../src/host/overlay-pool.js';
@@ -25,11 +26,19 @@ export interface HostContext {
   masterKey: MasterKey;
   traffic: Traffic;
   guard: Guard;
+  journal: EventJournal;
   /** @returns undefined when this host does not have the template. */
   template(key: string): Promise<Template | undefined>;
   /** Named moments, see `crash-points.ts`. */
   reached: Reached;
   log: Logger;
+}
+
+/** What the sandbox's owner can read of its life. */
+export interface EventJournal {
+  addEvent(id: string, generation: number, event: string, change?: Partial<LogEntry>): void;
+  addEntries(id: string, entries: readonly LogEntry[]): void;
+  forget(id: string): void;
 }
 
 /** The network guard as the lifecycle sees it. */

@@ -1,14 +1,17 @@
 import { Context } from '@temporalio/activity';
 import type { HostActivities } from '../workflows/host-activities.js';
+import { bootVm } from './boot-vm.js';
 import { createVm } from './create-vm.js';
 import { destroyVm } from './destroy-vm.js';
 import { asFailure } from './failure.js';
 import type { HostContext } from './host-context.js';
 import type { InFlight } from './in-flight.js';
 import { inspectVm } from './inspect-vm.js';
+import { logged } from './logged.js';
 import { pauseVm } from './pause-vm.js';
 import { publishView } from './publish-view.js';
 import { resumeVm } from './resume-vm.js';
+import { shutDownVm } from './shut-down-vm.js';
 
 const HEARTBEAT_EVERY_MS = 2_000;
 
@@ -17,10 +20,40 @@ export function createHostActivities(context: HostContext, inFlight: InFlight): 
   const alive = <T>(verb: string, id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
     reported(inFlight, verb, id, work);
   return {
-    createVm: (input) => alive('create', input.spec.id, (signal) => createVm(context, input, signal)),
-    pauseVm: (input) => alive('pause', input.id, (signal) => pauseVm(context, input, signal)),
-    resumeVm: (input) => alive('resume', input.spec.id, (signal) => resumeVm(context, input, signal)),
-    destroyVm: (input) => alive('kill', input.id, (signal) => destroyVm(context, input, signal)),
+    createVm: (input) =>
+      logged(context, 'create', input.spec.id, input.generation, () =>
+        alive('create', input.spec.id, (signal) => createVm(context, input, signal)),
+      ),
+    pauseVm: (input) =>
+      logged(context, 'pause', input.id, input.generation, () =>
+        alive('pause', input.id, (signal) => pauseVm(context, input, signal)),
+      ),
+    resumeVm: (input) =>
+      logged(context, 'resume', input.spec.id, input.generation, () =>
+        alive('resume', input.spec.id, (signal) => resumeVm(context, input, signal)),
+      ),
+    shutDownVm: (input) =>
+      logged(
+        context,
+        'pause',
+        input.id,
+        input.generation,
+        () => alive('shutdown', input.id, (signal) => shutDownVm(context, input, signal)),
+        { keeps: 'disk' },
+      ),
+    bootVm: (input) =>
+      logged(
+        context,
+        'resume',
+        input.spec.id,
+        input.generation,
+        () => alive('boot', input.spec.id, (signal) => bootVm(context, input, signal)),
+        { from: 'disk' },
+      ),
+    destroyVm: async (input) => {
+      await alive('kill', input.id, (signal) => destroyVm(context, input, signal));
+      context.journal.forget(input.id);
+    },
     inspectVm: (input) => alive('inspect', input.id, () => inspectVm(context, input)),
     idleFor: (input) => Promise.resolve({ idleForMs: context.traffic.idleForMs(input.id) }),
     publishView: (input) => alive('publish', input.view.spec.id, () => publishView(context, input)),

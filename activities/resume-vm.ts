@@ -124,6 +124,10 @@ async function restore(
     // An earlier resume saved it again, and its answer never arrived: the workflow takes the newer image from the facts.
     throw await savedAgain(context, id);
   }
+  if (known.image?.kind === 'disk') {
+    const message = `the memory of sandbox ${id} was given up for a boot from its disk; connect again to boot it`;
+    throw failure('ResumeFailed', message, { facts: await factsOf(context, id) });
+  }
   if (known.image === undefined || known.image.generation !== input.image.generation) {
     throw failure('ImageDamaged', `sandbox ${id}: the host has no image of generation ${input.image.generation}`);
   }

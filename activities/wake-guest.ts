@@ -13,9 +13,15 @@ const AGENT_TIMEOUT_MS = 45_000;
 
 /**
  * Waits for the agent and initialises it: clock, token, environment, and the kernel's reseed, which it confirms or fails.
+ * A machine that was booted has shared its past with no other, and has nothing to reseed for.
  * @returns the guest's boot id.
  */
-export async function wakeGuest(context: HostContext, manifest: Manifest, signal: AbortSignal): Promise<string> {
+export async function wakeGuest(
+  context: HostContext,
+  manifest: Manifest,
+  signal: AbortSignal,
+  after: 'restore' | 'boot' = 'restore',
+): Promise<string> {
   const { spec } = manifest.view;
   const token = accessToken(context.masterKey.derive('tokens'), manifest.id);
   const envVars =
@@ -28,7 +34,7 @@ export async function wakeGuest(context: HostContext, manifest: Manifest, signal
   const { bootId } = await span('agent', () =>
     initGuest(
       { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
-      { accessToken: token, envVars, defaultUser: 'user', requireReseed: true },
+      { accessToken: token, envVars, defaultUser: 'user', requireReseed: after === 'restore' },
       AbortSignal.any([signal, AbortSignal.timeout(AGENT_TIMEOUT_MS)]),
     ),
   );

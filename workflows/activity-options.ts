@@ -20,7 +20,9 @@ export function hostActivities(hostId: string, summary: string): HostActivities 
   return {
     createVm: proxy('createVm'),
     pauseVm: proxy('pauseVm'),
+    shutDownVm: proxy('shutDownVm'),
     resumeVm: proxy('resumeVm'),
+    bootVm: proxy('bootVm'),
     destroyVm: proxy('destroyVm'),
     publishView: proxy('publishView'),
   } as HostActivities;

@@ -1,6 +1,6 @@
 import { ApplicationFailure, condition, currentUpdateInfo, patched } from '@temporalio/workflow';
 import type { ErrorCode } from './errors.js';
-import type { ResumeInput, ResumeResult, SetTimeoutInput } from './messages.js';
+import type { PauseInput, ResumeInput, ResumeResult, SetTimeoutInput } from './messages.js';
 import { moveDeadline, requestKill, requestPause, requestResume, requestTimeout, type Refusal } from './requests.js';
 import { hasEnded, isSettled, REMEMBERED_OPERATIONS, viewOf, type SandboxState, type Verb } from './state.js';
 import type { SandboxView } from './view.js';
@@ -17,10 +17,10 @@ export const ready = (state: SandboxState): Promise<SandboxView> =>
     return viewOf(state);
   });
 
-export const pause = (state: SandboxState): Promise<SandboxView> =>
+export const pause = (state: SandboxState, input: PauseInput): Promise<SandboxView> =>
   remembered(state, async () => {
     const since = state.outcomes;
-    refuse(requestPause(state));
+    refuse(requestPause(state, input));
     await condition(
       () => state.status === 'paused' || state.desired !== 'paused' || hasEnded(state) || failed(state, 'pause', since),
     );

@@ -28,12 +28,16 @@ export function beginStep(state: SandboxState, step: ActStep, now: number): void
       state.pausedAt = now;
       if (step.onlyIfIdle && state.desired === 'running') state.desired = 'paused';
       else state.pauseAsked = false;
-      state.reason = step.onlyIfIdle ? 'its timeout has passed: being paused if it is idle' : 'being paused as asked';
+      state.pauseKeeps = step.keep;
+      state.reason =
+        (step.onlyIfIdle ? 'its timeout has passed: being paused if it is idle' : 'being paused as asked') +
+        (step.keep === 'disk' ? '; only its disk is kept' : '');
       return;
     case 'resume':
       state.status = 'resuming';
       state.endAt = now + state.resumeTimeoutMs;
-      state.reason = 'being resumed';
+      state.resumeFrom = step.from;
+      state.reason = step.from === 'disk' ? 'being booted from its disk' : 'being resumed';
       return;
     case 'destroy':
       state.status = 'killing';
@@ -67,7 +71,7 @@ function succeed(state: SandboxState, step: ActStep, value: PauseVmResult | null
       state.image = null;
       delete state.damaged;
       state.pauseFailures = 0;
-      return becomeRunning(state, 'resumed');
+      return becomeRunning(state, step.from === 'disk' ? 'booted from its disk' : 'resumed');
     case 'publish':
       // The deadline may have moved again meanwhile.
       state.unpublished = state.endAt !== step.endAt;
@@ -86,7 +90,9 @@ function succeed(state: SandboxState, step: ActStep, value: PauseVmResult | null
       state.status = 'paused';
       state.image = value?.outcome === 'paused' ? value.image : state.image;
       state.pauseFailures = 0;
-      state.reason = step.onlyIfIdle ? 'paused: idle for its timeout' : 'paused as asked';
+      state.reason =
+        (step.onlyIfIdle ? 'paused: idle for its timeout' : 'paused as asked') +
+        (state.image?.kind === 'disk' ? '; only its disk is kept' : '');
       return;
     default:
       unreachable(step);

@@ -15,6 +15,8 @@ export const ERRORS = {
   BeingKilled: { status: 409, retryable: false, nothingHappened: true },
   /** A later request (for example a connect during a pause) took the sandbox elsewhere. */
   Superseded: { status: 409, retryable: false, nothingHappened: false },
+  /** An `Idempotency-Key` that was used before, for something else or for a sandbox that has ended. */
+  IdempotencyConflict: { status: 409, retryable: false, nothingHappened: true },
   /** Memory, tmpfs or disk cannot be reserved; nothing was started. */
   InsufficientCapacity: { status: 429, retryable: false, nothingHappened: true },
   TooManyRequests: { status: 429, retryable: false, nothingHappened: true },

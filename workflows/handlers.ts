@@ -12,8 +12,8 @@ export function handleMessages(state: SandboxState): void {
   setHandler(messages.getQuery, () => viewOf(state), { description: 'the whole view, times in epoch milliseconds' });
 
   setHandler(messages.readyUpdate, () => answers.ready(state), { description: 'answers when created' });
-  setHandler(messages.pauseUpdate, () => answers.pause(state), {
-    description: 'saves the machine; answers when paused',
+  setHandler(messages.pauseUpdate, (input?: messages.PauseInput) => answers.pause(state, input ?? {}), {
+    description: 'saves the machine, or with {"memory": false} shuts it down; answers when paused',
   });
   setHandler(messages.resumeUpdate, (input?: messages.ResumeInput) => answers.resume(state, input ?? {}), {
     description: 'wakes the machine; answers when running',
@@ -41,17 +41,18 @@ export function handleMessages(state: SandboxState): void {
     };
   setHandler(
     messages.pauseSignal,
-    tolerant('pause', () => requestPause(state)),
-    { description: 'pause' },
+    tolerant('pause', ({ memory }) => requestPause(state, { memory: memory !== false })),
+    { description: 'pause; optional {"memory": false} keeps the disk alone' },
   );
   setHandler(
     messages.resumeSignal,
-    tolerant('resume', ({ timeoutMs }) => {
+    tolerant('resume', ({ timeoutMs, memory }) => {
       const wrong = timeoutMs === undefined ? undefined : wrongTimeout(timeoutMs);
       if (wrong !== undefined) return { message: wrong };
-      return requestResume(state, timeoutMs === undefined ? {} : { timeoutMs: timeoutMs as number });
+      const input = { memory: memory !== false };
+      return requestResume(state, timeoutMs === undefined ? input : { ...input, timeoutMs: timeoutMs as number });
     }),
-    { description: 'resume; optional {"timeoutMs": n}' },
+    { description: 'resume; optional {"timeoutMs": n}; {"memory": false} boots from the disk' },
   );
   setHandler(
     messages.killSignal,

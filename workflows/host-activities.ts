@@ -1,4 +1,4 @@
-import type { SandboxSpec, SandboxView, SavedImage } from './view.js';
+import type { MemoryImage, SandboxSpec, SandboxView, SavedImage } from './view.js';
 
 /**
  * What the workflow asks of a host, on the task queue `sandbox-host-<hostId>`. Implemented in `activities/`.
@@ -16,8 +16,18 @@ export interface HostActivities {
    * activity within that window.
    */
   pauseVm(input: PauseVmInput): Promise<PauseVmResult>;
+  /**
+   * The pause that keeps the disk alone: shuts the guest down, by force if it takes too long, and answers when its
+   * machine is gone. Once the guest has been told there is no way back; a second run finishes it.
+   */
+  shutDownVm(input: PauseVmInput): Promise<PauseVmResult>;
   /** Restores `image`. Until the machine runs, failure changes nothing: the image stays good. */
   resumeVm(input: ResumeVmInput): Promise<VmRunning>;
+  /**
+   * Boots the sandbox's disk and waits until its agent is initialised. A memory that was kept is given up when the
+   * machine starts. On failure the sandbox stays paused, with its disk.
+   */
+  bootVm(input: BootVmInput): Promise<VmRunning>;
   /** Removes machine, wrapped key, secret and files, in this order. Aborts whatever holds the sandbox's lock. */
   destroyVm(input: DestroyVmInput): Promise<void>;
   /** Facts from the machine and the manifest. Changes nothing. */
@@ -45,6 +55,13 @@ export interface PauseVmInput {
 export type PauseVmResult = { outcome: 'paused'; image: SavedImage } | { outcome: 'busy'; idleForMs: number };
 
 export interface ResumeVmInput {
+  spec: SandboxSpec;
+  generation: number;
+  image: MemoryImage;
+  view: SandboxView;
+}
+
+export interface BootVmInput {
   spec: SandboxSpec;
   generation: number;
   image: SavedImage;

@@ -6,7 +6,14 @@ import type { SandboxView } from './view.js';
  * scripts: never fails, malformed input is logged and ignored) and as update (for the api: answers when settled).
  */
 
+export interface PauseInput {
+  /** False: the machine is shut down and only its disk kept. */
+  memory?: boolean;
+}
+
 export interface ResumeInput {
+  /** False: a machine whose memory was kept is booted from its disk all the same, and that memory given up. */
+  memory?: boolean;
   /** New timeout, counted from now. Running: extends only, never shortens. Absent: the sandbox's own timeout. */
   timeoutMs?: number;
   /** `resume` (deprecated route) refuses a running sandbox with `AlreadyRunning`; `connect` accepts it. */
@@ -36,7 +43,7 @@ export const machineEndedSignal = defineSignal<[unknown?]>('machineEnded');
 
 /** For update-with-start at create: answers when the machine runs. */
 export const readyUpdate = defineUpdate<SandboxView>('ready');
-export const pauseUpdate = defineUpdate<SandboxView>('pause');
+export const pauseUpdate = defineUpdate<SandboxView, [PauseInput]>('pause');
 export const resumeUpdate = defineUpdate<ResumeResult, [ResumeInput]>('resume');
 export const killUpdate = defineUpdate<SandboxView>('kill');
 export const setTimeoutUpdate = defineUpdate<SandboxView, [SetTimeoutInput]>('setTimeout');

@@ -1,12 +1,14 @@
 import { expiresAt, type SandboxState } from './state.js';
+import type { Keep } from './view.js';
 
 /**
  * What to do now. `act`: run one activity. `wait`: nothing until `until` (always finite) or a message. `done`: ended.
  */
 export type Step =
-  | { type: 'act'; verb: 'create' | 'resume' }
+  | { type: 'act'; verb: 'create' }
   | { type: 'act'; verb: 'publish'; endAt: number }
-  | { type: 'act'; verb: 'pause'; onlyIfIdle: boolean }
+  | { type: 'act'; verb: 'resume'; from: Keep }
+  | { type: 'act'; verb: 'pause'; onlyIfIdle: boolean; keep: Keep }
   | { type: 'act'; verb: 'destroy'; why: string }
   | { type: 'wait'; until: number; why: string }
   | { type: 'done' };
@@ -21,9 +23,9 @@ export function nextStep(state: SandboxState, now: number): Step {
     case 'killing':
       return { type: 'act', verb: 'destroy', why: state.reason };
     case 'resuming':
-      return notBefore(state, now, { type: 'act', verb: 'resume' });
+      return notBefore(state, now, resume(state));
     case 'pausing':
-      return notBefore(state, now, { type: 'act', verb: 'pause', onlyIfIdle: false });
+      return notBefore(state, now, { type: 'act', verb: 'pause', onlyIfIdle: false, keep: state.pauseKeeps });
     case 'running':
       return whileRunning(state, now);
     case 'paused':
@@ -40,10 +42,12 @@ function notBefore(state: SandboxState, now: number, step: Step): Step {
 }
 
 function whileRunning(state: SandboxState, now: number): Step {
-  if (state.desired === 'paused') return { type: 'act', verb: 'pause', onlyIfIdle: false };
+  if (state.desired === 'paused') return { type: 'act', verb: 'pause', onlyIfIdle: false, keep: state.pauseKeeps };
   if (now >= state.endAt) {
     if (state.onTimeout === 'kill') return { type: 'act', verb: 'destroy', why: 'its timeout has passed' };
-    if (now >= state.backOffUntil) return { type: 'act', verb: 'pause', onlyIfIdle: true };
+    if (now >= state.backOffUntil) {
+      return { type: 'act', verb: 'pause', onlyIfIdle: true, keep: state.spec.autoPauseKeeps ?? 'memory' };
+    }
   }
   if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish', endAt: state.endAt };
   const deadline = Math.max(state.endAt, state.onTimeout === 'pause' ? state.backOffUntil : 0);
@@ -52,11 +56,18 @@ function whileRunning(state: SandboxState, now: number): Step {
 }
 
 function whilePaused(state: SandboxState, now: number): Step {
-  if (state.desired === 'running') return { type: 'act', verb: 'resume' };
+  if (state.desired === 'running') return resume(state);
   if (now >= expiresAt(state)) return { type: 'act', verb: 'destroy', why: 'it was paused for as long as it is kept' };
   if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish', endAt: state.endAt };
   return untilDeadline(state, expiresAt(state), 'expiry of the paused sandbox');
 }
+
+/** Without a memory there is nothing to start from but the disk. */
+const resume = (state: SandboxState): Step => ({
+  type: 'act',
+  verb: 'resume',
+  from: state.image?.kind === 'disk' ? 'disk' : state.resumeFrom,
+});
 
 function untilDeadline(state: SandboxState, deadline: number, why: string): Step {
   if (state.unpublished && state.publishNotBefore < deadline) {

@@ -46,10 +46,12 @@ async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmR
     case 'resume':
       if (state.image === null)
         throw ApplicationFailure.create({ type: 'Lost', message: `sandbox ${spec.id} has no image` });
-      await activities.resumeVm({ spec, generation, image: state.image, view: settled(state, 'running') });
+      if (step.from === 'disk' || state.image.kind === 'disk')
+        await activities.bootVm({ spec, generation, image: state.image, view: settled(state, 'running') });
+      else await activities.resumeVm({ spec, generation, image: state.image, view: settled(state, 'running') });
       return null;
     case 'pause':
-      return activities.pauseVm({
+      return activities[step.keep === 'disk' ? 'shutDownVm' : 'pauseVm']({
         id: spec.id,
         generation,
         view: settled(state, 'paused'),

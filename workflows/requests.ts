@@ -1,6 +1,7 @@
 import { hasEnded, type SandboxState } from './state.js';
 import type { ErrorCode } from './errors.js';
-import type { ResumeInput, SetTimeoutInput } from './messages.js';
+import type { PauseInput, ResumeInput, SetTimeoutInput } from './messages.js';
+import type { Keep } from './view.js';
 
 /**
  * What messages do to the state, pure and synchronous: they edit `desired` and deadlines, and nothing else.
@@ -16,17 +17,30 @@ const gone = (state: SandboxState): Refusal | undefined =>
     ? { code: 'NotFound', message: `sandbox ${state.spec.id} has been killed` }
     : undefined;
 
-export function requestPause(state: SandboxState): Refusal | undefined {
+export function requestPause(state: SandboxState, input: PauseInput = {}): Refusal | undefined {
   const refusal = gone(state);
   if (refusal !== undefined) return refusal;
   if (state.status === 'paused' && state.desired === 'paused') {
     return { code: 'AlreadyPaused', message: `sandbox ${state.spec.id} is already paused` };
+  }
+  const keep: Keep = input.memory === false ? 'disk' : 'memory';
+  if (state.status === 'pausing') {
+    if (keep === 'memory' && state.pauseKeeps === 'disk') return shuttingDown(state);
+  } else {
+    // Of several requests before the pause begins, the one that keeps more counts.
+    const wanted = state.desired === 'paused' && state.pauseAsked ? state.pauseKeeps : undefined;
+    state.pauseKeeps = wanted === 'memory' ? 'memory' : keep;
   }
   state.desired = 'paused';
   state.pauseAsked = true;
   state.backOffUntil = 0;
   return undefined;
 }
+
+const shuttingDown = (state: SandboxState): Refusal => ({
+  code: 'Superseded',
+  message: `sandbox ${state.spec.id} is being shut down already: its disk is kept, its memory cannot be any more`,
+});
 
 export function requestResume(state: SandboxState, input: ResumeInput): Refusal | undefined {
   if (state.desired === 'killed' && !hasEnded(state)) {
@@ -36,6 +50,10 @@ export function requestResume(state: SandboxState, input: ResumeInput): Refusal 
   if (refusal !== undefined) return refusal;
   if (state.status === 'running' && state.desired === 'running' && input.mode === 'resume') {
     return { code: 'AlreadyRunning', message: `sandbox ${state.spec.id} is already running` };
+  }
+  if (state.status !== 'resuming') {
+    const wanted = state.desired === 'running' && state.status !== 'running' ? state.resumeFrom : undefined;
+    state.resumeFrom = wanted === 'memory' || input.memory !== false ? 'memory' : 'disk';
   }
   state.desired = 'running';
   state.pauseAsked = false;

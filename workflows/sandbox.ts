@@ -25,7 +25,8 @@ export interface SandboxInput {
  * one activity at a time, and sleeps until the next deadline otherwise. Cancelling the workflow means kill.
  */
 export async function sandbox(input: SandboxInput): Promise<SandboxView> {
-  const state = input.state ?? newState(input.spec, Date.now());
+  // A run that an older version continued as new may lack what has been added to the state since.
+  const state: SandboxState = { ...newState(input.spec, Date.now()), ...input.state };
   handleMessages(state);
   CancellationScope.current().cancelRequested.catch((error: unknown) => {
     if (isCancellation(error)) requestKill(state, 'its workflow was cancelled');

@@ -1,5 +1,5 @@
 import type { ErrorCode } from './errors.js';
-import type { SandboxSpec, SandboxStatus, SandboxView, SavedImage, TimeoutPolicy } from './view.js';
+import type { Keep, SandboxSpec, SandboxStatus, SandboxView, SavedImage, TimeoutPolicy } from './view.js';
 
 /** Everything that a sandbox's workflow carries, also through continue-as-new: plain JSON, times absolute. */
 export interface SandboxState {
@@ -10,6 +10,10 @@ export interface SandboxState {
   status: SandboxStatus;
   /** `desired: paused` came from a person, not from the timeout: activity does not cancel it. */
   pauseAsked: boolean;
+  /** What the pause that is wanted, or goes on, keeps. */
+  pauseKeeps: Keep;
+  /** What the resume that is wanted, or goes on, starts from; `disk` gives up a memory that was kept. */
+  resumeFrom: Keep;
   /** Timeout that the next resume starts with. */
   resumeTimeoutMs: number;
   /** How it will have ended once it is destroyed. */
@@ -57,6 +61,8 @@ export function newState(spec: SandboxSpec, now: number): SandboxState {
     desired: 'running',
     status: 'creating',
     pauseAsked: false,
+    pauseKeeps: 'memory',
+    resumeFrom: 'memory',
     resumeTimeoutMs: spec.timeoutMs,
     endsAs: 'killed',
     generation: 0,

@@ -27,11 +27,23 @@ export const ACTIVITY_TIMEOUTS = {
     heartbeatTimeout: '15 s',
     retry: retry(5),
   },
+  /**
+   * A guest that was told to shut down cannot be told to stay: this is finished, whatever it takes, and there is no
+   * "it runs on" to come back to. A kill pre-empts it.
+   */
+  shutDownVm: { startToCloseTimeout: '5 m', heartbeatTimeout: '15 s', retry: retry(0, '30 s') },
   resumeVm: {
     scheduleToStartTimeout: HOST_AWAY,
     startToCloseTimeout: '30 m',
     heartbeatTimeout: '15 s',
     retry: retry(5),
+  },
+  /** A boot takes half a minute under emulation; it can be repeated. */
+  bootVm: {
+    scheduleToStartTimeout: HOST_AWAY,
+    startToCloseTimeout: '5 m',
+    heartbeatTimeout: '15 s',
+    retry: retry(3),
   },
   /** Never given up and never skipped: no limit to attempts, none to waiting for the host. */
   destroyVm: { startToCloseTimeout: '5 m', heartbeatTimeout: '15 s', retry: retry(0, '1 m') },

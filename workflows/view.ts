@@ -21,7 +21,7 @@ export interface SandboxSpec {
   id: string;
   tenant: string;
   hostId: string;
-  /** As the client named it (id, alias or name). */
+  /** The template's id for clients: its first name, however the client named it. */
   templateId: string;
   /** Content key of the template that the api resolved it to; see `src/template`. */
   templateKey: string;
@@ -32,16 +32,36 @@ export interface SandboxSpec {
   metadata: Record<string, string>;
   /** Sealed field (see `src/keys/sealed-field.ts`): JSON of the sandbox's environment variables; absent when there are none. */
   sealedEnv?: string;
+  /** Keyed digest of the create request, when it came with an `Idempotency-Key`; tells a repeat from another request. */
+  requestDigest?: string;
   allowInternetAccess: boolean;
   timeoutMs: number;
   onTimeout: TimeoutPolicy;
+  /** What an automatic pause keeps; absent: memory. */
+  autoPauseKeeps?: 'disk';
   autoResume: boolean;
   /** How long a paused sandbox is kept, from the moment of pausing. */
   pausedRetentionMs: number;
 }
 
-/** A durable save image, as the workflow remembers it: resume refuses any other. */
-export interface SavedImage {
+/** What outlives a pause: everything, or the disk alone (a clean shutdown; the next start is a boot). */
+export type Keep = 'memory' | 'disk';
+
+/** What a sleeping sandbox is started from again, as the workflow remembers it. */
+export type SavedImage = MemoryImage | DiskImage;
+
+/** The sandbox's disk as its last machine left it; there is no image file. */
+export interface DiskImage {
+  kind: 'disk';
+  /** Of the step that made it the one to start from. */
+  generation: number;
+  savedAt: number;
+}
+
+/** A durable save image: resume refuses any other. */
+export interface MemoryImage {
+  /** Absent in those from before there were others. */
+  kind?: 'memory';
   generation: number;
   /** SHA-256 of the sealed file, hex. */
   digest: string;

@@ -6,12 +6,13 @@ import { Process } from '../gen/process/process_pb.js';
 import type { AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
 import { filesystemService } from './filesystem/filesystem-service.js';
+import type { ProcessEvents } from './process/process-events.js';
 import { processService } from './process/process-service.js';
 import { normaliseTimeout } from './rpc-timeout.js';
 
 export const isRpc = (pathname: string): boolean => /^\/(process\.Process|filesystem\.Filesystem)\//.test(pathname);
 
-export function rpcListener(state: AgentState): RequestListener {
+export function rpcListener(state: AgentState, events: ProcessEvents): RequestListener {
   const authorize: Interceptor = (next) => async (request) => {
     const refused = refusal(state, request.header.get('x-access-token') ?? undefined);
     if (refused !== undefined) throw new ConnectError(refused, Code.Unauthenticated);
@@ -19,7 +20,7 @@ export function rpcListener(state: AgentState): RequestListener {
   };
   const adapter = connectNodeAdapter({
     routes: (router) => {
-      router.service(Process, processService(state));
+      router.service(Process, processService(state, events));
       router.service(Filesystem, filesystemService(state));
     },
     interceptors: [authorize],

@@ -7,7 +7,9 @@ import { uploadRoute } from './files/upload-route.js';
 import { HttpError, sendError, sendJson } from './http-error.js';
 import { initRoute, type InitOptions } from './init-route.js';
 import { readMetrics } from './metrics.js';
+import { ProcessEvents } from './process/process-events.js';
 import { isRpc, rpcListener } from './rpc.js';
+import { syncRoute } from './sync-route.js';
 import { tunnel } from './tunnel.js';
 
 export type AgentOptions = Omit<InitOptions, 'onRestored'>;
@@ -15,7 +17,8 @@ export type AgentOptions = Omit<InitOptions, 'onRestored'>;
 /** The guest's agent, not yet listening. */
 export function createAgent(options: AgentOptions): Server {
   const state = newAgentState();
-  const rpc = rpcListener(state);
+  const events = new ProcessEvents();
+  const rpc = rpcListener(state, events);
   const sockets = new Set<Socket>();
   // Connections from before a pause lead nowhere, and nobody will ever say so.
   const onRestored = (request: IncomingMessage): void => {
@@ -24,7 +27,7 @@ export function createAgent(options: AgentOptions): Server {
   const server = createServer({ requestTimeout: 0, noDelay: true }, (request, response) => {
     const url = new URL(request.url ?? '/', 'http://agent');
     if (isRpc(url.pathname)) return rpc(request, response);
-    route(request, response, url, state, { ...options, onRestored }).catch((error: unknown) =>
+    route(request, response, url, state, events, { ...options, onRestored }).catch((error: unknown) =>
       sendError(response, error),
     );
   });
@@ -41,6 +44,7 @@ async function route(
   response: ServerResponse,
   url: URL,
   state: AgentState,
+  events: ProcessEvents,
   options: InitOptions,
 ): Promise<void> {
   const wanted = `${request.method} ${url.pathname}`;
@@ -52,6 +56,9 @@ async function route(
   const refused = refusal(state, request.headers['x-access-token'] as string | undefined);
   if (refused !== undefined) throw new HttpError(401, refused);
   if (wanted === 'GET /metrics') return sendJson(response, 200, await readMetrics());
+  // For the host alone, like /init: the proxy lets neither through.
+  if (wanted === 'POST /events') return sendJson(response, 200, events.drain());
+  if (wanted === 'POST /sync') return syncRoute(response);
   if (wanted === 'GET /envs') return sendJson(response, 200, state.envVars);
   throw new HttpError(404, `there is no ${wanted}`);
 }

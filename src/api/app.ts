@@ -8,14 +8,17 @@ import { get } from './get.js';
 import { Join } from './join.js';
 import { kill } from './kill.js';
 import { listV1, listV2 } from './list.js';
+import { logsV1, logsV2 } from './logs.js';
+import { metrics, metricsOfMany } from './metrics.js';
 import { pause } from './pause.js';
 import { refreshes } from './refreshes.js';
 import { resume } from './resume.js';
-import { traceRequests } from './trace-requests.js';
+import { getTemplate, getTemplateAlias, listTemplatesV1, listTemplatesV2 } from './templates.js';
 import { timeout } from './timeout.js';
+import { traceRequests } from './trace-requests.js';
 import { UpdateIds } from './update-ids.js';
 
-/** The control plane: every route of the contract's tier 1 lifecycle. Never listens by itself. */
+/** The control plane: every route of the contract that is offered. Never listens by itself. */
 export function createApp(appDeps: AppDeps): Express {
   const deps: ApiDeps = { ...appDeps, join: new Join(), updateIds: new UpdateIds() };
   const app = express();
@@ -33,6 +36,7 @@ export function createApp(appDeps: AppDeps): Express {
   routes.post('/v2/sandboxes', create(deps, 'v2'));
   routes.get('/sandboxes', listV1(deps));
   routes.get('/v2/sandboxes', listV2(deps));
+  routes.get('/sandboxes/metrics', metricsOfMany(deps));
   routes.get('/sandboxes/:id', get(deps));
   routes.delete('/sandboxes/:id', kill(deps));
   routes.post('/sandboxes/:id/connect', connect(deps, 'v1'));
@@ -41,6 +45,13 @@ export function createApp(appDeps: AppDeps): Express {
   routes.post('/sandboxes/:id/pause', pause(deps));
   routes.post('/sandboxes/:id/timeout', timeout(deps));
   routes.post('/sandboxes/:id/refreshes', refreshes(deps));
+  routes.get('/sandboxes/:id/metrics', metrics(deps));
+  routes.get('/sandboxes/:id/logs', logsV1(deps));
+  routes.get('/v2/sandboxes/:id/logs', logsV2(deps));
+  routes.get('/templates', listTemplatesV1(deps));
+  routes.get('/v2/templates', listTemplatesV2(deps));
+  routes.get('/templates/aliases/:alias', getTemplateAlias(deps));
+  routes.get('/templates/:id', getTemplate(deps));
   app.use(routes);
 
   app.use(unknownRoute);

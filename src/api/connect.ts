@@ -17,26 +17,29 @@ const NEAR_ENOUGH_MS = 1_000;
 export const connect =
   (deps: ApiDeps, version: 'v1' | 'v2'): RequestHandler =>
   async (request, response) => {
-    const seconds = secondsOf(request, version);
+    const { seconds, memory } = wantedBy(request, version);
     const wanted = timeoutMs(seconds, deps.maxTimeoutMs);
     const view = await findSandbox(deps, request, response);
-    const result = await connectTo(deps, view, wanted);
+    const result = await connectTo(deps, view, wanted, memory);
     response.status(result.resumed ? 201 : 200).json(presentSandbox(deps, result.view));
   };
 
-function secondsOf(request: Request, version: 'v1' | 'v2'): number {
-  if (version === 'v1') return parse(connectRequestV1, request.body).timeout;
-  return parse(connectRequestV2, request.body).timeout ?? DEFAULT_TIMEOUT_SECONDS;
+function wantedBy(request: Request, version: 'v1' | 'v2'): { seconds: number; memory: boolean } {
+  if (version === 'v1') return { seconds: parse(connectRequestV1, request.body).timeout, memory: true };
+  const { timeout, memory } = parse(connectRequestV2, request.body);
+  return { seconds: timeout ?? DEFAULT_TIMEOUT_SECONDS, memory: memory !== false };
 }
 
 /**
  * However many connect at once, the sandbox is woken by one update. Who joined another's then extends the deadline, if
  * what that one asked for is not enough.
  */
-async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number): Promise<ResumeResult> {
+async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number, memory: boolean): Promise<ResumeResult> {
   const { id } = known.spec;
   const neededUntil = Date.now() + wanted - NEAR_ENOUGH_MS;
-  const { outcome, joined } = deps.join.run(`connect ${id}`, () => resume(deps, known, wanted));
+  const { outcome, joined } = deps.join.run(`${memory ? 'connect' : 'reboot'} ${id}`, () =>
+    resume(deps, known, wanted, memory),
+  );
   const result = await outcome;
   let view = result.view;
   while (joined && view.endAt < neededUntil) {
@@ -49,10 +52,12 @@ async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number): Pro
   return { view, resumed: result.resumed };
 }
 
-function resume(deps: ApiDeps, known: SandboxView, timeout: number): Promise<ResumeResult> {
+function resume(deps: ApiDeps, known: SandboxView, timeout: number, memory: boolean): Promise<ResumeResult> {
   const { id } = known.spec;
-  const input = { mode: 'connect', timeoutMs: timeout } as const;
+  const input = { mode: 'connect', timeoutMs: timeout, ...(memory ? {} : { memory }) } as const;
   // To a running sandbox every connect is news of its own: one of the same name would get the outcome of the first.
   if (known.status === 'running') return deps.client.resume(id, input, { updateId: `connect:${randomUUID()}` });
-  return deps.updateIds.run(id, 'resume', known.generation, (updateId) => deps.client.resume(id, input, { updateId }));
+  return deps.updateIds.run(id, memory ? 'resume' : 'reboot', known.generation, (updateId) =>
+    deps.client.resume(id, input, { updateId }),
+  );
 }

@@ -7,7 +7,7 @@ import type { UpdateIds } from './update-ids.js';
 /** What `createApp` is handed. */
 export interface AppDeps {
   client: SandboxClient;
-  directory: Pick<HostDirectory, 'list' | 'find' | 'reports'>;
+  directory: Omit<HostDirectory, 'locate' | 'ids' | 'close'>;
   keys: { tenantOf(key: string): Promise<string | undefined> };
   /** The master key's subkeys `tokens` and `fields`. */
   tokensKey: Buffer;

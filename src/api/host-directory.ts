@@ -1,7 +1,16 @@
 import { Agent, request } from 'undici';
 import type { Logger } from 'pino';
 import type { SandboxView } from '../../workflows/view.js';
-import { GATEWAY_TOKEN_HEADER, type HostReport, type SandboxList } from '../gateway/wire.js';
+import {
+  GATEWAY_TOKEN_HEADER,
+  type HostReport,
+  type LatestSamples,
+  type LogEntry,
+  type LogList,
+  type MetricSample,
+  type SampleList,
+  type SandboxList,
+} from '../gateway/wire.js';
 import { ApiError } from './errors.js';
 
 export interface Host {
@@ -23,6 +32,11 @@ export interface HostDirectory {
   list(tenant?: string): Promise<FromHosts<SandboxView[]>>;
   find(id: string): Promise<FromHosts<SandboxView | undefined>>;
   reports(): Promise<FromHosts<HostReport[]>>;
+  /** What its host keeps of a sandbox. Throws `Unavailable` when the host does not answer. */
+  samples(id: string): Promise<MetricSample[]>;
+  entries(id: string): Promise<LogEntry[]>;
+  /** The newest sample of each that has one, from the hosts that answer. */
+  latestSamples(ids: readonly string[]): Promise<Record<string, MetricSample>>;
   /** The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told. */
   locate(id: string): Promise<Host | undefined>;
   /** Ids of all sandboxes, newest first, up to two seconds old. */
@@ -31,6 +45,8 @@ export interface HostDirectory {
 }
 
 const ANSWER_WITHIN_MS = 2_000;
+/** Behind these answers may be a look at guests, which a busy machine makes slow. */
+const SAMPLES_WITHIN_MS = 5_000;
 const REMEMBER_HOST_MS = 60_000;
 const REMEMBER_IDS_MS = 2_000;
 const MOST_REMEMBERED = 50_000;
@@ -42,11 +58,11 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
   let recentIds: { ids: Promise<string[]>; until: number } | undefined;
 
   /** @returns undefined for a 404. */
-  async function ask<T>(host: Host, path: string): Promise<T | undefined> {
+  async function ask<T>(host: Host, path: string, withinMs: number): Promise<T | undefined> {
     const { statusCode, body } = await request(new URL(path, host.url), {
       dispatcher: connections,
       headers: { [GATEWAY_TOKEN_HEADER]: gatewayToken },
-      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      signal: AbortSignal.timeout(withinMs),
     });
     if (statusCode === 200) return (await body.json()) as T;
     await body.dump();
@@ -54,13 +70,13 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     throw new Error(`the gateway of host ${host.hostId} answered ${statusCode} to ${path}`);
   }
 
-  async function askAll<T>(path: string): Promise<FromHosts<{ host: Host; answer: T }[]>> {
+  async function askAll<T>(path: string, withinMs = ANSWER_WITHIN_MS): Promise<FromHosts<{ host: Host; answer: T }[]>> {
     const missing: string[] = [];
     const found: { host: Host; answer: T }[] = [];
     await Promise.all(
       hosts.map(async (host) => {
         try {
-          const answer = await ask<T>(host, path);
+          const answer = await ask<T>(host, path, withinMs);
           if (answer !== undefined) found.push({ host, answer });
         } catch (error) {
           missing.push(host.hostId);
@@ -89,6 +105,14 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return { found: found.flatMap(({ answer }) => answer.sandboxes), ...who };
   }
 
+  async function ofHost<T>(id: string, what: string): Promise<T | undefined> {
+    const { found, missing } = await askAll<T>(`/internal/sandboxes/${id}/${what}`, SAMPLES_WITHIN_MS);
+    if (found[0] === undefined && missing.length > 0) {
+      throw new ApiError('Unavailable', `these hosts do not answer: ${missing.join(', ')}`);
+    }
+    return found[0]?.answer;
+  }
+
   async function newestIds(): Promise<string[]> {
     const { found } = await list();
     return found.sort((a, b) => b.startedAt - a.startedAt).map((view) => view.spec.id);
@@ -100,6 +124,12 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     async reports() {
       const { found, ...who } = await askAll<HostReport>('/internal/host');
       return { found: found.map(({ answer }) => answer), ...who };
+    },
+    samples: async (id) => (await ofHost<SampleList>(id, 'metrics'))?.samples ?? [],
+    entries: async (id) => (await ofHost<LogList>(id, 'log'))?.entries ?? [],
+    async latestSamples(ids) {
+      const { found } = await askAll<LatestSamples>(`/internal/metrics?ids=${ids.join(',')}`, SAMPLES_WITHIN_MS);
+      return Object.assign({}, ...found.map(({ answer }) => answer.samples)) as Record<string, MetricSample>;
     },
     async locate(id) {
       // With one host there is nothing to find out: its gateway knows what it has.

@@ -4,10 +4,7 @@ import { ApiError } from './errors.js';
 import { parseMetadata } from './metadata-query.js';
 import { parse } from './parse.js';
 import { publicState } from './present.js';
-
-const MOST = 100;
-
-const once = z.string('given more than once');
+import { once, pageSize, pageToken } from './schemas.js';
 
 const querySchema = z.object({
   metadata: once.transform(parseMetadata).optional(),
@@ -15,12 +12,8 @@ const querySchema = z.object({
     .transform((text) => text.split(','))
     .pipe(z.array(z.enum(['running', 'paused'], 'expected running, paused, or both with a comma')))
     .optional(),
-  limit: once
-    .regex(/^\d{1,3}$/, `expected a number from 1 to ${MOST}`)
-    .transform(Number)
-    .pipe(z.number().min(1, 'expected at least 1').max(MOST, `expected at most ${MOST}`))
-    .default(MOST),
-  nextToken: once.optional(),
+  limit: pageSize,
+  nextToken: pageToken.optional(),
   order: z.enum(['asc', 'desc'], 'expected asc or desc').default('desc'),
   startedAfter: once.transform(parseTime).optional(),
   template: once.optional(),
@@ -35,6 +28,11 @@ export interface Page {
   totalRunning: number;
 }
 
+/** Whether a sandbox is of the template that the query names: that takes knowing the templates. */
+export type TemplateFilter = (view: SandboxView) => boolean;
+
+const any: TemplateFilter = () => true;
+
 /** @throws ApiError `InvalidRequest` */
 export const parseListQuery = (query: unknown): ListQuery => parse(querySchema, query);
 
@@ -42,8 +40,8 @@ export const parseListQuery = (query: unknown): ListQuery => parse(querySchema, 
  * One page: filtered, sorted by start (id breaks ties) and cut where the last page ended. The token names a place in
  * that order, not an item's number, so sandboxes that come and go meanwhile neither repeat nor hide others.
  */
-export function page(views: readonly SandboxView[], query: ListQuery): Page {
-  const matching = views.filter((view) => matches(view, query));
+export function page(views: readonly SandboxView[], query: ListQuery, isOfTemplate: TemplateFilter = any): Page {
+  const matching = views.filter((view) => matches(view, query) && isOfTemplate(view));
   const after = query.nextToken === undefined ? undefined : parseToken(query.nextToken);
   const direction = query.order === 'asc' ? 1 : -1;
   const compare = (a: Place, b: Place): number =>
@@ -66,8 +64,7 @@ function matches(view: SandboxView, query: ListQuery): boolean {
   if (state === undefined || view.status === 'creating') return false;
   if (query.state !== undefined && !query.state.includes(state)) return false;
   if (query.startedAfter !== undefined && view.startedAt <= query.startedAfter) return false;
-  const { templateId, templateKey, metadata } = view.spec;
-  if (query.template !== undefined && query.template !== templateId && query.template !== templateKey) return false;
+  const { metadata } = view.spec;
   return [...(query.metadata ?? [])].every(([key, value]) => Object.hasOwn(metadata, key) && metadata[key] === value);
 }
 

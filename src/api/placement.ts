@@ -1,39 +1,36 @@
 import type { HostReport, TemplateReport } from '../gateway/wire.js';
 import { ApiError } from './errors.js';
+import { catalogOf, findTemplate } from './template-catalog.js';
+import { templateNotFound } from './template-name.js';
 
 export interface Placement {
   hostId: string;
+  /** As clients see it from now on, however it was asked for. */
+  templateId: string;
   template: TemplateReport;
 }
 
 /**
- * Chooses the host for a new sandbox: of those that have the newest template of that name (or key), the one with the
- * most free memory. The host checks its room again, under its own lock, before it starts anything.
+ * Chooses the host for a new sandbox: of those that have the newest build of the template of that name (or the build of
+ * that key), the one with the most free memory. The host checks its room again, under its own lock, before it starts anything.
  *
  * @param missing hosts that did not answer, and might have what the others lack
  * @throws ApiError `TemplateNotFound`, `InsufficientCapacity` or, if only a missing host could do it, `Unavailable`
  */
-export function place(reports: readonly HostReport[], missing: readonly string[], templateId: string): Placement {
-  const offers = reports.flatMap((host) =>
-    host.templates
-      .filter((template) => template.templateKey === templateId || template.names.includes(templateId))
-      .map((template) => ({ host, template })),
-  );
-  const newest = offers.reduce<TemplateReport | undefined>(
-    (best, { template }) => (best === undefined || template.createdAt > best.createdAt ? template : best),
-    undefined,
-  );
-  if (newest === undefined) {
+export function place(reports: readonly HostReport[], missing: readonly string[], name: string): Placement {
+  const found = findTemplate(catalogOf(reports), name);
+  const template = found?.builds.find(({ templateKey }) => templateKey === name) ?? found?.builds[0];
+  if (found === undefined || template === undefined) {
     if (missing.length > 0) throw unavailable(missing);
-    throw new ApiError('TemplateNotFound', `template ${JSON.stringify(templateId)} was not found: no host has it`);
+    throw templateNotFound(name);
   }
-  const candidates = offers
-    .filter(({ template }) => template.templateKey === newest.templateKey)
-    .sort((a, b) => b.host.free.memoryMiB - a.host.free.memoryMiB || compare(a.host.hostId, b.host.hostId));
-  const fits = candidates.find(({ host }) => missingRoom(host, newest) === undefined);
-  if (fits !== undefined) return { hostId: fits.host.hostId, template: fits.template };
+  const candidates = reports
+    .filter(({ templates }) => templates.some(({ templateKey }) => templateKey === template.templateKey))
+    .sort((a, b) => b.free.memoryMiB - a.free.memoryMiB || compare(a.hostId, b.hostId));
+  const fits = candidates.find((host) => missingRoom(host, template) === undefined);
+  if (fits !== undefined) return { hostId: fits.hostId, templateId: found.id, template };
   const best = candidates[0];
-  const why = best === undefined ? '' : (missingRoom(best.host, newest) ?? '');
+  const why = best === undefined ? '' : (missingRoom(best, template) ?? '');
   throw new ApiError(
     'InsufficientCapacity',
     `${why} Nothing was started; kill or pause a sandbox, or try again later.`,

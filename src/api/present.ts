@@ -63,5 +63,8 @@ export const presentDetail = (deps: Presenting, view: SandboxView) => ({
   domain: deps.domain,
   envdAccessToken: accessToken(deps.tokensKey, view.spec.id),
   allowInternetAccess: view.spec.allowInternetAccess,
+  ...(publicState(view) === 'paused' && view.image !== undefined
+    ? { pauseMode: view.image.kind === 'disk' ? 'filesystem' : 'full' }
+    : {}),
   lifecycle: { onTimeout: view.spec.onTimeout, autoResume: view.spec.autoResume },
 });

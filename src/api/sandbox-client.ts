@@ -1,4 +1,4 @@
-import type { ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows/messages.js';
+import type { PauseInput, ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows/messages.js';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 
 /**
@@ -10,7 +10,7 @@ import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 export interface SandboxClient {
   /** @param options.mayExist a sandbox of this id may be there already and is then the answer */
   create(spec: SandboxSpec, options: { mayExist: boolean }): Promise<SandboxView>;
-  pause(id: string, options: UpdateOptions): Promise<SandboxView>;
+  pause(id: string, options: UpdateOptions & PauseInput): Promise<SandboxView>;
   resume(id: string, input: ResumeInput, options: UpdateOptions): Promise<ResumeResult>;
   kill(id: string, options: UpdateOptions): Promise<SandboxView>;
   setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView>;

@@ -20,30 +20,31 @@ const environment = boundedMap.refine(
   { error: 'a name is empty or has "=" in it, or there is a NUL character' },
 );
 
-/** Only memory and all can be saved so far. */
-const wholeMemory = (what: string) =>
-  z
-    .boolean('expected true or false')
-    .nullish()
-    .refine((memory) => memory !== false, { error: `${what} without memory is not offered by this service yet` });
+/** False: only the disk outlives the pause, or is started from. */
+const memory = z.boolean('expected true or false').nullish();
 
-export const newSandbox = z.object({
-  templateID: z.string('expected the name of a template').min(1).max(256),
-  timeout: timeoutSeconds.nullish(),
-  autoPause: z.boolean('expected true or false').nullish(),
-  autoPauseMemory: wholeMemory('pausing'),
-  autoResume: z.object({ enabled: z.boolean('expected true or false') }, 'expected an object').nullish(),
-  allow_internet_access: z.boolean('expected true or false').nullish(),
-  metadata: boundedMap.nullish(),
-  envVars: environment.nullish(),
-  network: networkSchema.nullish(),
-  mcp: notOffered('mcp'),
-  iam: notOffered('iam'),
-  volumeMounts: notOffered('volumeMounts'),
-});
+export const newSandbox = z
+  .object({
+    templateID: z.string('expected the name of a template').min(1).max(256),
+    timeout: timeoutSeconds.nullish(),
+    autoPause: z.boolean('expected true or false').nullish(),
+    autoPauseMemory: memory,
+    autoResume: z.object({ enabled: z.boolean('expected true or false') }, 'expected an object').nullish(),
+    allow_internet_access: z.boolean('expected true or false').nullish(),
+    metadata: boundedMap.nullish(),
+    envVars: environment.nullish(),
+    network: networkSchema.nullish(),
+    mcp: notOffered('mcp'),
+    iam: notOffered('iam'),
+    volumeMounts: notOffered('volumeMounts'),
+  })
+  .refine((body) => body.autoPauseMemory !== false || body.autoResume?.enabled !== true, {
+    path: ['autoPauseMemory'],
+    error: 'false cannot go with autoResume: a sandbox that has to boot is not woken by traffic',
+  });
 
 export const pauseRequest = z.object({
-  memory: wholeMemory('pausing'),
+  memory,
   requireHealthyGuest: z
     .boolean('expected true or false')
     .nullish()
@@ -52,7 +53,7 @@ export const pauseRequest = z.object({
 
 export const connectRequestV1 = z.object({ timeout: timeoutSeconds });
 
-export const connectRequestV2 = z.object({ timeout: timeoutSeconds.nullish(), memory: wholeMemory('resuming') });
+export const connectRequestV2 = z.object({ timeout: timeoutSeconds.nullish(), memory });
 
 export const resumeRequest = z.object({
   timeout: timeoutSeconds.nullish(),
@@ -62,6 +63,20 @@ export const resumeRequest = z.object({
 export const timeoutRequest = z.object({ timeout: timeoutSeconds });
 
 export const refreshRequest = z.object({ duration: seconds.min(0, 'expected no negative number').nullish() });
+
+const MOST_PER_PAGE = 100;
+
+/** A query parameter. */
+export const once = z.string('given more than once');
+
+/** Query parameter `limit` of everything that comes in pages. */
+export const pageSize = once
+  .regex(/^\d{1,3}$/, `expected a number from 1 to ${MOST_PER_PAGE}`)
+  .transform(Number)
+  .pipe(z.number().min(1, 'expected at least 1').max(MOST_PER_PAGE, `expected at most ${MOST_PER_PAGE}`))
+  .default(MOST_PER_PAGE);
+
+export const pageToken = once;
 
 /** The header `Idempotency-Key` (contract 1.1). */
 export const idempotency = z.object({

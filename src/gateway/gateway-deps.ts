@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { SandboxView } from '../../workflows/view.js';
 import type { Activity } from './activity.js';
-import type { HostReport } from './wire.js';
+import type { HostReport, LogEntry, MetricSample } from './wire.js';
 
 export interface GuestAddress {
   host: string;
@@ -27,6 +27,13 @@ export interface GatewayDeps {
     get(id: string): SandboxView | undefined;
   };
   report(): Promise<HostReport>;
+  /** What is kept of a sandbox for its owner; only asked for sandboxes of the index. */
+  journal: {
+    /** With a sample of now, if it runs and answers soon. */
+    samples(id: string): Promise<MetricSample[]>;
+    latest(id: string): Promise<MetricSample | undefined>;
+    entries(id: string): LogEntry[];
+  };
   /** Undefined: there is no machine that runs (unknown, paused, ended). */
   route(id: string): GuestRoute | undefined;
   /** Opens a connection to a port of the guest's localhost through its agent. Rejects when the port is not open. */

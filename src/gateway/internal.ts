@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GatewayDeps } from './gateway-deps.js';
-import type { SandboxList } from './wire.js';
+import type { LatestSamples, LogList, SampleList, SandboxList } from './wire.js';
 
 /** The host's index and facts, for the api; shapes in `wire.ts`. */
 export async function answerInternal(
@@ -20,8 +20,20 @@ export async function answerInternal(
     const list: SandboxList = { sandboxes: deps.index.list(url.searchParams.get('tenant') ?? undefined) };
     return send(200, list);
   }
-  const id = /^\/internal\/sandboxes\/([a-z0-9]+)$/.exec(url.pathname)?.[1];
-  const view = id === undefined ? undefined : deps.index.get(id);
-  if (view !== undefined) return send(200, view);
+  if (url.pathname === '/internal/metrics') {
+    const ids = (url.searchParams.get('ids') ?? '').split(',').filter((id) => deps.index.get(id) !== undefined);
+    const samples = await Promise.all(ids.map(async (id) => [id, await deps.journal.latest(id)] as const));
+    const list = { samples: Object.fromEntries(samples.filter(([, sample]) => sample !== undefined)) } as LatestSamples;
+    return send(200, list);
+  }
+  const [, id = '', what = ''] = /^\/internal\/sandboxes\/([a-z0-9]+)(?:\/([a-z]+))?$/.exec(url.pathname) ?? [];
+  const view = deps.index.get(id);
+  if (view !== undefined && what === '') return send(200, view);
+  if (view !== undefined && what === 'metrics') {
+    return send(200, { samples: await deps.journal.samples(id) } satisfies SampleList);
+  }
+  if (view !== undefined && what === 'log') {
+    return send(200, { entries: deps.journal.entries(id) } satisfies LogList);
+  }
   send(404, { code: 404, message: `this host has nothing at ${url.pathname}` });
 }

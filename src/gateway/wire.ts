@@ -8,6 +8,9 @@ import type { SandboxView } from '../../workflows/view.js';
  *   GET /internal/sandboxes[?tenant=T]  -> { sandboxes: SandboxView[] }
  *   GET /internal/sandboxes/ID          -> SandboxView, or 404
  *   GET /internal/host                  -> HostReport
+ *   GET /internal/sandboxes/ID/metrics  -> SampleList, all that are kept, with one of now if it runs
+ *   GET /internal/sandboxes/ID/log      -> LogList
+ *   GET /internal/metrics?ids=ID,ID     -> LatestSamples of those that this host has
  * Data plane: any request with `x-dormouse-sandbox: ID` and `x-dormouse-port: N` is passed to that port of the guest
  * (upgrades too). The gateway strips all `x-dormouse-*` headers. When it cannot, it answers JSON of the shape
  * `{ sandboxId, message, code, port? }` as in the public contract (section 3.4).
@@ -39,4 +42,36 @@ export interface TemplateReport {
 
 export interface SandboxList {
   sandboxes: SandboxView[];
+}
+
+/** What a guest used at one moment of the host's clock (epoch milliseconds); sizes in bytes. */
+export interface MetricSample {
+  at: number;
+  cpuCount: number;
+  cpuUsedPct: number;
+  memTotal: number;
+  memUsed: number;
+  memCache: number;
+  diskTotal: number;
+  diskUsed: number;
+}
+
+/** Something that happened to a sandbox, or to a process in it. `fields.source` says who tells: `host` or `agent`. */
+export interface LogEntry {
+  at: number;
+  level: 'debug' | 'info' | 'warn' | 'error';
+  message: string;
+  fields: Record<string, string>;
+}
+
+export interface SampleList {
+  samples: MetricSample[];
+}
+
+export interface LatestSamples {
+  samples: Record<string, MetricSample>;
+}
+
+export interface LogList {
+  entries: LogEntry[];
 }

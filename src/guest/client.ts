@@ -23,9 +23,19 @@ export interface InitAnswer {
   ms?: { clock: number; all: number };
 }
 
+/** The guest is hostile: no answer that the host wants is longer. */
+const MOST_ANSWER_BYTES = 256 * 1024;
+const MOST_MESSAGE = 500;
+
 /** The agent was reached, and said no. */
 export class AgentRefusedError extends Error {
   override name = 'AgentRefusedError';
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
 }
 
 /** Whether the agent answers. @throws when it cannot be reached. */
@@ -51,8 +61,41 @@ export async function init(
     JSON.stringify(body),
     signal,
   );
-  if (status < 200 || status > 299) throw new AgentRefusedError(`the agent refused init: ${status} ${messageIn(text)}`);
+  if (status < 200 || status > 299)
+    throw new AgentRefusedError(`the agent refused init: ${status} ${messageIn(text)}`, status);
   return JSON.parse(text) as InitAnswer;
+}
+
+/** What the guest says that it uses: to be looked at with suspicion. @throws as {@link init}. */
+export const readMetrics = (address: GuestAddress, token: string, signal: AbortSignal): Promise<unknown> =>
+  ask(address, 'GET', '/metrics', token, signal);
+
+/** The comings and goings of processes since the last time. @throws as {@link init}. */
+export const drainEvents = (address: GuestAddress, token: string, signal: AbortSignal): Promise<unknown> =>
+  ask(address, 'POST', '/events', token, signal);
+
+/** Answers when everything that was written in the guest is on its disk. @throws as {@link init}. */
+export async function syncDisk(address: GuestAddress, token: string, signal: AbortSignal): Promise<void> {
+  await ask(address, 'POST', '/sync', token, signal);
+}
+
+async function ask(
+  address: GuestAddress,
+  method: string,
+  path: string,
+  token: string,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const { status, text } = await call(
+    address,
+    { method, path, headers: { 'x-access-token': token } },
+    undefined,
+    signal,
+  );
+  if (status < 200 || status > 299) {
+    throw new AgentRefusedError(`the agent refused ${method} ${path}: ${status} ${messageIn(text)}`, status);
+  }
+  return text === '' ? undefined : JSON.parse(text);
 }
 
 /** A connection to a port of the guest's loopback. @throws Error when nothing listens there. */
@@ -96,14 +139,20 @@ function call(
 
 async function readText(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    // Leaving the loop destroys the response, and with it the connection.
+    if (bytes > MOST_ANSWER_BYTES) throw new Error(`the agent's answer is longer than ${MOST_ANSWER_BYTES} bytes`);
+    chunks.push(chunk);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
 
 function messageIn(text: string): string {
   try {
-    return (JSON.parse(text) as { message?: string }).message ?? text;
+    return String((JSON.parse(text) as { message?: unknown }).message ?? text).slice(0, MOST_MESSAGE);
   } catch {
-    return text;
+    return text.slice(0, MOST_MESSAGE);
   }
 }

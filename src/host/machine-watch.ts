@@ -15,10 +15,12 @@ export function watchMachines(options: {
   index: SandboxIndex;
   locks: SandboxLocks;
   domainPrefix: string;
+  /** What was heard of the end of a sandbox's machine, if anything. */
+  howItEnded: (id: string) => string | undefined;
   report: (id: string, generation: number, reason: string) => Promise<void>;
   log: Logger;
 }): () => void {
-  const { driver, index, locks, domainPrefix, report, log } = options;
+  const { driver, index, locks, domainPrefix, howItEnded, report, log } = options;
   let looking = false;
   const look = async (): Promise<void> => {
     const expected = index.all().filter(({ id, phase }) => phase.name === 'running' && !locks.isHeld(id));
@@ -32,7 +34,7 @@ export function watchMachines(options: {
       await report(
         id,
         generation,
-        'it is no longer there (its QEMU ended, the guest powered off, or the host was restarted)',
+        howItEnded(id) ?? 'it is no longer there (its QEMU ended, the guest powered off, or the host was restarted)',
       );
     }
   };

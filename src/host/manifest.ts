@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { z } from 'zod';
-import type { SandboxView } from '../../workflows/view.js';
+import type { SandboxView, SavedImage } from '../../workflows/view.js';
 import { readJson, writeDurably } from './durable-file.js';
 import type { StatePaths } from './state-paths.js';
 
@@ -20,7 +20,8 @@ export interface Manifest {
   memoryMiB: number;
   allowInternetAccess: boolean;
   bootId?: string;
-  image?: ImageRecord;
+  /** What it is started from while it sleeps. */
+  image?: SavedImage;
   /** Row of the index; what get and list answer. */
   view: SandboxView;
 }
@@ -30,17 +31,14 @@ export type Phase =
   | { name: 'running' }
   /** Device state is being saved, or the memory sealed; the tmpfs files are the truth until the image is durable. */
   | { name: 'saving' }
+  /** Told to shut down, for good: what is left to do is to wait, to end it by force, and to put it away. */
+  | { name: 'stopping' }
   | { name: 'saved' }
   /** The machine is being restored; before `consumed` nothing has run on the image. */
   | { name: 'restoring'; consumed: boolean }
+  /** Being booted from its disk; can be repeated from the start. */
+  | { name: 'booting' }
   | { name: 'lost'; why: string };
-
-export interface ImageRecord {
-  generation: number;
-  digest: string;
-  bytes: number;
-  savedAt: number;
-}
 
 const shape = z.looseObject({
   schema: z.literal(1),

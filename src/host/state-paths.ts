@@ -21,6 +21,8 @@ export class StatePaths {
       manifest: path.join(disk, 'manifest.json'),
       wrappedKey: path.join(disk, 'key.wrapped'),
       overlay: path.join(disk, 'overlay.qcow2'),
+      metrics: path.join(disk, 'metrics.jsonl'),
+      log: path.join(disk, 'log.jsonl'),
       image: (generation) => path.join(disk, `image-${generation}.sealed`),
       memoryDirectory: memory,
       memoryFile: path.join(memory, 'ram'),
@@ -37,6 +39,9 @@ export interface SandboxPaths {
   manifest: string;
   wrappedKey: string;
   overlay: string;
+  /** What `src/journal` keeps for the sandbox's owner. */
+  metrics: string;
+  log: string;
   image: (generation: number) => string;
   /** In tmpfs, owned by the sandbox's unix user. */
   memoryDirectory: string;

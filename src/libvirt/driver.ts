@@ -22,6 +22,8 @@ export interface VmDriver {
   suspend(name: string): Promise<void>;
   /** Saves the device state into `image` and ends the machine; its memory file stays. On failure the machine runs on. */
   save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void>;
+  /** Presses the power button and does not wait: whether the guest obeys is its own affair. An absent one is fine. */
+  shutdown(name: string): Promise<void>;
   /** Ends the machine at once; an absent one is fine. */
   destroy(name: string): Promise<void>;
   state(name: string): Promise<MachineState>;

@@ -48,14 +48,12 @@ export class LibvirtDriver implements VmDriver {
     await this.#onDomain(spec.name, (domain) => domain.save(image));
   }
 
+  async shutdown(name: string): Promise<void> {
+    await this.#end(name, (domain) => domain.shutdown());
+  }
+
   async destroy(name: string): Promise<void> {
-    const domain = await this.#lookup(name);
-    if (domain === undefined) return;
-    await this.#connection
-      .use(() => domain.destroy())
-      .catch((error: unknown) => {
-        if (!(error instanceof DomainError && ENDED_MEANWHILE.test(error.message))) throw error;
-      });
+    await this.#end(name, (domain) => domain.destroy());
   }
 
   async state(name: string): Promise<MachineState> {
@@ -90,6 +88,16 @@ export class LibvirtDriver implements VmDriver {
       if (error instanceof DomainError && NO_SUCH_DOMAIN.test(error.message)) return undefined;
       throw error;
     }
+  }
+
+  async #end(name: string, call: (domain: Domain) => Promise<unknown>): Promise<void> {
+    const domain = await this.#lookup(name);
+    if (domain === undefined) return;
+    await this.#connection
+      .use(() => call(domain))
+      .catch((error: unknown) => {
+        if (!(error instanceof DomainError && ENDED_MEANWHILE.test(error.message))) throw error;
+      });
   }
 
   async #onDomain(name: string, call: (domain: Domain) => Promise<unknown>): Promise<void> {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { crashSwitch, noCrashes } from '../../activities/crash-switch.js';
+import { Reboots } from '../../activities/after-reboot.js';
 import { createHostActivities } from '../../activities/host.js';
 import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
@@ -22,8 +23,11 @@ import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
 import { slotAddress } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
 import { observe } from '../invariants/observe.js';
+import { GuestWatch } from '../journal/guest-watch.js';
+import { Journal } from '../journal/journal.js';
 import { accessToken } from '../keys/access-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
+import { followDomainEvents } from '../libvirt/domain-events.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { createEncryptedOverlay } from '../libvirt/overlay.js';
 import { createLogger } from '../log.js';
@@ -72,16 +76,44 @@ async function main(): Promise<void> {
   const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])));
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
+  const journal = new Journal(index.paths);
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
-    ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, log },
+    ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, journal, log },
     template: (key) => readTemplate(config.templateDir, key),
     reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
   };
   const templates = await listTemplates(config.templateDir);
   if (templates[0] !== undefined) pool.fill(templates[0].key, templates[0].disk);
 
+  const reboots = new Reboots(context);
+  const endings = new Map<string, string>();
+  const unfollow = followDomainEvents(
+    config.libvirtUri,
+    ({ domain, event, detail }) => {
+      const id = domain.startsWith(DOMAIN_PREFIX) ? domain.slice(DOMAIN_PREFIX.length) : '';
+      if (index.get(id)?.phase.name !== 'running' || locks.isHeld(id)) return;
+      if (event === 'rebooted') reboots.notice(id);
+      else endings.set(id, detail);
+    },
+    (error) => log.warn({ err: error }, 'libvirt’s events cannot be followed at the moment'),
+  );
+
   const tokensKey = masterKey.derive('tokens');
+  const guests = new GuestWatch({
+    journal,
+    running: () => index.all().flatMap(({ id, phase }) => (phase.name === 'running' ? [id] : [])),
+    agentOf: (id) => {
+      const manifest = index.get(id);
+      if (manifest?.phase.name !== 'running' || manifest.slot === null || locks.isHeld(id)) return undefined;
+      return {
+        address: { host: slotAddress(manifest.slot), port: AGENT_PORT },
+        token: accessToken(tokensKey, id),
+      };
+    },
+    onForgotten: (id) => reboots.notice(id),
+    log,
+  });
   const gateway = createGateway({
     token: gatewayToken(masterKey),
     index: { list: (tenant) => index.views(tenant), get: (id) => index.get(id)?.view },
@@ -104,6 +136,17 @@ async function main(): Promise<void> {
         open,
       };
     },
+    journal: {
+      samples: async (id) => {
+        await guests.freshen(id);
+        return journal.samples(id);
+      },
+      latest: async (id) => {
+        await guests.freshen(id);
+        return journal.latest(id);
+      },
+      entries: (id) => journal.entries(id),
+    },
     dial: dialTunnel,
     activity: traffic,
     log,
@@ -116,7 +159,11 @@ async function main(): Promise<void> {
   const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
-    report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
+    howItEnded: (id) => endings.get(id),
+    report: async (id, generation, reason) => {
+      await workflows.machineEnded(id, generation, reason);
+      endings.delete(id);
+    },
   });
   const inFlight = new InFlight(IN_FLIGHT_DIRECTORY, config.stateDir);
   const steps = new StepClient(client, config.temporal.namespace);
@@ -155,6 +202,8 @@ async function main(): Promise<void> {
 
   unwatch();
   stopReaping();
+  unfollow();
+  guests.stop();
   gateway.close();
   gateway.closeAllConnections();
   await Promise.allSettled([pool.close(), client.close(), connection.close(), driver.close(), stopTracing()]);

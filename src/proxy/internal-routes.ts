@@ -1,5 +1,8 @@
-/** Routes of the agent that only the host may call (contract 3.4). */
-const INTERNAL = new Set(['/init', '/freeze', '/unfreeze', '/collapse', '/fsfreeze', '/fsthaw', '/upgrade']);
+/** Routes of the agent that only the host may call (contract 3.4, and our own). */
+const INTERNAL = new Set([
+  ...['/init', '/freeze', '/unfreeze', '/collapse', '/fsfreeze', '/fsthaw', '/upgrade'],
+  ...['/events', '/sync'],
+]);
 
 /** Whether a path could be read as an internal route, however it is spelled. */
 export function isInternalRoute(pathname: string): boolean {

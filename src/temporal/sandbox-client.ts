@@ -1,5 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, WithStartWorkflowOperation, WorkflowIdConflictPolicy, type Connection } from '@temporalio/client';
+import {
+  Client,
+  WithStartWorkflowOperation,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowIdConflictPolicy,
+  type Connection,
+} from '@temporalio/client';
 import {
   getQuery,
   killUpdate,
@@ -8,6 +14,7 @@ import {
   readyUpdate,
   resumeUpdate,
   setTimeoutUpdate,
+  type PauseInput,
   type ResumeInput,
   type ResumeResult,
   type SetTimeoutInput,
@@ -34,6 +41,9 @@ const QUERY_WITHIN_MS = 5_000;
 /** With the 2 s that a host has to answer, a client still hears within 5 s that Temporal is away. */
 const CONNECT_WITHIN_MS = 2_500;
 
+/** One per workflow: whoever creates the same sandbox again waits for the same answer. */
+const READY_UPDATE_ID = 'ready';
+
 /** Lifecycle calls to sandbox workflows. @throws DormouseError, always. */
 export class TemporalSandboxClient {
   readonly #client: Client;
@@ -47,30 +57,41 @@ export class TemporalSandboxClient {
   /** Starts the workflow and answers when the machine runs. `mayExist`: a sandbox of this id that is there already is joined. */
   create(spec: SandboxSpec, options: { mayExist?: boolean } = {}): Promise<SandboxView> {
     return this.#call(spec.id, ANSWER_WITHIN_MS, () =>
-      this.#client.workflow.executeUpdateWithStart(readyUpdate, {
-        updateId: 'ready',
-        startWorkflowOperation: new WithStartWorkflowOperation<typeof sandbox>(SANDBOX_WORKFLOW_TYPE, {
-          workflowId: sandboxWorkflowId(spec.id),
-          taskQueue: CONTROL_TASK_QUEUE,
-          args: [{ spec }],
-          workflowIdConflictPolicy:
-            options.mayExist === true ? WorkflowIdConflictPolicy.USE_EXISTING : WorkflowIdConflictPolicy.FAIL,
-          workflowIdReusePolicy: 'REJECT_DUPLICATE',
-          typedSearchAttributes: new TypedSearchAttributes([
-            { key: SandboxStatusAttribute, value: 'creating' },
-            { key: SandboxHostAttribute, value: spec.hostId },
-            { key: SandboxTemplateAttribute, value: spec.templateId },
-            { key: SandboxTenantAttribute, value: spec.tenant },
-          ]),
-          staticSummary: `sandbox ${spec.id} of ${spec.tenant}, template ${spec.templateId}`,
-          staticDetails: `host ${spec.hostId}; ${spec.cpuCount} CPUs, ${spec.memoryMiB} MiB; timeout ${spec.timeoutMs} ms, then ${spec.onTimeout}`,
-        }),
+      this.#startAndWait(spec, options).catch((error: unknown) => {
+        if (options.mayExist !== true || !(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+        // Its workflow has ended; what the first create was answered stands in the history.
+        return this.#handle(spec.id).getUpdateHandle<SandboxView>(READY_UPDATE_ID).result();
       }),
     );
   }
 
-  pause(id: string, options: { updateId?: string } = {}): Promise<SandboxView> {
-    return this.#call(id, ANSWER_WITHIN_MS, () => this.#handle(id).executeUpdate(pauseUpdate, { ...options }));
+  #startAndWait(spec: SandboxSpec, options: { mayExist?: boolean }): Promise<SandboxView> {
+    return this.#client.workflow.executeUpdateWithStart(readyUpdate, {
+      updateId: READY_UPDATE_ID,
+      startWorkflowOperation: new WithStartWorkflowOperation<typeof sandbox>(SANDBOX_WORKFLOW_TYPE, {
+        workflowId: sandboxWorkflowId(spec.id),
+        taskQueue: CONTROL_TASK_QUEUE,
+        args: [{ spec }],
+        workflowIdConflictPolicy:
+          options.mayExist === true ? WorkflowIdConflictPolicy.USE_EXISTING : WorkflowIdConflictPolicy.FAIL,
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        typedSearchAttributes: new TypedSearchAttributes([
+          { key: SandboxStatusAttribute, value: 'creating' },
+          { key: SandboxHostAttribute, value: spec.hostId },
+          { key: SandboxTemplateAttribute, value: spec.templateId },
+          { key: SandboxTenantAttribute, value: spec.tenant },
+        ]),
+        staticSummary: `sandbox ${spec.id} of ${spec.tenant}, template ${spec.templateId}`,
+        staticDetails: `host ${spec.hostId}; ${spec.cpuCount} CPUs, ${spec.memoryMiB} MiB; timeout ${spec.timeoutMs} ms, then ${spec.onTimeout}`,
+      }),
+    });
+  }
+
+  pause(id: string, options: PauseInput & { updateId?: string } = {}): Promise<SandboxView> {
+    const { memory = true, ...update } = options;
+    return this.#call(id, ANSWER_WITHIN_MS, () =>
+      this.#handle(id).executeUpdate(pauseUpdate, { ...update, args: [{ memory }] }),
+    );
   }
 
   resume(id: string, input: ResumeInput, options: { updateId?: string } = {}): Promise<ResumeResult> {

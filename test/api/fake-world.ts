@@ -12,7 +12,7 @@ import type { SandboxClient } from '../../src/api/sandbox-client.js';
 import { Activity } from '../../src/gateway/activity.js';
 import { createGateway } from '../../src/gateway/gateway.js';
 import type { GuestAddress } from '../../src/gateway/gateway-deps.js';
-import type { HostReport } from '../../src/gateway/wire.js';
+import type { HostReport, LogEntry, MetricSample } from '../../src/gateway/wire.js';
 import { createProxy } from '../../src/proxy/proxy.js';
 
 export const TOKENS_KEY = Buffer.alloc(32, 1);
@@ -33,6 +33,9 @@ export class FakeWorld implements SandboxClient {
   readonly views = new Map<string, SandboxView>();
   readonly calls: { verb: string; id: string; input?: unknown; updateId?: string }[] = [];
   readonly activity = new Activity();
+  /** What the host keeps of each sandbox. */
+  readonly samples = new Map<string, MetricSample[]>();
+  readonly entries = new Map<string, LogEntry[]>();
   report: HostReport = {
     hostId: 'h1',
     templates: [
@@ -74,6 +77,11 @@ export class FakeWorld implements SandboxClient {
         const status = this.views.get(id)?.status;
         if (status !== 'running' && status !== 'pausing') return undefined;
         return { address: this.guest, token: 'token', open: status === 'running' };
+      },
+      journal: {
+        samples: (id) => Promise.resolve(this.samples.get(id) ?? []),
+        latest: (id) => Promise.resolve(this.samples.get(id)?.at(-1)),
+        entries: (id) => this.entries.get(id) ?? [],
       },
       dial: (_address, _token, port) => this.#dial(port),
       activity: this.activity,
@@ -158,11 +166,13 @@ export class FakeWorld implements SandboxClient {
     return this.add(spec.id, { endAt: Date.now() + spec.timeoutMs }, spec);
   }
 
-  async pause(id: string, { updateId }: { updateId: string }): Promise<SandboxView> {
-    await this.#called('pause', id, undefined, updateId);
+  async pause(id: string, { updateId, memory = true }: { updateId: string; memory?: boolean }): Promise<SandboxView> {
+    await this.#called('pause', id, { memory }, updateId);
     const view = this.#require(id);
     if (view.status === 'paused') throw new ApiError('AlreadyPaused', `sandbox ${id} is already paused`);
-    return this.#set(view, { status: 'paused', pausedAt: Date.now() });
+    const kept = { generation: view.generation + 1, savedAt: Date.now() };
+    const image = memory ? { ...kept, digest: 'd', bytes: 1 } : { ...kept, kind: 'disk' as const };
+    return this.#set(view, { status: 'paused', pausedAt: Date.now(), image });
   }
 
   async resume(id: string, input: ResumeInput, { updateId }: { updateId: string }): Promise<ResumeResult> {

@@ -75,14 +75,6 @@ describe('every refusal is JSON with its status as code', () => {
     expect((await world.api('POST', '/v2/sandboxes/i1/connect', {})).status).toBe(200);
   });
 
-  test('pausing and resuming without memory are refused, not done otherwise', async () => {
-    world.add('i1');
-    const pause = await world.api('POST', '/sandboxes/i1/pause', { memory: false });
-    const connect = await world.api('POST', '/v2/sandboxes/i1/connect', { memory: false });
-    expect([pause.status, connect.status]).toEqual([400, 400]);
-    expect(world.calls).toEqual([]);
-  });
-
   test('an unknown route, a body too large and a path that is no text are refused in the same shape', async () => {
     for (const [method, path, body, expected] of [
       ['GET', '/nothing', undefined, 404],

@@ -28,6 +28,18 @@ export class ApiClient {
     return (answer.body as { sandboxID: string }).sandboxID;
   }
 
+  /**
+   * Connects as the contract says: a 504 means that the work goes on, and the same request again joins it. A boot under
+   * emulation takes longer than an answer may, when the machine has other things to do.
+   */
+  async connect(id: string, body: object = {}): Promise<{ status: number; requests: number }> {
+    for (let requests = 1; ; requests++) {
+      const { status, headers } = await this.call('POST', `/v2/sandboxes/${id}/connect`, { timeout: 600, ...body });
+      if (status !== 504) return { status, requests };
+      expect(headers.get('should-retry')).toBe('false');
+    }
+  }
+
   /** `running`, `paused`, or the HTTP status of the refusal. */
   async state(id: string): Promise<string | number> {
     const answer = await this.call('GET', `/sandboxes/${id}`);

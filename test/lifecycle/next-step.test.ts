@@ -31,8 +31,8 @@ const spec: SandboxSpec = {
 };
 
 type Event =
-  | { type: 'pause' }
-  | { type: 'resume' }
+  | { type: 'pause'; memory?: boolean }
+  | { type: 'resume'; memory?: boolean }
   | { type: 'kill' }
   | { type: 'timeout'; timeoutMs: number }
   | { type: 'wait'; ms: number }
@@ -40,6 +40,7 @@ type Event =
 
 const event: fc.Arbitrary<Event> = fc.oneof(
   fc.constantFrom<Event>({ type: 'pause' }, { type: 'resume' }, { type: 'kill' }),
+  fc.constantFrom<Event>({ type: 'pause', memory: false }, { type: 'resume', memory: false }),
   fc.record({ type: fc.constant('timeout' as const), timeoutMs: fc.integer({ min: 1, max: 1e6 }) }),
   fc.record({ type: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 40 * 86_400_000 }) }),
   fc.record({
@@ -55,8 +56,8 @@ function play(events: Event[]): SandboxState {
   let state = newState(spec, 0);
   let now = 0;
   for (const item of events) {
-    if (item.type === 'pause') requestPause(state);
-    else if (item.type === 'resume') requestResume(state, {});
+    if (item.type === 'pause') requestPause(state, { memory: item.memory !== false });
+    else if (item.type === 'resume') requestResume(state, { memory: item.memory !== false });
     else if (item.type === 'kill') requestKill(state, 'test');
     else if (item.type === 'timeout') requestTimeout(state, { timeoutMs: item.timeoutMs }, now);
     else if (item.type === 'wait') now += item.ms;
@@ -74,7 +75,8 @@ function play(events: Event[]): SandboxState {
 function resultOf(state: SandboxState, verb: string, item: Extract<Event, { type: 'outcome' }>): StepResult {
   if (!item.ok) return { ok: false, code: 'HostFailure', message: 'test', facts: null };
   if (verb !== 'pause') return { ok: true, value: null };
-  const image = { generation: state.generation, digest: 'd', bytes: 1, savedAt: 0 };
+  const kept = { generation: state.generation, savedAt: 0 };
+  const image = state.pauseKeeps === 'disk' ? { ...kept, kind: 'disk' as const } : { ...kept, digest: 'd', bytes: 1 };
   return {
     ok: true,
     value: item.idleForMs === null ? { outcome: 'paused', image } : { outcome: 'busy', idleForMs: item.idleForMs },
@@ -129,6 +131,26 @@ describe('the lifecycle, whatever happens', () => {
         if (state.status === 'paused') expect(state.image).not.toBeNull();
         if (state.status === 'running') expect(state.pausedAt).toBeNull();
         if (state.image !== null) expect(state.image.generation).toBeLessThanOrEqual(state.generation);
+      }),
+    );
+  });
+
+  test('never resumes from a memory that was not kept, and keeps the memory unless it is told not to', () => {
+    fc.assert(
+      fc.property(states, fc.integer({ min: 0, max: 1e13 }), (state, now) => {
+        const step = nextStep(state, now);
+        if (step.type === 'act' && step.verb === 'resume' && step.from === 'memory')
+          expect(state.image?.kind).not.toBe('disk');
+      }),
+    );
+    const withMemory = fc
+      .array(event, { maxLength: 40 })
+      .map((events) => events.filter((item) => !('memory' in item) || item.memory !== false));
+    fc.assert(
+      fc.property(withMemory.map(play), fc.integer({ min: 0, max: 1e13 }), (state, now) => {
+        const step = nextStep(state, now);
+        expect(step).not.toMatchObject({ keep: 'disk' });
+        expect(step).not.toMatchObject({ from: 'disk' });
       }),
     );
   });

@@ -69,6 +69,10 @@ export class FakeMachines implements VmDriver {
     await once(agent, 'listening');
   }
 
+  shutdown(): Promise<void> {
+    return Promise.reject(new DomainError('a machine without a hypervisor cannot be shut down'));
+  }
+
   suspend(name: string): Promise<void> {
     this.#stop(this.#existing(name));
     return Promise.resolve();

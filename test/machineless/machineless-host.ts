@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
+import { noCrashes } from '../../activities/crash-switch.js';
 import { createHostActivities } from '../../activities/host.js';
+import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { DOMAIN_PREFIX } from '../../activities/machine.js';
 import type { Config } from '../../src/config.js';
@@ -18,6 +20,7 @@ import { SandboxLocks } from '../../src/host/sandbox-locks.js';
 import { SlotClaims } from '../../src/host/slot-claims.js';
 import { slotAddress } from '../../src/host/slots.js';
 import { StatePaths } from '../../src/host/state-paths.js';
+import { Journal } from '../../src/journal/journal.js';
 import { accessToken } from '../../src/keys/access-token.js';
 import { fileMasterKey } from '../../src/keys/master-key.js';
 import { createLogger } from '../../src/log.js';
@@ -83,6 +86,8 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
     makeOverlay: (file) => writeFile(file, ''),
   });
   await pool.sweep();
+  const journal = new Journal(paths);
+  const inFlight = new InFlight(path.join(config.stateDir, 'in-flight'), config.stateDir);
   const slots = new FarSlots({
     directory: path.join(config.stateDir, 'slots'),
     stateDir: config.stateDir,
@@ -90,7 +95,8 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
   });
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved: { memoryMiB: 0, diskMiB: 0 } },
-    ...{ driver, index, locks, slots, pool, masterKey, traffic, log },
+    ...{ driver, index, locks, slots, pool, masterKey, traffic, journal, log },
+    reached: noCrashes,
     guard: { check: async () => {}, allowInternet: async () => {}, denyInternet: async () => {} },
     template: (key) => Promise.resolve(key === template.key ? template : undefined),
   };
@@ -111,6 +117,11 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
       const address = { host: slotAddress(manifest.slot), port: AGENT_PORT };
       return { address, token: accessToken(tokensKey, id), open: traffic.isGateOpen(id) };
     },
+    journal: {
+      samples: (id) => Promise.resolve(journal.samples(id)),
+      latest: (id) => Promise.resolve(journal.latest(id)),
+      entries: (id) => journal.entries(id),
+    },
     ...{ dial: dialTunnel, activity: traffic, log },
   });
   gateway.listen(config.gatewayPort, '127.0.0.1');
@@ -121,10 +132,11 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
   const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
+    howItEnded: () => undefined,
     report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
   });
   const { namespace } = config.temporal;
-  const worker = await createHostWorker(connection, namespace, config.hostId, createHostActivities(context));
+  const worker = await createHostWorker(connection, namespace, config.hostId, createHostActivities(context, inFlight));
   const running = worker.run();
   return async () => {
     worker.shutdown();

@@ -152,6 +152,8 @@ describe('routes of the agent that only the host may call', () => {
     '/unfreeze',
     '/collapse',
     '/fsfreeze',
+    '/events',
+    '/sync',
     '/fsthaw',
     '/upgrade',
   ])('%s answers 404 and never reaches it', async (path) => {

@@ -1,18 +1,23 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { HostActivities, PauseVmResult } from '../../workflows/host-activities.js';
+import type { HostActivities, PauseVmResult, VmFacts } from '../../workflows/host-activities.js';
 import type { ErrorCode } from '../../workflows/errors.js';
 import type { SandboxView } from '../../workflows/view.js';
+
+type Verb = Exclude<keyof HostActivities, 'inspectVm' | 'idleFor'>;
 
 /** A host without machines: keeps count of what it was asked, and fails or dawdles where a test wants it to. */
 export class FakeHost {
   readonly calls: string[] = [];
   readonly views = new Map<string, SandboxView>();
   /** Next calls of these verbs fail so. */
-  readonly failures: Partial<Record<'createVm' | 'pauseVm' | 'resumeVm' | 'destroyVm' | 'publishView', ErrorCode[]>> =
-    {};
+  readonly failures: Partial<Record<Verb, ErrorCode[]>> = {};
   /** Calls of these verbs wait until the promise is there (or they are cancelled). */
-  readonly holds: Partial<Record<'createVm' | 'pauseVm' | 'resumeVm', Promise<void>>> = {};
+  readonly holds: Partial<Record<Verb, Promise<void>>> = {};
+  /** So many next calls of these verbs fail, and may be tried again. */
+  readonly retryableFailures: Partial<Record<Verb, number>> = {};
+  /** What failures say is true on the host. */
+  factsOfFailures: Partial<VmFacts> | undefined;
   idleForMs = Number.MAX_SAFE_INTEGER;
   highestGeneration = 0;
 
@@ -34,6 +39,20 @@ export class FakeHost {
         this.views.set(id, { ...view, image });
         return { outcome: 'paused', image };
       },
+      shutDownVm: async ({ id, generation, onlyIfIdleForMs, view }): Promise<PauseVmResult> => {
+        await this.#enter('shutDownVm', generation);
+        if (onlyIfIdleForMs !== undefined && this.idleForMs < onlyIfIdleForMs) {
+          return { outcome: 'busy', idleForMs: this.idleForMs };
+        }
+        const image = { kind: 'disk' as const, generation, savedAt: Date.now() };
+        this.views.set(id, { ...view, image });
+        return { outcome: 'paused', image };
+      },
+      bootVm: async ({ generation, image, view }) => {
+        await this.#enter('bootVm', generation, String(image.generation));
+        this.views.set(view.spec.id, view);
+        return { bootId: `boot-${generation}` };
+      },
       resumeVm: async ({ generation, image, view }) => {
         await this.#enter('resumeVm', generation, String(image.generation));
         this.views.set(view.spec.id, view);
@@ -52,17 +71,17 @@ export class FakeHost {
     };
   }
 
-  async #enter(
-    verb: 'createVm' | 'pauseVm' | 'resumeVm' | 'destroyVm' | 'publishView',
-    generation: number,
-    more = '',
-  ): Promise<void> {
+  async #enter(verb: Verb, generation: number, more = ''): Promise<void> {
     this.calls.push(`${verb} ${generation}${more === '' ? '' : ` of ${more}`}`);
     this.highestGeneration = Math.max(this.highestGeneration, generation);
-    const held = verb in this.holds ? this.holds[verb as 'createVm'] : undefined;
+    const held = this.holds[verb];
     if (held !== undefined) await Promise.race([held, this.#cancelled()]);
     const code = this.failures[verb]?.shift();
-    if (code !== undefined) throw ApplicationFailure.nonRetryable(`${verb} failed as the test asked`, code);
+    const details = this.factsOfFailures === undefined ? [] : [this.factsOfFailures];
+    if (code !== undefined) throw ApplicationFailure.nonRetryable(`${verb} failed as the test asked`, code, ...details);
+    const retries = this.retryableFailures[verb] ?? 0;
+    this.retryableFailures[verb] = retries - 1;
+    if (retries > 0) throw ApplicationFailure.retryable(`${verb} failed for now`, 'HostFailure');
   }
 
   async #cancelled(): Promise<void> {

@@ -57,6 +57,25 @@ describe.each([
     expect(host.calls).toEqual(['createVm 1', 'destroyVm 2']);
   });
 
+  test('gives every repeat of a create the answer of the first, also after its workflow has ended', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    const again = () => environment.client.create(spec, { mayExist: true });
+    const [first, ...others] = await Promise.all([again(), again(), again()]);
+    for (const other of others) expect(other).toEqual(first);
+    expect(host.calls).toEqual(['createVm 1']);
+    await environment.client.kill(spec.id);
+    expect(await again()).toEqual(first);
+
+    const full = environment.spec(host);
+    host.failures.createVm = ['InsufficientCapacity'];
+    const failing = () => environment.client.create(full, { mayExist: true });
+    await expect(failing()).rejects.toMatchObject({ code: 'InsufficientCapacity' });
+    await environment.handle(full.id).result();
+    await expect(failing()).rejects.toMatchObject({ code: 'InsufficientCapacity' });
+    expect(host.calls.filter((call) => call.startsWith('createVm'))).toHaveLength(2);
+  });
+
   test('runs on after a failed pause and stays paused after a failed resume', async () => {
     const host = await environment.host();
     const spec = environment.spec(host);

@@ -37,7 +37,7 @@ export class Listener {
 export class Output {
   #listeners = new Set<Listener>();
   #end: ProcessEnd | undefined;
-  #afterEnd: (() => void)[] = [];
+  #afterEnd: ((end: ProcessEnd) => void)[] = [];
 
   /** `flow`: reads from the process, or stops doing so. */
   constructor(private readonly flow: (reading: boolean) => void) {}
@@ -49,9 +49,9 @@ export class Output {
     return listener;
   }
 
-  onEnd(callback: () => void): void {
+  onEnd(callback: (end: ProcessEnd) => void): void {
     if (this.#end === undefined) this.#afterEnd.push(callback);
-    else callback();
+    else callback(this.#end);
   }
 
   leave(listener: Listener): void {
@@ -69,7 +69,7 @@ export class Output {
     this.#end = end;
     for (const listener of this.#listeners) listener.push({ kind: 'end', end });
     this.#listeners.clear();
-    for (const callback of this.#afterEnd) callback();
+    for (const callback of this.#afterEnd) callback(end);
   }
 
   #adjust(): void {

@@ -6,11 +6,12 @@ import { requestUser } from '../request-user.js';
 import { prepareCommand } from './command.js';
 import { processEvents } from './events.js';
 import { startPiped } from './piped.js';
+import type { ProcessEvents } from './process-events.js';
 import { ProcessTable } from './process-table.js';
 import type { Running } from './running.js';
 import { startOnTerminal } from './terminal.js';
 
-export function processService(state: AgentState): ServiceImpl<typeof Process> {
+export function processService(state: AgentState, events: ProcessEvents): ServiceImpl<typeof Process> {
   const table = new ProcessTable();
   return {
     list: () => ({
@@ -20,7 +21,7 @@ export function processService(state: AgentState): ServiceImpl<typeof Process> {
     }),
 
     async *start(request, context) {
-      const running = await launch(request, context, state);
+      const running = await launch(request, context, state, events);
       const listener = running.output.listen();
       table.add({ running, config: request.process!, tag: request.tag });
       killAfter(running, context.timeoutMs());
@@ -71,13 +72,22 @@ export function processService(state: AgentState): ServiceImpl<typeof Process> {
   };
 }
 
-async function launch(request: StartRequest, context: HandlerContext, state: AgentState): Promise<Running> {
+async function launch(
+  request: StartRequest,
+  context: HandlerContext,
+  state: AgentState,
+  events: ProcessEvents,
+): Promise<Running> {
   const user = await requestUser(context.requestHeader, state);
   if (request.process === undefined) throw new ConnectError('process is missing', Code.InvalidArgument);
   const { cmd, args, envs, cwd } = request.process;
   const command = await prepareCommand({ cmd, args, envs, cwd }, user, state);
-  if (request.pty === undefined) return startPiped(command, request.stdin ?? true);
-  return startOnTerminal(command, request.pty.size);
+  const running =
+    request.pty === undefined
+      ? await startPiped(command, request.stdin ?? true)
+      : startOnTerminal(command, request.pty.size);
+  events.follow(running, user.name);
+  return running;
 }
 
 /** The time that a start allows is the process's, also when its client is gone by then. */

@@ -1,0 +1,111 @@
+import { rm } from 'node:fs/promises';
+import type { BootVmInput, VmRunning } from '../workflows/host-activities.js';
+import type { DiskImage } from '../workflows/view.js';
+import { AGENT_PORT } from '../src/gateway/wire.js';
+import { waitForAgent } from '../src/guest/wait-for-agent.js';
+import { measureRoom, missingRoom } from '../src/host/admission.js';
+import type { Manifest } from '../src/host/manifest.js';
+import { slotAddress } from '../src/host/slots.js';
+import type { Template } from '../src/template/template.js';
+import { span } from '../src/tracing/span.js';
+import { asFailure, failure } from './failure.js';
+import { fenced } from './fence.js';
+import type { HostContext } from './host-context.js';
+import { factsOf } from './inspect-vm.js';
+import { dataKeyOf, domainName, machineSpec, requireTemplate, slotOf } from './machine.js';
+import { putAway } from './put-away.js';
+import { wakeGuest } from './wake-guest.js';
+import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
+
+/** Half a minute under emulation on an idle machine. */
+const BOOT_WITHIN_MS = 150_000;
+
+/**
+ * A cold boot from the sandbox's disk, with an empty memory. A memory that was kept is dead from the moment that the
+ * machine may write to the disk; that is recorded before.
+ *
+ * Second run: a machine that runs is the answer; a boot that was begun is begun again.
+ */
+export async function bootVm(context: HostContext, input: BootVmInput, signal: AbortSignal): Promise<VmRunning> {
+  const { id } = input.spec;
+  const { generation } = input;
+  return fenced(context, id, generation, signal, async (held) => {
+    const known = context.index.get(id);
+    if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
+    if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
+    if (known.phase.name === 'running' && known.bootId !== undefined) {
+      if ((await context.driver.state(domainName(id))) === 'running') {
+        await context.index.change(id, { generation, view: input.view });
+        return { bootId: known.bootId };
+      }
+    }
+    const template = await requireTemplate(context, known.templateKey);
+    await context.driver.destroy(domainName(id));
+    await clearWorkspace(context, { ...known, slot: null });
+    const manifest = await begin(context, known, input, template);
+    try {
+      const bootId = await boot(context, manifest, template, held);
+      await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
+      context.traffic.forget(id);
+      context.traffic.openGate(id);
+      return { bootId };
+    } catch (error) {
+      held.throwIfAborted();
+      const ended = (await context.driver.state(domainName(id))) === 'absent';
+      await context.driver.destroy(domainName(id));
+      await putAway(context, manifest);
+      const code = ended ? 'HostFailure' : 'ResumeFailed';
+      const what = `sandbox ${id} could not be booted and stays paused`;
+      throw asFailure(error, code, what, await factsOf(context, id));
+    }
+  });
+}
+
+/** Reserves what the machine needs and records that it starts from the disk: from here on no memory belongs to it. */
+async function begin(
+  context: HostContext,
+  known: Manifest,
+  { generation, image }: BootVmInput,
+  template: Template,
+): Promise<Manifest> {
+  if (known.phase.name === 'saved') {
+    const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
+    if (missing !== undefined) throw failure('InsufficientCapacity', missing);
+  }
+  const disk: DiskImage = { kind: 'disk', generation: image.generation, savedAt: image.savedAt };
+  const manifest = await context.index.change(known.id, {
+    generation,
+    phase: { name: 'booting' },
+    slot: known.slot ?? (await claimSlot(context, known.id)),
+    image: disk,
+  });
+  await rm(context.index.paths.sandbox(known.id).image(image.generation), { force: true });
+  return manifest;
+}
+
+async function boot(
+  context: HostContext,
+  manifest: Manifest,
+  template: Template,
+  signal: AbortSignal,
+): Promise<string> {
+  const spec = machineSpec(context, manifest, template);
+  const dataKey = await dataKeyOf(context, manifest.id);
+  try {
+    await prepareWorkspace(context, manifest, dataKey);
+  } finally {
+    dataKey.fill(0);
+  }
+  signal.throwIfAborted();
+  await span('start', () => context.driver.start(spec));
+  await span('boot', () =>
+    waitForAgent(
+      { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
+      async () => {
+        if ((await context.driver.state(spec.name)) === 'absent') throw new Error('its machine ended while it booted');
+      },
+      AbortSignal.any([signal, AbortSignal.timeout(BOOT_WITHIN_MS)]),
+    ),
+  );
+  return wakeGuest(context, manifest, signal, 'boot');
+}

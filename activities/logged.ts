@@ -1,0 +1,31 @@
+import type { PauseVmResult, VmRunning } from '../workflows/host-activities.js';
+import type { LogEntry } from '../src/gateway/wire.js';
+import { asFailure } from './failure.js';
+import type { HostContext } from './host-context.js';
+
+const DONE = { create: 'created', pause: 'paused', resume: 'resumed' } as const;
+
+/** Runs a step and enters what came of it into the sandbox's log. Codes only: messages may name what is the host's. */
+export async function logged<T extends VmRunning | PauseVmResult>(
+  context: HostContext,
+  verb: keyof typeof DONE,
+  id: string,
+  generation: number,
+  work: () => Promise<T>,
+  how: Record<string, string> = {},
+): Promise<T> {
+  const enter = (event: string, level: LogEntry['level'], fields: Record<string, string>): void => {
+    // A later step has come in between, perhaps one that removes all of it.
+    if ((context.index.get(id)?.generation ?? Infinity) > generation) return;
+    context.journal.addEvent(id, generation, event, { level, fields: { ...how, ...fields } });
+  };
+  try {
+    const result = await work();
+    if (!('outcome' in result && result.outcome === 'busy')) enter(DONE[verb], 'info', {});
+    return result;
+  } catch (error) {
+    const { type } = asFailure(error, 'HostFailure', verb);
+    enter(`${verb} failed`, 'error', { code: type ?? 'HostFailure' });
+    throw error;
+  }
+}

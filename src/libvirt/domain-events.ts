@@ -1,0 +1,58 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+
+/** What a machine did by itself, or had done to it. */
+export interface DomainEvent {
+  domain: string;
+  event: 'rebooted' | 'ended';
+  /** In libvirt's words, for people. */
+  detail: string;
+}
+
+const ENDINGS: [RegExp, string][] = [
+  [/^(Shutdown|Stopped Shutdown)/, 'its guest powered off'],
+  [/^Stopped Destroyed/, 'it was destroyed from outside of this service'],
+  [/^(Stopped Failed|Crashed)/, 'its QEMU ended'],
+];
+
+const AGAIN_AFTER_MS = 1_000;
+
+/** One line of `virsh event --all`. @returns undefined for events that are of no interest. */
+export function parseDomainEvent(line: string): DomainEvent | undefined {
+  const [, kind, domain, detail = ''] = /event '([a-z-]+)' for domain '([^']+)':? ?(.*)$/.exec(line) ?? [];
+  if (domain === undefined) return undefined;
+  if (kind === 'reboot') return { domain, event: 'rebooted', detail: 'rebooted by its guest' };
+  const ending = kind === 'lifecycle' ? ENDINGS.find(([said]) => said.test(detail)) : undefined;
+  return ending === undefined ? undefined : { domain, event: 'ended', detail: ending[1] };
+}
+
+/**
+ * Follows libvirt's events, which the binding cannot. Events of a moment in which libvirtd was away are missed: whoever
+ * depends on one looks for itself, too.
+ * @returns stops following.
+ */
+export function followDomainEvents(
+  uri: string,
+  onEvent: (event: DomainEvent) => void,
+  onTrouble: (error: unknown) => void,
+): () => void {
+  const over = new AbortController();
+  const follow = async (): Promise<void> => {
+    // By lines: into a pipe virsh would write in blocks.
+    const command = ['-oL', 'virsh', '-c', uri, 'event', '--all', '--loop', '--timestamp'];
+    for await (const line of execa('stdbuf', command, { stdin: 'ignore', buffer: false, cancelSignal: over.signal })) {
+      const event = parseDomainEvent(line);
+      if (event !== undefined) onEvent(event);
+    }
+  };
+  const again = async (): Promise<void> => {
+    while (!over.signal.aborted) {
+      await follow().catch((error: unknown) => {
+        if (!over.signal.aborted) onTrouble(error);
+      });
+      await delay(AGAIN_AFTER_MS, undefined, { signal: over.signal }).catch(() => undefined);
+    }
+  };
+  void again();
+  return () => over.abort();
+}

@@ -1,0 +1,74 @@
+import { writeFile } from 'node:fs/promises';
+import type { DomainSpec } from '../../src/libvirt/domain-spec.js';
+import type { MachineState, VmDriver } from '../../src/libvirt/driver.js';
+
+/** Machines that are names in a map. What they do when told something is the test's to say. */
+export class FakeDriver implements VmDriver {
+  readonly machines = new Map<string, MachineState>();
+  readonly calls: string[] = [];
+  /** Called at the verb, before anything happens; throws where a test wants it to. */
+  readonly before: Partial<Record<string, () => void>> = {};
+  /** What the guest does when its power button is pressed. */
+  onPowerButton: (name: string) => void = (name) => void this.machines.delete(name);
+  /** What becomes of a machine that was started. */
+  onStart: (name: string) => void = () => undefined;
+
+  start(spec: DomainSpec): Promise<void> {
+    this.#called('start', spec.name);
+    this.machines.set(spec.name, 'running');
+    this.onStart(spec.name);
+    return Promise.resolve();
+  }
+
+  restore(spec: DomainSpec): Promise<void> {
+    this.#called('restore', spec.name);
+    this.machines.set(spec.name, 'paused');
+    return Promise.resolve();
+  }
+
+  run(name: string): Promise<void> {
+    this.#called('run', name);
+    this.machines.set(name, 'running');
+    return Promise.resolve();
+  }
+
+  suspend(name: string): Promise<void> {
+    this.machines.set(name, 'paused');
+    return Promise.resolve();
+  }
+
+  async save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void> {
+    this.#called('save', spec.name);
+    await writeFile(image, 'device state');
+    this.machines.delete(spec.name);
+  }
+
+  shutdown(name: string): Promise<void> {
+    this.#called('shutdown', name);
+    if (this.machines.has(name)) this.onPowerButton(name);
+    return Promise.resolve();
+  }
+
+  destroy(name: string): Promise<void> {
+    if (this.machines.delete(name)) this.#called('destroy', name);
+    return Promise.resolve();
+  }
+
+  state(name: string): Promise<MachineState> {
+    this.before['state']?.();
+    return Promise.resolve(this.machines.get(name) ?? 'absent');
+  }
+
+  list(prefix: string): Promise<string[]> {
+    return Promise.resolve([...this.machines.keys()].filter((name) => name.startsWith(prefix)));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #called(verb: string, name: string): void {
+    this.calls.push(`${verb} ${name}`);
+    this.before[verb]?.();
+  }
+}

@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import type { HostContext } from '../../activities/host-context.js';
+import { derivedUuid, domainName } from '../../activities/machine.js';
+import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+import { Activity } from '../../src/gateway/activity.js';
+import { AGENT_PORT } from '../../src/gateway/wire.js';
+import type { Manifest } from '../../src/host/manifest.js';
+import { SandboxIndex } from '../../src/host/sandbox-index.js';
+import { SandboxLocks } from '../../src/host/sandbox-locks.js';
+import { SlotClaims } from '../../src/host/slot-claims.js';
+import { slotAddress } from '../../src/host/slots.js';
+import { StatePaths } from '../../src/host/state-paths.js';
+import { Journal } from '../../src/journal/journal.js';
+import { fileMasterKey } from '../../src/keys/master-key.js';
+import { newSandboxKey, wrapSandboxKey } from '../../src/keys/sandbox-key.js';
+import { removeSecret } from '../../src/libvirt/secrets.js';
+import type { Template } from '../../src/template/template.js';
+import { FakeDriver } from './fake-driver.js';
+
+const LIBVIRT_URI = 'qemu:///system';
+/** Beyond those of any sandbox of a running service. */
+const FIRST_SLOT = 3_000_000 + (process.pid % 100_000) * 10;
+
+/** One host on a state directory of its own, with one sandbox: real files, keys, locks and secrets; no real machine. */
+export class HostScene {
+  readonly driver = new FakeDriver();
+  readonly traffic = new Activity();
+  /** What the guest's agent was asked. */
+  readonly asked: { path: string; body: string; token: string | undefined }[] = [];
+  /** Status that the agent answers with, by path. */
+  readonly agentSays: Record<string, number> = {};
+  bootId = 'boot-1';
+  context!: HostContext;
+  #agent!: Server;
+
+  private constructor(
+    readonly id: string,
+    readonly stateDir: string,
+    readonly paths: StatePaths,
+  ) {}
+
+  static async start(): Promise<HostScene> {
+    const stateDir = await mkdtemp(path.join(tmpdir(), 'host-scene-'));
+    const scene = new HostScene(
+      `i${randomUUID().replaceAll('-', '').slice(0, 20)}`,
+      stateDir,
+      new StatePaths(stateDir),
+    );
+    await mkdir(scene.paths.memory, { recursive: true });
+    await mkdir(scene.sandbox.directory, { recursive: true });
+    await scene.#makeContext();
+    await scene.#listen();
+    return scene;
+  }
+
+  get sandbox() {
+    return this.paths.sandbox(this.id);
+  }
+
+  get machine(): string {
+    return domainName(this.id);
+  }
+
+  get manifest(): Manifest {
+    return this.context.index.get(this.id)!;
+  }
+
+  view(status: 'running' | 'paused', generation: number): SandboxView {
+    return { ...{ spec: this.spec, status, generation, startedAt: 1, endAt: 2, reason: 'for a test' } };
+  }
+
+  get spec(): SandboxSpec {
+    return {
+      ...{ id: this.id, tenant: 't', hostId: 'h', templateId: 'base', templateKey: 'k', cpuCount: 2, memoryMiB: 512 },
+      ...{
+        diskMiB: 4096,
+        envdVersion: '0.6.4',
+        metadata: {},
+        allowInternetAccess: true,
+        timeoutMs: 1,
+        onTimeout: 'kill',
+      },
+      ...{ autoResume: false, pausedRetentionMs: 1 },
+    };
+  }
+
+  /** The sandbox runs, in the slot that the agent of this scene answers at. */
+  async running(generation = 1): Promise<void> {
+    await mkdir(this.sandbox.memoryDirectory, { recursive: true });
+    await mkdir(this.sandbox.deviceStateDirectory, { recursive: true });
+    await this.context.index.put({
+      ...{ schema: 1, id: this.id, generation, phase: { name: 'running' }, templateKey: 'k', slot: FIRST_SLOT },
+      ...{ memoryMiB: 512, allowInternetAccess: true, bootId: 'boot-0', view: this.view('running', generation) },
+    });
+    this.driver.machines.set(this.machine, 'running');
+  }
+
+  files = (directory: string): Promise<string[]> => readdir(directory);
+
+  /** As after a crash of the host worker: what was in memory only is gone. */
+  async restart(): Promise<void> {
+    await this.#makeContext();
+  }
+
+  async stop(): Promise<void> {
+    this.#agent.closeAllConnections();
+    this.#agent.close();
+    await removeSecret(LIBVIRT_URI, derivedUuid(this.id, 'secret'));
+    await rm(this.stateDir, { recursive: true, force: true });
+  }
+
+  async #makeContext(): Promise<void> {
+    const log = pino({ level: 'silent' });
+    const masterKey = await fileMasterKey(path.join(this.stateDir, 'master.key'));
+    const slots = new SlotClaims({ directory: path.join(this.stateDir, 'slots'), stateDir: this.stateDir, count: 1e9 });
+    slots.claim = () => Promise.resolve(FIRST_SLOT);
+    await writeFile(this.sandbox.overlay, 'disk');
+    await writeFile(this.sandbox.wrappedKey, await wrapSandboxKey(masterKey.wrapper, this.id, newSandboxKey()));
+    const template = { key: 'k', memoryMiB: 512, accelerator: 'tcg', disk: 'd', memory: 'm' } as Template;
+    this.context = {
+      ...{ libvirtUri: LIBVIRT_URI, uidBase: 1_000_000, gid: 0, reserved: { memoryMiB: 0, diskMiB: 0 } },
+      ...{ driver: this.driver, traffic: this.traffic, masterKey, slots, log, locks: new SandboxLocks() },
+      index: await SandboxIndex.load(this.paths, log),
+      journal: new Journal(this.paths),
+      guard: { check: async () => {}, denyInternet: async () => {}, allowInternet: async () => {} },
+      template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),
+    } as unknown as HostContext;
+  }
+
+  async #listen(): Promise<void> {
+    this.#agent = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () => {
+        const url = request.url ?? '';
+        this.asked.push({ path: url, body, token: request.headers['x-access-token'] as string | undefined });
+        const answer = url === '/init' ? JSON.stringify({ bootId: this.bootId, envdVersion: '0.6.4' }) : undefined;
+        response.writeHead(this.agentSays[url] ?? (answer === undefined ? 204 : 200)).end(answer);
+      });
+    });
+    await new Promise<void>((resolve) => this.#agent.listen(AGENT_PORT, slotAddress(FIRST_SLOT), resolve));
+  }
+}

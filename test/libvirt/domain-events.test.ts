@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { parseDomainEvent } from '../../src/libvirt/domain-events.js';
+
+const at = '2026-01-02 03:04:05.678+0000: event';
+
+test.each([
+  [`${at} 'reboot' for domain 'dormouse-i1'`, { event: 'rebooted', detail: 'rebooted by its guest' }],
+  [
+    `${at} 'lifecycle' for domain 'dormouse-i1': Shutdown Finished after guest request`,
+    { detail: 'its guest powered off' },
+  ],
+  [`${at} 'lifecycle' for domain 'dormouse-i1': Stopped Shutdown`, { event: 'ended', detail: 'its guest powered off' }],
+  [`${at} 'lifecycle' for domain 'dormouse-i1': Stopped Failed`, { event: 'ended', detail: 'its QEMU ended' }],
+  [`${at} 'lifecycle' for domain 'dormouse-i1': Stopped Destroyed`, { event: 'ended' }],
+])('%s is understood', (line, event) => {
+  expect(parseDomainEvent(line)).toMatchObject({ domain: 'dormouse-i1', ...event });
+});
+
+test.each([
+  '',
+  'event loop interrupted',
+  `${at} 'lifecycle' for domain 'dormouse-i1': Suspended Paused`,
+  `${at} 'lifecycle' for domain 'dormouse-i1': Stopped Saved`,
+  `${at} 'rtc-change' for domain 'dormouse-i1': 0`,
+])('"%s" is of no interest', (line) => {
+  expect(parseDomainEvent(line)).toBeUndefined();
+});
