@@ -21,12 +21,14 @@ export const pause = (state: SandboxState): Promise<SandboxView> =>
   remembered(state, async () => {
     const since = state.outcomes;
     refuse(requestPause(state));
-    await condition(
-      () => state.status === 'paused' || state.desired !== 'paused' || hasEnded(state) || failed(state, 'pause', since),
-    );
+    let paused = false;
+    await condition(() => {
+      paused ||= state.status === 'paused';
+      return paused || state.desired !== 'paused' || hasEnded(state) || failed(state, 'pause', since);
+    });
     if (failed(state, 'pause', since)) refuse(state.lastOutcome?.error ?? undefined);
     if (state.desired === 'killed' || hasEnded(state)) refuse(ended(state));
-    if (state.desired === 'running') {
+    if (!paused && state.desired === 'running') {
       refuse({
         code: 'Superseded',
         message: `the pause of sandbox ${state.spec.id} was overtaken by a connect; it runs`,
@@ -37,6 +39,7 @@ export const pause = (state: SandboxState): Promise<SandboxView> =>
 
 export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeResult> =>
   remembered(state, async () => {
+    if (input.mode === 'traffic') await condition(() => !isBeingPaused(state));
     const since = state.outcomes;
     const wasRunning = state.status === 'running' && state.desired === 'running';
     refuse(requestResume(state, input));
@@ -57,7 +60,8 @@ export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeR
         refuse({ code: 'Superseded', message: `the connect of sandbox ${state.spec.id} was overtaken by a pause` });
       }
     }
-    if (!resumed) moveDeadline(state, input.timeoutMs ?? state.timeoutMs, 'extend', Date.now());
+    if (!resumed && input.mode !== 'traffic')
+      moveDeadline(state, input.timeoutMs ?? state.timeoutMs, 'extend', Date.now());
     return { view: viewOf(state), resumed };
   });
 
@@ -73,6 +77,9 @@ export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promi
     refuse(requestTimeout(state, input, Date.now()));
     return viewOf(state);
   });
+
+const isBeingPaused = (state: SandboxState): boolean =>
+  state.status === 'pausing' || (state.status !== 'paused' && state.desired === 'paused');
 
 const failed = (state: SandboxState, verb: Verb, since: number): boolean =>
   state.outcomes > since && state.lastOutcome?.verb === verb && state.lastOutcome.error !== null;

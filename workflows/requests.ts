@@ -38,7 +38,8 @@ export function requestResume(state: SandboxState, input: ResumeInput): Refusal 
   }
   state.desired = 'running';
   state.pauseAsked = false;
-  state.resumeTimeoutMs = input.timeoutMs ?? state.timeoutMs;
+  const asked = input.timeoutMs ?? state.timeoutMs;
+  state.resumeTimeoutMs = input.mode === 'traffic' ? Math.max(asked, state.timeoutMs) : asked;
   if (input.onTimeout !== undefined) state.onTimeout = input.onTimeout;
   return undefined;
 }

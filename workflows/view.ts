@@ -33,8 +33,13 @@ export interface SandboxSpec {
   /** Sealed field (see `src/keys/sealed-field.ts`): JSON of the sandbox's environment variables; absent when there are none. */
   sealedEnv?: string;
   allowInternetAccess: boolean;
+  /** False: ports other than the agent's need the traffic access token. Absent: anybody may reach them. */
+  allowPublicTraffic?: boolean;
+  /** `Host` that servers in the guest see instead of the one asked for; `${PORT}` stands for the port. */
+  maskRequestHost?: string;
   timeoutMs: number;
   onTimeout: TimeoutPolicy;
+  /** A request to the sleeping sandbox wakes it. */
   autoResume: boolean;
   /** How long a paused sandbox is kept, from the moment of pausing. */
   pausedRetentionMs: number;

@@ -1,13 +1,13 @@
 import type { Request, RequestHandler } from 'express';
 import type { ResumeResult } from '../../workflows/messages.js';
 import type { SandboxView } from '../../workflows/view.js';
-import { randomUUID } from 'node:crypto';
 import type { ApiDeps } from './deps.js';
 import { findSandbox } from './find-sandbox.js';
 import { parse } from './parse.js';
 import { presentSandbox } from './present.js';
 import { connectRequestV1, connectRequestV2 } from './schemas.js';
 import { timeoutMs } from './timeout-ms.js';
+import { resumeJoined } from './resume-joined.js';
 
 const DEFAULT_TIMEOUT_SECONDS = 300;
 /** Timeouts are whole seconds: a deadline that is off by less is not worth an update. */
@@ -36,7 +36,9 @@ function secondsOf(request: Request, version: 'v1' | 'v2'): number {
 async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number): Promise<ResumeResult> {
   const { id } = known.spec;
   const neededUntil = Date.now() + wanted - NEAR_ENOUGH_MS;
-  const { outcome, joined } = deps.join.run(`connect ${id}`, () => resume(deps, known, wanted));
+  const { outcome, joined } = deps.join.run(`connect ${id}`, () =>
+    resumeJoined(deps, known, { mode: 'connect', timeoutMs: wanted }),
+  );
   const result = await outcome;
   let view = result.view;
   while (joined && view.endAt < neededUntil) {
@@ -47,12 +49,4 @@ async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number): Pro
     if (!extension.joined) break;
   }
   return { view, resumed: result.resumed };
-}
-
-function resume(deps: ApiDeps, known: SandboxView, timeout: number): Promise<ResumeResult> {
-  const { id } = known.spec;
-  const input = { mode: 'connect', timeoutMs: timeout } as const;
-  // To a running sandbox every connect is news of its own: one of the same name would get the outcome of the first.
-  if (known.status === 'running') return deps.client.resume(id, input, { updateId: `connect:${randomUUID()}` });
-  return deps.updateIds.run(id, 'resume', known.generation, (updateId) => deps.client.resume(id, input, { updateId }));
 }

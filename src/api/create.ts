@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express';
+import type { z } from 'zod';
 import type { SandboxSpec } from '../../workflows/view.js';
 import { sealField } from '../keys/sealed-field.js';
 import { tenantOf } from './authenticate.js';
@@ -42,6 +43,7 @@ export const create =
         ? { sealedEnv: sealField(deps.fieldsKey, id, 'envVars', JSON.stringify(envVars)) }
         : {}),
       allowInternetAccess: body.allow_internet_access !== false && body.network?.denyInternet !== true,
+      ...trafficRules(body.network),
       timeoutMs: timeout,
       onTimeout: body.autoPause === true ? 'pause' : 'kill',
       autoResume: body.autoResume?.enabled === true,
@@ -55,6 +57,14 @@ export const create =
     });
     response.status(201).json(presentSandbox(deps, view));
   };
+
+/** Only what differs from the ordinary stands in a spec. */
+const trafficRules = (
+  network: z.output<typeof newSandbox>['network'],
+): Pick<SandboxSpec, 'allowPublicTraffic' | 'maskRequestHost'> => ({
+  ...(network?.restrictTraffic === true ? { allowPublicTraffic: false } : {}),
+  ...(network?.maskRequestHost === undefined ? {} : { maskRequestHost: network.maskRequestHost }),
+});
 
 /** The caller has no other way to learn which sandbox to look for. */
 function withId(error: unknown, id: string): unknown {

@@ -12,6 +12,8 @@ import { GATEWAY_PORT_HEADER, GATEWAY_SANDBOX_HEADER, GATEWAY_TOKEN_HEADER } fro
 export function createGateway(deps: GatewayDeps): Server {
   const server = streamServer();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));
+  // Said only once the request is passed on, see `GATEWAY_ASLEEP_HEADER`.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));
   server.on('upgrade', (request: IncomingMessage, socket, head: Buffer) => serve(deps, request, { socket, head }));
   return server;
 }

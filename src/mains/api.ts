@@ -3,6 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { ApiKeys } from '../api/api-keys.js';
 import { createApp } from '../api/app.js';
 import { createHostDirectory } from '../api/host-directory.js';
+import { Join } from '../api/join.js';
+import { UpdateIds } from '../api/update-ids.js';
+import { createWake } from '../api/wake.js';
 import { readConfig, type Config } from '../config.js';
 import { gatewayToken } from '../gateway/gateway-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
@@ -14,6 +17,8 @@ import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 
 /** What is still being answered at the end gets this long. */
 const DRAIN_MS = 5_000;
+/** A request to a sleeping sandbox waits this long for it; the clients' own limit is 60 s. */
+const HOLD_MS = 50_000;
 
 /** The api: control plane and data plane, each on a port of its own. Starts and answers without Temporal, too. */
 async function main(): Promise<void> {
@@ -25,19 +30,22 @@ async function main(): Promise<void> {
   const token = gatewayToken(masterKey);
   const tokensKey = masterKey.derive('tokens');
   const directory = createHostDirectory(config.hosts, token, log);
-  const app = createApp({
+  const lifecycle = {
     client: new TemporalSandboxClient(connection, config.temporal.namespace),
-    directory,
+    ...{ directory, join: new Join(), updateIds: new UpdateIds(), maxTimeoutMs: config.maxTimeoutMs },
+  };
+  const app = createApp({
+    ...lifecycle,
     keys: new ApiKeys(config.apiKeysFile),
     tokensKey,
     fieldsKey: masterKey.derive('fields'),
     domain: publicDomain(config),
-    maxTimeoutMs: config.maxTimeoutMs,
     pausedRetentionMs: config.pausedRetentionMs,
     log,
   });
   const api = createServer({ keepAliveTimeout: 75_000 }, app);
-  const proxy = createProxy({ locator: directory, gatewayToken: token, tokensKey, log });
+  const wake = createWake(lifecycle);
+  const proxy = createProxy({ locator: directory, wake, holdMs: HOLD_MS, gatewayToken: token, tokensKey, log });
   await listen(api, config.listen, config.apiPort, 'DORMOUSE_API_PORT');
   await listen(proxy, config.listen, config.proxyPort, 'DORMOUSE_PROXY_PORT');
   log.info({ api: api.address(), proxy: proxy.address(), hosts: config.hosts }, 'the api listens');

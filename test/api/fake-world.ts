@@ -7,6 +7,9 @@ import type { ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 import { createApp } from '../../src/api/app.js';
 import { ApiError } from '../../src/api/errors.js';
+import { Join } from '../../src/api/join.js';
+import { UpdateIds } from '../../src/api/update-ids.js';
+import { createWake } from '../../src/api/wake.js';
 import { createHostDirectory, type Host, type HostDirectory } from '../../src/api/host-directory.js';
 import type { SandboxClient } from '../../src/api/sandbox-client.js';
 import { Activity } from '../../src/gateway/activity.js';
@@ -52,6 +55,7 @@ export class FakeWorld implements SandboxClient {
   /** Ports of the guests' localhost that are open, and where they really are. */
   readonly guestPorts = new Map<number, number>();
   dials = 0;
+  holdMs = 50_000;
   domain: string | null = 'test.example';
 
   apiUrl = '';
@@ -81,19 +85,30 @@ export class FakeWorld implements SandboxClient {
     });
     this.gatewayUrl = await this.listen(gateway);
     this.directory = createHostDirectory([{ hostId: 'h1', url: this.gatewayUrl }, ...extraHosts], GATEWAY_TOKEN, log);
+    const lifecycle = {
+      ...{ client: this, directory: this.directory, join: new Join(), updateIds: new UpdateIds() },
+      maxTimeoutMs: 24 * 3_600_000,
+    };
     const app = createApp({
-      client: this,
-      directory: this.directory,
+      ...lifecycle,
       keys: { tenantOf: (key) => Promise.resolve({ 'key-a': 'a', 'key-b': 'b' }[key]) },
       tokensKey: TOKENS_KEY,
       fieldsKey: FIELDS_KEY,
       domain: this.domain,
-      maxTimeoutMs: 24 * 3_600_000,
       pausedRetentionMs: 30 * 24 * 3_600_000,
       log,
     });
     this.apiUrl = await this.listen(createServer(app));
-    const proxy = createProxy({ locator: this.directory, gatewayToken: GATEWAY_TOKEN, tokensKey: TOKENS_KEY, log });
+    const proxy = createProxy({
+      ...{
+        locator: this.directory,
+        wake: createWake(lifecycle),
+        holdMs: this.holdMs,
+        gatewayToken: GATEWAY_TOKEN,
+        tokensKey: TOKENS_KEY,
+      },
+      log,
+    });
     this.proxyUrl = await this.listen(proxy);
     this.proxyPort = (proxy.address() as AddressInfo).port;
     return this;
@@ -167,12 +182,17 @@ export class FakeWorld implements SandboxClient {
 
   async resume(id: string, input: ResumeInput, { updateId }: { updateId: string }): Promise<ResumeResult> {
     await this.#called('resume', id, input, updateId);
-    const view = this.#require(id);
+    let view = this.#require(id);
+    if (input.mode === 'traffic' && view.status === 'pausing') {
+      while (this.#require(id).status === 'pausing') await new Promise((resolve) => setTimeout(resolve, 10));
+      view = this.#require(id);
+    }
     if (view.status === 'killing') throw new ApiError('BeingKilled', `sandbox ${id} is being killed`);
-    const until = Date.now() + (input.timeoutMs ?? view.spec.timeoutMs);
+    const asked = input.timeoutMs ?? view.spec.timeoutMs;
+    const until = Date.now() + (input.mode === 'traffic' ? Math.max(asked, view.spec.timeoutMs) : asked);
     if (view.status === 'paused') return { view: this.#set(view, { status: 'running', endAt: until }), resumed: true };
     if (input.mode === 'resume') throw new ApiError('AlreadyRunning', `sandbox ${id} is already running`);
-    view.endAt = Math.max(view.endAt, until);
+    if (input.mode !== 'traffic') view.endAt = Math.max(view.endAt, until);
     return { view, resumed: false };
   }
 
