@@ -50,6 +50,8 @@ const schema = z.object({
   DORMOUSE_API_PORT: port.default(3000),
   DORMOUSE_PROXY_PORT: port.default(3001),
   DORMOUSE_GATEWAY_PORT: port.default(3002),
+  /** Requests and WebSockets that one sandbox may have open at a time. */
+  DORMOUSE_CONNECTION_LIMIT: count.default(1_000),
   /** `hostId=url` pairs: the gateways that the api serves. Default: the one on this machine. */
   DORMOUSE_HOSTS: list.optional(),
   /** Domain of public URLs `<port>-<id>.<domain>`, as sent to clients. */
@@ -119,6 +121,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     apiPort: v.DORMOUSE_API_PORT,
     proxyPort: v.DORMOUSE_PROXY_PORT,
     gatewayPort: v.DORMOUSE_GATEWAY_PORT,
+    connectionLimit: v.DORMOUSE_CONNECTION_LIMIT,
     hosts: parseHosts(v.DORMOUSE_HOSTS) ?? [{ hostId, url: `http://127.0.0.1:${v.DORMOUSE_GATEWAY_PORT}` }],
     domain: v.DORMOUSE_DOMAIN,
     temporal: {

@@ -7,7 +7,7 @@ import { relayRequest } from '../relay/relay-request.js';
 import { relayUpgrade } from '../relay/relay-upgrade.js';
 import { frameScanner } from './connect-frames.js';
 import type { GatewayDeps, GuestRoute } from './gateway-deps.js';
-import { asleep, changingState, cutByPause, notFound, portClosed } from './refusals.js';
+import { asleep, changingState, cutByPause, noAnswer, notFound, portClosed, tooManyConnections } from './refusals.js';
 import { AGENT_PORT, isPassive } from './wire.js';
 
 const DIAL_WITHIN_MS = 15_000;
@@ -25,17 +25,25 @@ export async function forward(
 ): Promise<void> {
   const out = client instanceof ServerResponse ? client : client.socket;
   const route = deps.route(id);
-  if (route === undefined) return refuse(out, deps.index.get(id)?.status === 'paused' ? asleep(id) : notFound(id));
+  if (route === undefined) {
+    return refuse(out, deps.index.get(id)?.status === 'paused' ? asleep(id) : notFound(id), request);
+  }
   // From the look at the gate to the touch nothing may await: a pause closes the gate, then looks at the clock.
-  if (!route.open || !deps.activity.isGateOpen(id)) return refuse(out, changingState(id));
+  if (!route.open || !deps.activity.isGateOpen(id)) return refuse(out, changingState(id), request);
+  if (deps.activity.openTo(id) >= deps.connectionLimit) {
+    return refuse(out, tooManyConnections(id, deps.connectionLimit), request);
+  }
   const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
   const passive = port === AGENT_PORT && isPassive(request.method ?? 'GET', path);
   if (!passive) deps.activity.touch(id);
 
   const cut = new AbortController();
   const untrack = deps.activity.track(id, () => cut.abort(new Error(`sandbox ${id} was stopped`)));
+  let dialled = false;
   try {
     const to = await destination(deps, request, route, port);
+    // What answers for the agent's port before the agent does takes every connection.
+    dialled = port !== AGENT_PORT;
     // A guest must not pass for the gateway before the proxy.
     const watch = { answerHeaders: withoutOurs, ...(passive ? {} : watchOf(deps, id, port)) };
     if (client instanceof ServerResponse) {
@@ -43,9 +51,13 @@ export async function forward(
       await relayRequest(request, client, to, cut.signal, watch);
     } else await relayUpgrade(request, client.socket, client.head, to, cut.signal, watch);
   } catch (error) {
-    if (cut.signal.aborted) return refuse(out, cutByPause(id));
+    if (cut.signal.aborted) return refuse(out, cutByPause(id), request);
     deps.log.debug({ sandbox: id, port, err: error }, 'a port of the guest did not answer');
-    refuse(out, deps.route(id) === undefined ? notFound(id) : portClosed(id, port));
+    refuse(
+      out,
+      deps.route(id) === undefined ? notFound(id) : dialled ? noAnswer(id, port) : portClosed(id, port),
+      request,
+    );
   } finally {
     untrack();
   }

@@ -32,5 +32,7 @@ export interface GatewayDeps {
   /** Opens a connection to a port of the guest's localhost through its agent. Rejects when the port is not open. */
   dial(address: GuestAddress, token: string, port: number): Promise<Duplex>;
   activity: Activity;
+  /** Requests and upgraded connections that one sandbox may have open at a time. */
+  connectionLimit: number;
   log: Logger;
 }

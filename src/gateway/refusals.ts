@@ -12,6 +12,30 @@ export const portClosed = (sandboxId: string, port: number): Refusal => ({
   body: { sandboxId, message: 'The sandbox is running but port is not open', port, code: 502 },
 });
 
+/** It took the connection, and then gave nothing that can be passed on. */
+export const noAnswer = (sandboxId: string, port: number): Refusal => ({
+  status: 502,
+  body: {
+    sandboxId,
+    message:
+      'The sandbox is running, but what listens on the port gave no valid HTTP answer; whether the request took ' +
+      'effect is not known',
+    port,
+    code: 502,
+  },
+});
+
+export const tooManyConnections = (sandboxId: string, connectionLimit: number): Refusal => ({
+  status: 429,
+  body: {
+    sandboxId,
+    message: `The sandbox has ${connectionLimit} connections open, which is the most; end some, or try again later`,
+    code: 429,
+    connectionLimit,
+  },
+  headers: { 'retry-after': '1' },
+});
+
 /** To clients the same as none; the proxy may wake it. */
 export const asleep = (sandboxId: string): Refusal => ({
   ...notFound(sandboxId),

@@ -11,6 +11,8 @@ import { gatewayToken } from '../gateway/gateway-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
 import { createLogger } from '../log.js';
 import { createProxy } from '../proxy/proxy.js';
+import { SearchLimits } from '../proxy/search-limits.js';
+import { refuseMalformed } from '../relay/refuse-malformed.js';
 import { startTracing } from '../tracing/start-tracing.js';
 import { lazyConnection } from '../temporal/connection.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
@@ -43,9 +45,12 @@ async function main(): Promise<void> {
     pausedRetentionMs: config.pausedRetentionMs,
     log,
   });
-  const api = createServer({ keepAliveTimeout: 75_000 }, app);
+  const api = refuseMalformed(createServer({ keepAliveTimeout: 75_000 }, app));
   const wake = createWake(lifecycle);
-  const proxy = createProxy({ locator: directory, wake, holdMs: HOLD_MS, gatewayToken: token, tokensKey, log });
+  const proxy = createProxy({
+    ...{ locator: directory, wake, holdMs: HOLD_MS, connectionLimit: config.connectionLimit },
+    ...{ searchLimits: new SearchLimits(), gatewayToken: token, tokensKey, log },
+  });
   await listen(api, config.listen, config.apiPort, 'DORMOUSE_API_PORT');
   await listen(proxy, config.listen, config.proxyPort, 'DORMOUSE_PROXY_PORT');
   log.info({ api: api.address(), proxy: proxy.address(), hosts: config.hosts }, 'the api listens');

@@ -8,8 +8,9 @@ import { withoutOurs } from '../relay/headers.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
 import { relayRequest } from '../relay/relay-request.js';
 import { relayUpgrade } from '../relay/relay-upgrade.js';
+import type { Held } from './held.js';
 import { allowAnyOrigin } from './preflight.js';
-import { hostDown, hostLost, stillAsleep, wakeFailed } from './refusals.js';
+import { hostDown, hostLost, stillAsleep, tooManyHeld, wakeFailed } from './refusals.js';
 
 /** A machine that was just woken and sleeps again, or is said to: asked again after this. */
 const AGAIN_MS = 250;
@@ -24,6 +25,7 @@ export interface Passage {
   port: number;
   /** Its host's gateway. */
   to: Destination;
+  held: Held;
   /** How long a request may wait for a sleeping sandbox. */
   holdMs: number;
   /** Given when the request may wake the sandbox. Answers when it runs; rejects with a code of `workflows/errors.ts`. */
@@ -37,19 +39,33 @@ export async function passOn(
   client: ClientEnd,
   log: Logger,
 ): Promise<void> {
+  const asleep = await attempt(passage, request, client, log);
+  if (asleep === undefined) return;
+  const { id, held } = passage;
+  if (!held.enter(id)) return refuse(outOf(client), tooManyHeld(id, held.limit), request);
+  await holdAndPassOn(passage, asleep, request, client, log).finally(() => held.leave(id));
+}
+
+async function holdAndPassOn(
+  passage: Passage,
+  first: Asleep,
+  request: IncomingMessage,
+  client: ClientEnd,
+  log: Logger,
+): Promise<void> {
   const out = outOf(client);
   const until = performance.now() + passage.holdMs;
   const over = new AbortController();
   const stop = (): void => over.abort();
   out.once('close', stop);
   try {
-    for (let wakes = 0; ; wakes += 1) {
-      const asleep = await attempt(passage, request, client, log);
-      if (asleep === undefined) return;
+    let asleep: Asleep | undefined = first;
+    for (let wakes = 0; asleep !== undefined; wakes += 1) {
       if (wakes > 0) await delay(AGAIN_MS, undefined, { signal: over.signal }).catch(() => undefined);
       const refusal = await hold(passage, asleep, until, over.signal, log);
       if (out.destroyed) return;
-      if (refusal !== undefined) return refuse(out, refusal);
+      if (refusal !== undefined) return refuse(out, refusal, request);
+      asleep = await attempt(passage, request, client, log);
     }
   } finally {
     out.off('close', stop);
@@ -76,7 +92,7 @@ async function attempt(
     if (error instanceof AnswerDeclined) return error.headers[GATEWAY_ASLEEP_HEADER] as Asleep;
     const refusedAtOnce = (error as NodeJS.ErrnoException).syscall === 'connect';
     log.warn({ sandbox: id, gateway: `${to.host}:${to.port}`, err: error }, 'a gateway did not answer');
-    refuse(outOf(client), refusedAtOnce ? hostDown(id) : hostLost(id));
+    refuse(outOf(client), refusedAtOnce ? hostDown(id) : hostLost(id), request);
   }
   return undefined;
 }

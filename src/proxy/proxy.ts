@@ -3,15 +3,25 @@ import type { Logger } from 'pino';
 import type { Located } from '../api/host-directory.js';
 import { AGENT_PORT, type Asleep } from '../gateway/wire.js';
 import { accessToken, verifyTrafficToken } from '../keys/access-token.js';
-import { refuse } from '../relay/refuse.js';
+import { refuse, type Refusal } from '../relay/refuse.js';
 import { streamServer } from '../relay/stream-server.js';
 import { destination, TRAFFIC_TOKEN_HEADER } from './destination.js';
 import { isInternalRoute } from './internal-routes.js';
 import { mayWake } from './may-wake.js';
 import { outOf, passOn, type ClientEnd } from './pass-on.js';
+import { Held } from './held.js';
+import type { SearchLimits } from './search-limits.js';
 import { isPreflight, PREFLIGHT_HEADERS } from './preflight.js';
-import { badRequest, hostDown, internalRoute, nobodysSignature, notFound, trafficTokenNeeded } from './refusals.js';
-import { signer, type SignedFile } from './signature.js';
+import {
+  badRequest,
+  hostDown,
+  internalRoute,
+  nobodysSignature,
+  notFound,
+  tooManySearches,
+  trafficTokenNeeded,
+} from './refusals.js';
+import { signatureEnded, signer, type SignedFile } from './signature.js';
 import { findTarget } from './target.js';
 
 /** The part of the host directory that the data plane needs. */
@@ -28,6 +38,9 @@ export interface ProxyDeps {
   wake(id: string, asleep: Asleep): Promise<void>;
   /** How long a request may wait for a sleeping sandbox. */
   holdMs: number;
+  /** Requests that may wait for one sleeping sandbox. */
+  connectionLimit: number;
+  searchLimits: SearchLimits;
   gatewayToken: string;
   /** The master key's subkey `tokens`. */
   tokensKey: Buffer;
@@ -40,14 +53,19 @@ const MOST_CANDIDATES = 5_000;
 /** The data plane: finds the sandbox of a request and passes it to its host's gateway. Does not listen yet. */
 export function createProxy(deps: ProxyDeps): Server {
   const agent = new http.Agent({ keepAlive: true });
+  const held = new Held(deps.connectionLimit);
   const server = streamServer();
   const serve = (request: IncomingMessage, client: ClientEnd): void => {
     const out = outOf(client);
     // The connection may break while we still look for the sandbox; without a listener that would end the process.
     if (!(out instanceof ServerResponse)) out.on('error', () => out.destroy());
-    handle(deps, agent, request, client).catch((error: unknown) => {
+    handle(deps, agent, held, request, client).catch((error: unknown) => {
       deps.log.error({ err: error }, 'the proxy could not serve a request');
-      refuse(out, { status: 500, body: { code: 500, message: 'the proxy failed; the log of the api tells why' } });
+      refuse(
+        out,
+        { status: 500, body: { code: 500, message: 'the proxy failed; the log of the api tells why' } },
+        request,
+      );
     });
   };
   server.on('request', serve);
@@ -56,45 +74,47 @@ export function createProxy(deps: ProxyDeps): Server {
   return server;
 }
 
-async function handle(deps: ProxyDeps, agent: http.Agent, request: IncomingMessage, client: ClientEnd): Promise<void> {
+async function handle(
+  deps: ProxyDeps,
+  agent: http.Agent,
+  held: Held,
+  request: IncomingMessage,
+  client: ClientEnd,
+): Promise<void> {
   const out = outOf(client);
   const method = request.method ?? 'GET';
   const url = parseUrl(request.url ?? '/');
-  if (url === undefined) return refuse(out, badRequest('the request target is not a path'));
+  if (url === undefined) return refuse(out, badRequest('the request target is not a path'), request);
   const target = findTarget(method, url, request.headers);
   if (isPreflight(request) && (target.kind !== 'sandbox' || target.port === AGENT_PORT)) {
     return void (out as ServerResponse).writeHead(204, PREFLIGHT_HEADERS).end();
   }
-  if (target.kind === 'none') return refuse(out, badRequest(target.message));
+  if (target.kind === 'none') return refuse(out, badRequest(target.message), request);
 
   const port = target.kind === 'sandbox' ? target.port : AGENT_PORT;
-  if (port === AGENT_PORT && isInternalRoute(url.pathname)) return refuse(out, internalRoute(url.pathname));
+  if (port === AGENT_PORT && isInternalRoute(url.pathname)) return refuse(out, internalRoute(url.pathname), request);
   let id: string | undefined;
   let place: Located | undefined;
   try {
-    id = target.kind === 'sandbox' ? target.id : await signerOf(deps, target.file);
-    if (id === undefined) {
-      return refuse(
-        out,
-        nobodysSignature('the signature is of no sandbox here: it is wrong, or its sandbox has ended'),
-      );
-    }
+    const found = target.kind === 'sandbox' ? target.id : await findSigner(deps, request, target.file);
+    if (typeof found !== 'string') return refuse(out, found, request);
+    id = found;
     place = await deps.locator.locate(id);
   } catch (error) {
     deps.log.warn({ sandbox: id, err: error }, 'the host of a sandbox could not be found out');
-    return refuse(out, hostDown(id));
+    return refuse(out, hostDown(id), request);
   }
-  if (place === undefined) return refuse(out, notFound(id));
+  if (place === undefined) return refuse(out, notFound(id), request);
   const { traffic } = place;
   if (port !== AGENT_PORT && traffic.allowPublicTraffic === false && !showsTrafficToken(deps, request, id)) {
-    return refuse(out, trafficTokenNeeded(id));
+    return refuse(out, trafficTokenNeeded(id), request);
   }
   const { headers } = request;
   const wakes = traffic.autoResume && mayWake({ method, url, headers }, { id, port }, deps.tokensKey, Date.now());
   const options = { gatewayToken: deps.gatewayToken, agent, holdBody: wakes };
   const to = destination(request, url, { id, port }, place, options);
   const wake = wakes ? (asleep: Asleep) => deps.wake(id, asleep) : undefined;
-  await passOn({ id, port, to, holdMs: deps.holdMs, wake }, request, client, deps.log);
+  await passOn({ id, port, to, held, holdMs: deps.holdMs, wake }, request, client, deps.log);
 }
 
 function showsTrafficToken(deps: ProxyDeps, request: IncomingMessage, id: string): boolean {
@@ -102,9 +122,21 @@ function showsTrafficToken(deps: ProxyDeps, request: IncomingMessage, id: string
   return typeof shown === 'string' && verifyTrafficToken(deps.tokensKey, id, shown);
 }
 
-async function signerOf(deps: ProxyDeps, file: SignedFile): Promise<string | undefined> {
-  const ids = (await deps.locator.ids()).slice(0, MOST_CANDIDATES);
-  return signer(file, ids, (id) => accessToken(deps.tokensKey, id));
+/** Trying every sandbox costs time, so it has limits. @returns the id, or why there is none. */
+async function findSigner(deps: ProxyDeps, request: IncomingMessage, file: SignedFile): Promise<string | Refusal> {
+  if (signatureEnded(file, Date.now())) return nobodysSignature('the signature has expired');
+  const known = await deps.locator.ids();
+  const ids = known.slice(0, MOST_CANDIDATES);
+  const address = request.socket.remoteAddress ?? '';
+  const wait = await deps.searchLimits.admit(address, ids.length);
+  if (wait !== undefined) return tooManySearches(wait);
+  const id = signer(file, ids, (one) => accessToken(deps.tokensKey, one));
+  if (id === undefined) {
+    const more = known.length > ids.length ? `; only the newest ${MOST_CANDIDATES} were tried` : '';
+    return nobodysSignature(`the signature is of no sandbox here: it is wrong, or its sandbox has ended${more}`);
+  }
+  await deps.searchLimits.found(address);
+  return id;
 }
 
 /** A target may be a path or, from a client that takes us for a forward proxy, a whole URL. */

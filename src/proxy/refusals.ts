@@ -17,6 +17,28 @@ export const internalRoute = (path: string): Refusal => ({
 
 export const nobodysSignature = (message: string): Refusal => ({ status: 401, body: { code: 401, message } });
 
+export const tooManySearches = (seconds: number): Refusal => ({
+  status: 429,
+  body: {
+    message:
+      `too many signed addresses that name no sandbox: wait ${seconds} s, or say which sandbox it is by the host ` +
+      '49983-<id>.<domain> or the headers E2b-Sandbox-Id and E2b-Sandbox-Port',
+    code: 429,
+  },
+  headers: { 'retry-after': String(seconds) },
+});
+
+export const tooManyHeld = (sandboxId: string, connectionLimit: number): Refusal => ({
+  status: 429,
+  body: {
+    sandboxId,
+    message: `${connectionLimit} requests wait for the sandbox already, which is the most; try again later`,
+    code: 429,
+    connectionLimit,
+  },
+  headers: { 'retry-after': '1' },
+});
+
 export const trafficTokenNeeded = (sandboxId: string): Refusal => ({
   status: 403,
   body: {

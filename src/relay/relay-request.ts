@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
 import { AnswerDeclined, openRequest, type Destination, type Watch } from './destination.js';
 import { endToEnd, hasHeader } from './headers.js';
 
@@ -90,7 +90,7 @@ export function relayRequest(
       }
       const onBytes = watch.onAnswer?.(answer);
       // An answer's head may precede its first byte by hours.
-      response.flushHeaders();
+      flushHead(response);
       if (onBytes !== undefined) answer.on('data', onBytes);
       answer.once('close', () => {
         if (!answer.complete) response.destroy();
@@ -100,10 +100,13 @@ export function relayRequest(
     if (signal.aborted) return cut();
     if (holdBody) {
       outgoing.once('continue', sendBody);
-      outgoing.flushHeaders();
+      flushHead(outgoing);
     } else sendBody();
   });
 }
+
+/** Unlike `flushHeaders()`, which writes as UTF-8 what was read as Latin-1, and so garbles what is not ASCII. */
+const flushHead = (message: OutgoingMessage): void => void message.write(Buffer.alloc(0));
 
 const hasBody = (request: IncomingMessage): boolean =>
   request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;

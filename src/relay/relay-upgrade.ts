@@ -71,6 +71,8 @@ export function relayUpgrade(
       join(upstream, socket);
     });
     outgoing.once('response', (answer) => {
+      if ((answer.statusCode ?? 0) < 200)
+        return fail(new Error(`the answer has no valid status: ${answer.statusCode}`));
       answered = true;
       answer.on('error', () => socket.destroy());
       if (watch.declines?.(answer) === true) {

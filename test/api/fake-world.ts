@@ -17,6 +17,7 @@ import { createGateway } from '../../src/gateway/gateway.js';
 import type { GuestAddress } from '../../src/gateway/gateway-deps.js';
 import type { HostReport } from '../../src/gateway/wire.js';
 import { createProxy } from '../../src/proxy/proxy.js';
+import { SearchLimits } from '../../src/proxy/search-limits.js';
 
 export const TOKENS_KEY = Buffer.alloc(32, 1);
 export const FIELDS_KEY = Buffer.alloc(32, 2);
@@ -56,6 +57,7 @@ export class FakeWorld implements SandboxClient {
   readonly guestPorts = new Map<number, number>();
   dials = 0;
   holdMs = 50_000;
+  connectionLimit = 1_000;
   domain: string | null = 'test.example';
 
   apiUrl = '';
@@ -81,6 +83,7 @@ export class FakeWorld implements SandboxClient {
       },
       dial: (_address, _token, port) => this.#dial(port),
       activity: this.activity,
+      connectionLimit: this.connectionLimit,
       log,
     });
     this.gatewayUrl = await this.listen(gateway);
@@ -100,14 +103,8 @@ export class FakeWorld implements SandboxClient {
     });
     this.apiUrl = await this.listen(createServer(app));
     const proxy = createProxy({
-      ...{
-        locator: this.directory,
-        wake: createWake(lifecycle),
-        holdMs: this.holdMs,
-        gatewayToken: GATEWAY_TOKEN,
-        tokensKey: TOKENS_KEY,
-      },
-      log,
+      ...{ locator: this.directory, wake: createWake(lifecycle), holdMs: this.holdMs, gatewayToken: GATEWAY_TOKEN },
+      ...{ connectionLimit: this.connectionLimit, searchLimits: new SearchLimits(), tokensKey: TOKENS_KEY, log },
     });
     this.proxyUrl = await this.listen(proxy);
     this.proxyPort = (proxy.address() as AddressInfo).port;
