@@ -1,4 +1,5 @@
-import http, { ServerResponse, type IncomingMessage, type Server } from 'node:http';
+import http, { ServerResponse, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import type { Logger } from 'pino';
 import type { Located } from '../api/host-directory.js';
 import { AGENT_PORT, type Asleep } from '../gateway/wire.js';
@@ -44,6 +45,8 @@ export interface ProxyDeps {
   gatewayToken: string;
   /** The master key's subkey `tokens`. */
   tokensKey: Buffer;
+  /** Requests to this host name are the control plane's, so that one port can be all that clients know. */
+  control?: { host: string; serve: RequestListener };
   log: Logger;
 }
 
@@ -51,10 +54,9 @@ export interface ProxyDeps {
 const MOST_CANDIDATES = 5_000;
 
 /** The data plane: finds the sandbox of a request and passes it to its host's gateway. Does not listen yet. */
-export function createProxy(deps: ProxyDeps): Server {
+export function createProxy(deps: ProxyDeps, server: Server | TlsServer = streamServer()): Server | TlsServer {
   const agent = new http.Agent({ keepAlive: true });
   const held = new Held(deps.connectionLimit);
-  const server = streamServer();
   const serve = (request: IncomingMessage, client: ClientEnd): void => {
     const out = outOf(client);
     // The connection may break while we still look for the sandbox; without a listener that would end the process.
@@ -68,7 +70,12 @@ export function createProxy(deps: ProxyDeps): Server {
       );
     });
   };
-  server.on('request', serve);
+  const { control } = deps;
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const host = request.headers.host?.replace(/:\d+$/, '').toLowerCase();
+    if (control !== undefined && host === control.host) control.serve(request, response);
+    else serve(request, response);
+  });
   server.on('upgrade', (request: IncomingMessage, socket, head: Buffer) => serve(request, { socket, head }));
   server.on('close', () => agent.destroy());
   return server;

@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import { connect, type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pino } from 'pino';
@@ -17,6 +18,7 @@ import { createGateway } from '../../src/gateway/gateway.js';
 import type { GuestAddress } from '../../src/gateway/gateway-deps.js';
 import type { HostReport } from '../../src/gateway/wire.js';
 import { createProxy } from '../../src/proxy/proxy.js';
+import { streamServer } from '../../src/relay/stream-server.js';
 import { SearchLimits } from '../../src/proxy/search-limits.js';
 
 export const TOKENS_KEY = Buffer.alloc(32, 1);
@@ -58,6 +60,8 @@ export class FakeWorld implements SandboxClient {
   dials = 0;
   holdMs = 50_000;
   connectionLimit = 1_000;
+  /** The proxy speaks HTTPS with these. */
+  secure: { cert: Buffer; key: Buffer } | undefined;
   domain: string | null = 'test.example';
 
   apiUrl = '';
@@ -65,7 +69,7 @@ export class FakeWorld implements SandboxClient {
   proxyPort = 0;
   gatewayUrl = '';
   directory!: HostDirectory;
-  #servers: Server[] = [];
+  #servers: (Server | TlsServer)[] = [];
 
   async start(extraHosts: Host[] = []): Promise<this> {
     const gateway = createGateway({
@@ -102,17 +106,19 @@ export class FakeWorld implements SandboxClient {
       log,
     });
     this.apiUrl = await this.listen(createServer(app));
-    const proxy = createProxy({
+    const deps = {
       ...{ locator: this.directory, wake: createWake(lifecycle), holdMs: this.holdMs, gatewayToken: GATEWAY_TOKEN },
       ...{ connectionLimit: this.connectionLimit, searchLimits: new SearchLimits(), tokensKey: TOKENS_KEY, log },
-    });
+      control: { host: 'api.sbx.test', serve: app },
+    };
+    const proxy = createProxy(deps, streamServer(this.secure));
     this.proxyUrl = await this.listen(proxy);
     this.proxyPort = (proxy.address() as AddressInfo).port;
     return this;
   }
 
   /** Starts a server on a free port of the loopback; `stop` ends it. @returns its URL. */
-  async listen(server: Server): Promise<string> {
+  async listen(server: Server | TlsServer): Promise<string> {
     this.#servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -134,6 +134,14 @@ describe('a request to a sleeping sandbox that was made with autoResume', () => 
     expect(bodies).toEqual([]);
   });
 
+  test('does not make the service try again and again what has just failed', async () => {
+    world.failNext.set('resume', 'ImageDamaged');
+    for (let i = 0; i < 20; i += 1) expect((await at('/')).status).toBe(500);
+    expect(world.countOf('resume')).toBe(1);
+    expect((await world.api('POST', '/v2/sandboxes/i1/connect', {})).status).toBe(201);
+    expect((await at('/')).status).toBe(200);
+  });
+
   test('is told so when waking takes longer than it can be held; the waking goes on', async () => {
     const slow = new FakeWorld();
     Object.assign(slow, { holdMs: 100, delayMs: 400 });
