@@ -41,7 +41,7 @@ export async function forward(
   const untrack = deps.activity.track(id, () => cut.abort(new Error(`sandbox ${id} was stopped`)));
   let dialled = false;
   try {
-    const to = await destination(deps, request, route, port);
+    const to = await destination(deps, request, route, port, cut.signal);
     // What answers for the agent's port before the agent does takes every connection.
     dialled = port !== AGENT_PORT;
     // A guest must not pass for the gateway before the proxy.
@@ -68,29 +68,13 @@ async function destination(
   request: IncomingMessage,
   route: GuestRoute,
   port: number,
+  cut: AbortSignal,
 ): Promise<Destination> {
   const headers = endToEnd(request.rawHeaders, isOurs);
   const to = { ...route.address, headers, path: request.url ?? '/' };
-  return port === AGENT_PORT ? to : { ...to, connection: await dialInTime(deps, route, port) };
-}
-
-async function dialInTime(deps: GatewayDeps, route: GuestRoute, port: number): Promise<Duplex> {
-  const dialling = deps.dial(route.address, route.token, port);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      dialling.then(
-        (connection) => connection.destroy(),
-        () => undefined,
-      );
-      reject(new Error(`the agent did not open port ${port} within ${DIAL_WITHIN_MS} ms`));
-    }, DIAL_WITHIN_MS);
-  });
-  try {
-    return await Promise.race([dialling, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (port === AGENT_PORT) return to;
+  const signal = AbortSignal.any([cut, AbortSignal.timeout(DIAL_WITHIN_MS)]);
+  return { ...to, connection: await deps.dial(route.address, route.token, port, signal) };
 }
 
 function watchOf(deps: GatewayDeps, id: string, port: number): Watch {

@@ -55,9 +55,15 @@ export async function init(
   return JSON.parse(text) as InitAnswer;
 }
 
-/** A connection to a port of the guest's loopback. @throws Error when nothing listens there. */
-export function dialTunnel(address: GuestAddress, token: string, port: number): Promise<Socket> {
+/**
+ * A connection to a port of the guest's loopback.
+ *
+ * @param signal gives up: until then an agent that never answers costs a connection
+ * @throws Error when nothing listens there
+ */
+export function dialTunnel(address: GuestAddress, token: string, port: number, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
+    const giveUp = (): void => void asked.destroy(signal.reason as Error);
     const asked = request({
       ...address,
       agent: false,
@@ -65,8 +71,11 @@ export function dialTunnel(address: GuestAddress, token: string, port: number): 
       path: `127.0.0.1:${port}`,
       headers: { 'x-access-token': token },
     });
+    signal.addEventListener('abort', giveUp);
+    asked.once('close', () => signal.removeEventListener('abort', giveUp));
     asked.once('error', reject);
     asked.once('connect', (response, socket, head) => {
+      signal.removeEventListener('abort', giveUp);
       if (response.statusCode !== 200) {
         socket.destroy();
         return reject(new Error(`the agent opened no tunnel to port ${port}: ${response.statusCode}`));
@@ -74,6 +83,7 @@ export function dialTunnel(address: GuestAddress, token: string, port: number): 
       if (head.length > 0) socket.unshift(head);
       resolve(socket as Socket);
     });
+    if (signal.aborted) return giveUp();
     asked.end();
   });
 }
@@ -94,9 +104,17 @@ function call(
   });
 }
 
+/** What answers may be anything that the guest put in the agent's place: it gets no more of our memory than this. */
+const MOST_ANSWER_BYTES = 1 << 20;
+
 async function readText(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MOST_ANSWER_BYTES) throw new AgentRefusedError('the agent answered more than 1 MiB');
+    chunks.push(chunk);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
 

@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { streamServer } from '../../src/relay/stream-server.js';
+import { prepareCertificate } from '../../src/setup/certificate.js';
 import { followCertificate, readCertificate } from '../../src/tls/certificate-files.js';
 import { ensureLocalCertificate } from '../../src/tls/local-certificate.js';
 import { FakeWorld } from '../api/fake-world.js';
@@ -118,6 +119,16 @@ test('a changed certificate is served to new connections without a restart; a br
   await put('one');
   await expect.poll(served).toBe(first);
   stop();
+});
+
+test('a given certificate that does not name the domain is warned of at the start, one that does is not', async () => {
+  const said: string[] = [];
+  const look = (name: string): Promise<void> =>
+    prepareCertificate({ tls: filesIn(name), domain: 'sbx.test', listen: '127.0.0.1' }, (line) => void said.push(line));
+  await look('one');
+  expect(said).toEqual([]);
+  await look('two');
+  expect(said).toEqual([expect.stringMatching(/server\.pem does not name .*needs \*\.sbx\.test/)]);
 });
 
 test.each([
