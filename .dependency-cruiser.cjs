@@ -42,6 +42,7 @@ module.exports = {
       '^src/log',
     ]),
     only('temporal', '^src/temporal/', ['^workflows/', '^src/tracing/']),
+    only('tls', '^src/tls/', ['^src/log']),
     only('tracing', '^src/tracing/', [contract]),
   ],
   options: {

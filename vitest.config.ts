@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     projects: [
       level('pure', ['test/{lifecycle,keys,sealing,libvirt,host,invariants}/**/*.test.ts']),
-      level('loopback', ['test/{activities,api,proxy,gateway,agent,guard,template,setup}/**/*.test.ts'], {
+      level('loopback', ['test/{activities,api,proxy,gateway,agent,guard,template,setup,tls}/**/*.test.ts'], {
         fileParallelism: false,
       }),
       level('workflow', ['test/{workflows,replay,machineless,linearizability}/**/*.test.ts'], {

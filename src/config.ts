@@ -50,10 +50,20 @@ const schema = z.object({
   DORMOUSE_API_PORT: port.default(3000),
   DORMOUSE_PROXY_PORT: port.default(3001),
   DORMOUSE_GATEWAY_PORT: port.default(3002),
+  /** Requests and WebSockets that one sandbox may have open at a time. */
+  DORMOUSE_CONNECTION_LIMIT: count.default(1_000),
   /** `hostId=url` pairs: the gateways that the api serves. Default: the one on this machine. */
   DORMOUSE_HOSTS: list.optional(),
-  /** Domain of public URLs `<port>-<id>.<domain>`, as sent to clients. */
-  DORMOUSE_DOMAIN: z.string().default('localhost'),
+  /** Domain of public URLs `<port>-<id>.<domain>`, as sent to clients; `api.<domain>` at the same port is the api. */
+  DORMOUSE_DOMAIN: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/i, 'expected a host name, with or without a port')
+    .optional(),
+  /** Certificate chain and key (PEM): api and data plane then speak HTTPS only. Changed files count within seconds. */
+  DORMOUSE_TLS_CERT_FILE: z.string().optional(),
+  DORMOUSE_TLS_KEY_FILE: z.string().optional(),
+  /** `local`: `make up` makes both, for this machine and the domain, under an authority of their own. */
+  DORMOUSE_TLS: z.enum(['off', 'local']).default('off'),
 
   DORMOUSE_TEMPORAL_ADDRESS: z.string().optional(),
   DORMOUSE_TEMPORAL_NAMESPACE: z.string().default('default'),
@@ -113,6 +123,15 @@ export function readConfig(env: NodeJS.ProcessEnv) {
   const v = parsed.data;
   const stateDir = v.DORMOUSE_STATE_DIR ?? path.join(v.DORMOUSE_HOME, 'state');
   const hostId = v.DORMOUSE_HOST_ID ?? defaultHostId();
+  const tls = tlsOf(v, stateDir);
+  // No client accepts a wildcard right below a top-level name.
+  const givenDomain = v.DORMOUSE_DOMAIN ?? (tls?.local === undefined ? 'localhost' : 'dormouse.localhost');
+  const domain = givenDomain.replace(/:\d+$/, '');
+  if (tls?.local !== undefined && !domain.includes('.')) {
+    throw new Error(
+      `DORMOUSE_TLS=local needs a DORMOUSE_DOMAIN with a dot, such as dormouse.localhost, not "${domain}"`,
+    );
+  }
   return {
     home: v.DORMOUSE_HOME,
     toolsDir: path.join(v.DORMOUSE_HOME, 'tools'),
@@ -125,8 +144,13 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     apiPort: v.DORMOUSE_API_PORT,
     proxyPort: v.DORMOUSE_PROXY_PORT,
     gatewayPort: v.DORMOUSE_GATEWAY_PORT,
+    connectionLimit: v.DORMOUSE_CONNECTION_LIMIT,
     hosts: parseHosts(v.DORMOUSE_HOSTS) ?? [{ hostId, url: `http://127.0.0.1:${v.DORMOUSE_GATEWAY_PORT}` }],
-    domain: v.DORMOUSE_DOMAIN,
+    /** Without a port. */
+    domain,
+    /** As sent to clients. `*.localhost` leads to this machine, where the proxy is found by its port only. */
+    publicDomain: /(^|\.)localhost$/.test(givenDomain) ? `${domain}:${v.DORMOUSE_PROXY_PORT}` : givenDomain,
+    tls,
     temporal: {
       /** Absent: `make up` runs its own server. */
       external: v.DORMOUSE_TEMPORAL_ADDRESS !== undefined,
@@ -162,6 +186,24 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     pausedRetentionMs: v.DORMOUSE_PAUSED_RETENTION,
     maxTimeoutMs: v.DORMOUSE_MAX_TIMEOUT,
   };
+}
+
+function tlsOf(
+  v: z.output<typeof schema>,
+  stateDir: string,
+): { certFile: string; keyFile: string; local?: { caFile: string; bundleFile: string } } | undefined {
+  const { DORMOUSE_TLS: mode, DORMOUSE_TLS_CERT_FILE: certFile, DORMOUSE_TLS_KEY_FILE: keyFile } = v;
+  if (certFile === undefined && keyFile === undefined) {
+    if (mode === 'off') return undefined;
+    const at = (name: string): string => path.join(stateDir, 'tls', name);
+    const local = { caFile: at('ca.pem'), bundleFile: at('ca-bundle.pem') };
+    return { certFile: at('server.pem'), keyFile: at('server.key'), local };
+  }
+  if (certFile === undefined || keyFile === undefined) {
+    throw new Error('DORMOUSE_TLS_CERT_FILE and DORMOUSE_TLS_KEY_FILE go together; set both or none');
+  }
+  if (mode === 'local') throw new Error('DORMOUSE_TLS=local makes a certificate: unset it, or the files that you give');
+  return { certFile, keyFile };
 }
 
 function parseHosts(pairs: string[] | undefined): { hostId: string; url: string }[] | undefined {

@@ -1,4 +1,4 @@
-import { ApplicationFailure, condition, currentUpdateInfo, patched } from '@temporalio/workflow';
+import { ApplicationFailure, condition, currentUpdateInfo } from '@temporalio/workflow';
 import type { ErrorCode } from './errors.js';
 import type { PauseInput, ResumeInput, ResumeResult, SetTimeoutInput } from './messages.js';
 import { moveDeadline, requestKill, requestPause, requestResume, requestTimeout, type Refusal } from './requests.js';
@@ -21,12 +21,14 @@ export const pause = (state: SandboxState, input: PauseInput): Promise<SandboxVi
   remembered(state, async () => {
     const since = state.outcomes;
     refuse(requestPause(state, input));
-    await condition(
-      () => state.status === 'paused' || state.desired !== 'paused' || hasEnded(state) || failed(state, 'pause', since),
-    );
+    let paused = false;
+    await condition(() => {
+      paused ||= state.status === 'paused';
+      return paused || state.desired !== 'paused' || hasEnded(state) || failed(state, 'pause', since);
+    });
     if (failed(state, 'pause', since)) refuse(state.lastOutcome?.error ?? undefined);
     if (state.desired === 'killed' || hasEnded(state)) refuse(ended(state));
-    if (state.desired === 'running') {
+    if (!paused && state.desired === 'running') {
       refuse({
         code: 'Superseded',
         message: `the pause of sandbox ${state.spec.id} was overtaken by a connect; it runs`,
@@ -37,6 +39,7 @@ export const pause = (state: SandboxState, input: PauseInput): Promise<SandboxVi
 
 export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeResult> =>
   remembered(state, async () => {
+    if (input.mode === 'traffic') await condition(() => !isBeingPaused(state));
     const since = state.outcomes;
     const wasRunning = state.status === 'running' && state.desired === 'running';
     refuse(requestResume(state, input));
@@ -57,7 +60,7 @@ export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeR
         refuse({ code: 'Superseded', message: `the connect of sandbox ${state.spec.id} was overtaken by a pause` });
       }
     }
-    if (!resumed) {
+    if (!resumed && input.mode !== 'traffic') {
       moveDeadline(state, input.timeoutMs ?? state.timeoutMs, 'extend', Date.now());
       await published(state);
     }
@@ -81,9 +84,11 @@ export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promi
 /** Until the host's index, which lists are made from, has the moved deadline; or does not get it now and will be told later. */
 async function published(state: SandboxState): Promise<void> {
   const since = state.outcomes;
-  if (!patched('a moved deadline is published before it is answered')) return;
   await condition(() => !state.unpublished || !isSettled(state) || failed(state, 'publish', since));
 }
+
+const isBeingPaused = (state: SandboxState): boolean =>
+  state.status === 'pausing' || (state.status !== 'paused' && state.desired === 'paused');
 
 const failed = (state: SandboxState, verb: Verb, since: number): boolean =>
   state.outcomes > since && state.lastOutcome?.verb === verb && state.lastOutcome.error !== null;

@@ -16,8 +16,12 @@ export interface ResumeInput {
   memory?: boolean;
   /** New timeout, counted from now. Running: extends only, never shortens. Absent: the sandbox's own timeout. */
   timeoutMs?: number;
-  /** `resume` (deprecated route) refuses a running sandbox with `AlreadyRunning`; `connect` accepts it. */
-  mode?: 'connect' | 'resume';
+  /**
+   * `resume` (deprecated route) refuses a running sandbox with `AlreadyRunning`; `connect` accepts it. `traffic` is a
+   * request to a sleeping sandbox: a pause that is under way goes first, a running sandbox is left as it is, and
+   * `timeoutMs` is the least that the sandbox gets; its own counts when that is longer.
+   */
+  mode?: 'connect' | 'resume' | 'traffic';
   /** Replaces the policy given at create (deprecated route only). */
   onTimeout?: 'kill' | 'pause';
 }

@@ -58,7 +58,8 @@ export function requestResume(state: SandboxState, input: ResumeInput): Refusal 
   state.desired = 'running';
   state.pauseAsked = false;
   if (state.status !== 'running') state.backOffUntil = 0;
-  state.resumeTimeoutMs = input.timeoutMs ?? state.timeoutMs;
+  const asked = input.timeoutMs ?? state.timeoutMs;
+  state.resumeTimeoutMs = input.mode === 'traffic' ? Math.max(asked, state.timeoutMs) : asked;
   if (input.onTimeout !== undefined) state.onTimeout = input.onTimeout;
   return undefined;
 }

@@ -35,10 +35,15 @@ export interface SandboxSpec {
   /** Keyed digest of the create request, when it came with an `Idempotency-Key`; tells a repeat from another request. */
   requestDigest?: string;
   allowInternetAccess: boolean;
+  /** False: ports other than the agent's need the traffic access token. Absent: anybody may reach them. */
+  allowPublicTraffic?: boolean;
+  /** `Host` that servers in the guest see instead of the one asked for; `${PORT}` stands for the port. */
+  maskRequestHost?: string;
   timeoutMs: number;
   onTimeout: TimeoutPolicy;
   /** What an automatic pause keeps; absent: memory. */
   autoPauseKeeps?: 'disk';
+  /** A request to the sleeping sandbox wakes it. */
   autoResume: boolean;
   /** How long a paused sandbox is kept, from the moment of pausing. */
   pausedRetentionMs: number;

@@ -2,10 +2,9 @@ import express, { type Express } from 'express';
 import { authenticate } from './authenticate.js';
 import { connect } from './connect.js';
 import { create } from './create.js';
-import type { ApiDeps, AppDeps } from './deps.js';
+import type { ApiDeps } from './deps.js';
 import { BODY_LIMIT_KIB, errorHandler, unknownRoute } from './errors.js';
 import { get } from './get.js';
-import { Join } from './join.js';
 import { kill } from './kill.js';
 import { listV1, listV2 } from './list.js';
 import { logsV1, logsV2 } from './logs.js';
@@ -16,11 +15,9 @@ import { resume } from './resume.js';
 import { getTemplate, getTemplateAlias, listTemplatesV1, listTemplatesV2 } from './templates.js';
 import { timeout } from './timeout.js';
 import { traceRequests } from './trace-requests.js';
-import { UpdateIds } from './update-ids.js';
 
 /** The control plane: every route of the contract that is offered. Never listens by itself. */
-export function createApp(appDeps: AppDeps): Express {
-  const deps: ApiDeps = { ...appDeps, join: new Join(), updateIds: new UpdateIds() };
+export function createApp(deps: ApiDeps): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');

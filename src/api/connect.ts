@@ -1,13 +1,13 @@
 import type { Request, RequestHandler } from 'express';
 import type { ResumeResult } from '../../workflows/messages.js';
 import type { SandboxView } from '../../workflows/view.js';
-import { randomUUID } from 'node:crypto';
 import type { ApiDeps } from './deps.js';
 import { findSandbox } from './find-sandbox.js';
 import { parse } from './parse.js';
 import { presentSandbox } from './present.js';
 import { connectRequestV1, connectRequestV2 } from './schemas.js';
 import { timeoutMs } from './timeout-ms.js';
+import { resumeJoined } from './resume-joined.js';
 
 const DEFAULT_TIMEOUT_SECONDS = 300;
 /** Timeouts are whole seconds: a deadline that is off by less is not worth an update. */
@@ -38,7 +38,7 @@ async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number, memo
   const { id } = known.spec;
   const neededUntil = Date.now() + wanted - NEAR_ENOUGH_MS;
   const { outcome, joined } = deps.join.run(`${memory ? 'connect' : 'reboot'} ${id}`, () =>
-    resume(deps, known, wanted, memory),
+    resumeJoined(deps, known, { mode: 'connect', timeoutMs: wanted, ...(memory ? {} : { memory }) }),
   );
   const result = await outcome;
   let view = result.view;
@@ -50,14 +50,4 @@ async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number, memo
     if (!extension.joined) break;
   }
   return { view, resumed: result.resumed };
-}
-
-function resume(deps: ApiDeps, known: SandboxView, timeout: number, memory: boolean): Promise<ResumeResult> {
-  const { id } = known.spec;
-  const input = { mode: 'connect', timeoutMs: timeout, ...(memory ? {} : { memory }) } as const;
-  // To a running sandbox every connect is news of its own: one of the same name would get the outcome of the first.
-  if (known.status === 'running') return deps.client.resume(id, input, { updateId: `connect:${randomUUID()}` });
-  return deps.updateIds.run(id, memory ? 'resume' : 'reboot', known.generation, (updateId) =>
-    deps.client.resume(id, input, { updateId }),
-  );
 }

@@ -80,6 +80,7 @@ async function specOf(deps: ApiDeps, { id, tenant, body, timeoutMs, digest }: Wa
       : {}),
     ...(digest === undefined ? {} : { requestDigest: digest }),
     allowInternetAccess: body.allow_internet_access !== false && body.network?.denyInternet !== true,
+    ...trafficRules(body.network),
     timeoutMs,
     onTimeout: body.autoPause === true ? 'pause' : 'kill',
     ...(body.autoPauseMemory === false ? { autoPauseKeeps: 'disk' as const } : {}),
@@ -87,6 +88,14 @@ async function specOf(deps: ApiDeps, { id, tenant, body, timeoutMs, digest }: Wa
     pausedRetentionMs: deps.pausedRetentionMs,
   };
 }
+
+/** Only what differs from the ordinary stands in a spec. */
+const trafficRules = (
+  network: z.output<typeof newSandbox>['network'],
+): Pick<SandboxSpec, 'allowPublicTraffic' | 'maskRequestHost'> => ({
+  ...(network?.restrictTraffic === true ? { allowPublicTraffic: false } : {}),
+  ...(network?.maskRequestHost === undefined ? {} : { maskRequestHost: network.maskRequestHost }),
+});
 
 /** The caller has no other way to learn which sandbox to look for. */
 function withId(error: unknown, id: string): unknown {

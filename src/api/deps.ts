@@ -4,8 +4,8 @@ import type { Join } from './join.js';
 import type { SandboxClient } from './sandbox-client.js';
 import type { UpdateIds } from './update-ids.js';
 
-/** What `createApp` is handed. */
-export interface AppDeps {
+/** What every route is handed. */
+export interface ApiDeps {
   client: SandboxClient;
   directory: Omit<HostDirectory, 'locate' | 'ids' | 'close'>;
   keys: { tenantOf(key: string): Promise<string | undefined> };
@@ -16,11 +16,8 @@ export interface AppDeps {
   domain: string | null;
   maxTimeoutMs: number;
   pausedRetentionMs: number;
-  log: Logger;
-}
-
-/** What a route is handed: the same, and what the routes share while the process runs. */
-export interface ApiDeps extends AppDeps {
+  /** Shared by all routes and by traffic that wakes, while the process runs. */
   join: Join;
   updateIds: UpdateIds;
+  log: Logger;
 }

@@ -1,6 +1,6 @@
 import { Agent, request } from 'undici';
 import type { Logger } from 'pino';
-import type { SandboxView } from '../../workflows/view.js';
+import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 import {
   GATEWAY_TOKEN_HEADER,
   type HostReport,
@@ -16,6 +16,13 @@ import { ApiError } from './errors.js';
 export interface Host {
   hostId: string;
   url: string;
+}
+
+/** What was asked for the traffic to a sandbox when it was made; never changes. */
+export type TrafficRules = Pick<SandboxSpec, 'autoResume' | 'allowPublicTraffic' | 'maskRequestHost'>;
+
+export interface Located extends Host {
+  traffic: TrafficRules;
 }
 
 /** What the hosts that answered know together. */
@@ -38,7 +45,7 @@ export interface HostDirectory {
   /** The newest sample of each that has one, from the hosts that answer. */
   latestSamples(ids: readonly string[]): Promise<Record<string, MetricSample>>;
   /** The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told. */
-  locate(id: string): Promise<Host | undefined>;
+  locate(id: string): Promise<Located | undefined>;
   /** Ids of all sandboxes, newest first, up to two seconds old. */
   ids(): Promise<string[]>;
   close(): Promise<void>;
@@ -47,14 +54,14 @@ export interface HostDirectory {
 const ANSWER_WITHIN_MS = 2_000;
 /** Behind these answers may be a look at guests, which a busy machine makes slow. */
 const SAMPLES_WITHIN_MS = 5_000;
-const REMEMBER_HOST_MS = 60_000;
+const REMEMBER_PLACE_MS = 60_000;
 const REMEMBER_IDS_MS = 2_000;
 const MOST_REMEMBERED = 50_000;
 
 export function createHostDirectory(hosts: readonly Host[], gatewayToken: string, log: Logger): HostDirectory {
   const connections = new Agent({ keepAliveTimeout: 10_000, connect: { timeout: ANSWER_WITHIN_MS } });
   /** A sandbox never moves, so this can only be out of date for one that is gone. */
-  const hostOf = new Map<string, { host: Host; until: number }>();
+  const places = new Map<string, { place: Located; until: number }>();
   let recentIds: { ids: Promise<string[]>; until: number } | undefined;
 
   /** @returns undefined for a 404. */
@@ -87,15 +94,20 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return { found, missing, answered: hosts.length - missing.length };
   }
 
-  function remember(id: string, host: Host): void {
-    if (hostOf.size >= MOST_REMEMBERED) hostOf.clear();
-    hostOf.set(id, { host, until: performance.now() + REMEMBER_HOST_MS });
+  function remember(host: Host, { id, autoResume, allowPublicTraffic, maskRequestHost }: SandboxSpec): void {
+    if (places.size >= MOST_REMEMBERED) places.clear();
+    const traffic = {
+      autoResume,
+      ...(allowPublicTraffic === undefined ? {} : { allowPublicTraffic }),
+      ...(maskRequestHost === undefined ? {} : { maskRequestHost }),
+    };
+    places.set(id, { place: { ...host, traffic }, until: performance.now() + REMEMBER_PLACE_MS });
   }
 
   async function find(id: string): Promise<FromHosts<SandboxView | undefined>> {
     const { found, ...who } = await askAll<SandboxView>(`/internal/sandboxes/${id}`);
     const first = found[0];
-    if (first !== undefined) remember(id, first.host);
+    if (first !== undefined) remember(first.host, first.answer.spec);
     return { found: first?.answer, ...who };
   }
 
@@ -132,12 +144,10 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
       return Object.assign({}, ...found.map(({ answer }) => answer.samples)) as Record<string, MetricSample>;
     },
     async locate(id) {
-      // With one host there is nothing to find out: its gateway knows what it has.
-      if (hosts.length === 1) return hosts[0];
-      const known = hostOf.get(id);
-      if (known !== undefined && known.until > performance.now()) return known.host;
+      const known = places.get(id);
+      if (known !== undefined && known.until > performance.now()) return known.place;
       const { found, missing } = await find(id);
-      if (found !== undefined) return hostOf.get(id)?.host;
+      if (found !== undefined) return places.get(id)?.place;
       if (missing.length > 0) throw new ApiError('Unavailable', `these hosts do not answer: ${missing.join(', ')}`);
       return undefined;
     },

@@ -1,6 +1,6 @@
 import type { SandboxView } from '../../workflows/view.js';
 import type { ApiDeps } from './deps.js';
-import { accessToken } from '../keys/access-token.js';
+import { accessToken, trafficToken } from '../keys/access-token.js';
 
 /** Required by the clients' parsers, read by none. */
 const CLIENT_ID = 'dormouse';
@@ -37,7 +37,7 @@ export const presentSandbox = ({ tokensKey, domain }: Presenting, { spec }: Sand
   alias: spec.templateId,
   envdVersion: spec.envdVersion,
   envdAccessToken: accessToken(tokensKey, spec.id),
-  trafficAccessToken: null,
+  trafficAccessToken: spec.allowPublicTraffic === false ? trafficToken(tokensKey, spec.id) : null,
   domain,
 });
 
@@ -57,6 +57,16 @@ export const presentListed = (view: SandboxView) => ({
   envdVersion: view.spec.envdVersion,
 });
 
+const presentNetwork = ({ allowPublicTraffic, maskRequestHost }: SandboxView['spec']) =>
+  allowPublicTraffic === undefined && maskRequestHost === undefined
+    ? {}
+    : {
+        network: {
+          allowPublicTraffic: allowPublicTraffic !== false,
+          ...(maskRequestHost === undefined ? {} : { maskRequestHost }),
+        },
+      };
+
 /** Answer of get. */
 export const presentDetail = (deps: Presenting, view: SandboxView) => ({
   ...presentListed(view),
@@ -66,5 +76,6 @@ export const presentDetail = (deps: Presenting, view: SandboxView) => ({
   ...(publicState(view) === 'paused' && view.image !== undefined
     ? { pauseMode: view.image.kind === 'disk' ? 'filesystem' : 'full' }
     : {}),
+  ...presentNetwork(view.spec),
   lifecycle: { onTimeout: view.spec.onTimeout, autoResume: view.spec.autoResume },
 });

@@ -47,6 +47,11 @@ export class Activity implements Traffic {
     };
   }
 
+  /** How many are registered. */
+  openTo(id: string): number {
+    return this.#open.get(id)?.size ?? 0;
+  }
+
   cutStreams(id: string): void {
     for (const cut of [...(this.#open.get(id) ?? [])]) cut();
   }

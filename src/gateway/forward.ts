@@ -1,19 +1,26 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Destination, Watch } from '../relay/destination.js';
-import { endToEnd } from '../relay/headers.js';
+import { endToEnd, isOurs, withoutOurs } from '../relay/headers.js';
 import { refuse } from '../relay/refuse.js';
 import { relayRequest } from '../relay/relay-request.js';
 import { relayUpgrade } from '../relay/relay-upgrade.js';
 import { frameScanner } from './connect-frames.js';
 import type { GatewayDeps, GuestRoute } from './gateway-deps.js';
-import { changingState, cutByPause, notFound, portClosed, streamCut } from './refusals.js';
+import {
+  asleep,
+  changingState,
+  cutByPause,
+  noAnswer,
+  notFound,
+  portClosed,
+  streamCut,
+  tooManyConnections,
+} from './refusals.js';
 import { WholeFrames } from './whole-frames.js';
-import { AGENT_PORT } from './wire.js';
+import { AGENT_PORT, isPassive } from './wire.js';
 
 const DIAL_WITHIN_MS = 15_000;
-/** Asked by clients and by ourselves to see whether a sandbox lives; must not keep it alive. */
-const PASSIVE_PATHS = new Set(['/health', '/metrics']);
 
 /** The client's end: a response, or the bare connection of an upgrade with the bytes already read from it. */
 export type ClientEnd = ServerResponse | { socket: Duplex; head: Buffer };
@@ -28,23 +35,39 @@ export async function forward(
 ): Promise<void> {
   const out = client instanceof ServerResponse ? client : client.socket;
   const route = deps.route(id);
-  if (route === undefined) return refuse(out, notFound(id));
+  if (route === undefined) {
+    return refuse(out, deps.index.get(id)?.status === 'paused' ? asleep(id) : notFound(id), request);
+  }
   // From the look at the gate to the touch nothing may await: a pause closes the gate, then looks at the clock.
-  if (!route.open || !deps.activity.isGateOpen(id)) return refuse(out, changingState(id));
-  const passive = port === AGENT_PORT && isPassive(request);
+  if (!route.open || !deps.activity.isGateOpen(id)) return refuse(out, changingState(id), request);
+  if (deps.activity.openTo(id) >= deps.connectionLimit) {
+    return refuse(out, tooManyConnections(id, deps.connectionLimit), request);
+  }
+  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  const passive = port === AGENT_PORT && isPassive(request.method ?? 'GET', path);
   if (!passive) deps.activity.touch(id);
 
   const cut = new AbortController();
   const untrack = deps.activity.track(id, () => cut.abort(new Error(`sandbox ${id} was stopped`)));
+  let dialled = false;
   try {
-    const to = await destination(deps, request, route, port);
-    const watch = passive ? {} : watchOf(deps, id, port);
-    if (client instanceof ServerResponse) await relayRequest(request, client, to, cut.signal, watch);
-    else await relayUpgrade(request, client.socket, client.head, to, cut.signal, watch);
+    const to = await destination(deps, request, route, port, cut.signal);
+    // What answers for the agent's port before the agent does takes every connection.
+    dialled = port !== AGENT_PORT;
+    // A guest must not pass for the gateway before the proxy.
+    const watch = { answerHeaders: withoutOurs, ...(passive ? {} : watchOf(deps, id, port)) };
+    if (client instanceof ServerResponse) {
+      if (request.headers.expect !== undefined) client.writeContinue();
+      await relayRequest(request, client, to, cut.signal, watch);
+    } else await relayUpgrade(request, client.socket, client.head, to, cut.signal, watch);
   } catch (error) {
-    if (cut.signal.aborted) return refuse(out, cutByPause(id));
+    if (cut.signal.aborted) return refuse(out, cutByPause(id), request);
     deps.log.debug({ sandbox: id, port, err: error }, 'a port of the guest did not answer');
-    refuse(out, deps.route(id) === undefined ? notFound(id) : portClosed(id, port));
+    refuse(
+      out,
+      deps.route(id) === undefined ? notFound(id) : dialled ? noAnswer(id, port) : portClosed(id, port),
+      request,
+    );
   } finally {
     untrack();
   }
@@ -55,29 +78,13 @@ async function destination(
   request: IncomingMessage,
   route: GuestRoute,
   port: number,
+  cut: AbortSignal,
 ): Promise<Destination> {
-  const headers = endToEnd(request.rawHeaders, (name) => name.startsWith('x-dormouse-'));
+  const headers = endToEnd(request.rawHeaders, isOurs);
   const to = { ...route.address, headers, path: request.url ?? '/' };
-  return port === AGENT_PORT ? to : { ...to, connection: await dialInTime(deps, route, port) };
-}
-
-async function dialInTime(deps: GatewayDeps, route: GuestRoute, port: number): Promise<Duplex> {
-  const dialling = deps.dial(route.address, route.token, port);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      dialling.then(
-        (connection) => connection.destroy(),
-        () => undefined,
-      );
-      reject(new Error(`the agent did not open port ${port} within ${DIAL_WITHIN_MS} ms`));
-    }, DIAL_WITHIN_MS);
-  });
-  try {
-    return await Promise.race([dialling, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (port === AGENT_PORT) return to;
+  const signal = AbortSignal.any([cut, AbortSignal.timeout(DIAL_WITHIN_MS)]);
+  return { ...to, connection: await deps.dial(route.address, route.token, port, signal) };
 }
 
 function watchOf(deps: GatewayDeps, id: string, port: number): Watch {
@@ -103,8 +110,3 @@ function watchOf(deps: GatewayDeps, id: string, port: number): Watch {
 
 const isConnectStream = (answer: IncomingMessage): boolean =>
   answer.headers['content-type']?.startsWith('application/connect+json') === true;
-
-function isPassive(request: IncomingMessage): boolean {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return false;
-  return PASSIVE_PATHS.has((request.url ?? '/').split('?', 1)[0] ?? '/');
-}

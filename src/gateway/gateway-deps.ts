@@ -37,7 +37,9 @@ export interface GatewayDeps {
   /** Undefined: there is no machine that runs (unknown, paused, ended). */
   route(id: string): GuestRoute | undefined;
   /** Opens a connection to a port of the guest's localhost through its agent. Rejects when the port is not open. */
-  dial(address: GuestAddress, token: string, port: number): Promise<Duplex>;
+  dial(address: GuestAddress, token: string, port: number, signal: AbortSignal): Promise<Duplex>;
   activity: Activity;
+  /** Requests and upgraded connections that one sandbox may have open at a time. */
+  connectionLimit: number;
   log: Logger;
 }

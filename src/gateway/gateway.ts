@@ -12,6 +12,8 @@ import { GATEWAY_PORT_HEADER, GATEWAY_SANDBOX_HEADER, GATEWAY_TOKEN_HEADER } fro
 export function createGateway(deps: GatewayDeps): Server {
   const server = streamServer();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));
+  // Said only once the request is passed on, see `GATEWAY_ASLEEP_HEADER`.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));
   server.on('upgrade', (request: IncomingMessage, socket, head: Buffer) => serve(deps, request, { socket, head }));
   return server;
 }
@@ -20,7 +22,7 @@ function serve(deps: GatewayDeps, request: IncomingMessage, client: ClientEnd): 
   const out = client instanceof ServerResponse ? client : client.socket;
   handle(deps, request, client).catch((error: unknown) => {
     deps.log.error({ err: error, path: request.url?.split('?', 1)[0] }, 'the gateway could not serve a request');
-    refuse(out, { status: 500, body: { code: 500, message: 'the gateway failed; its log tells why' } });
+    refuse(out, { status: 500, body: { code: 500, message: 'the gateway failed; its log tells why' } }, request);
   });
 }
 
@@ -28,14 +30,14 @@ async function handle(deps: GatewayDeps, request: IncomingMessage, client: Clien
   const out = client instanceof ServerResponse ? client : client.socket;
   if (!sameToken(deps.token, single(request, GATEWAY_TOKEN_HEADER) ?? '')) {
     const message = 'the gateway token is missing or wrong: api and host worker must use the same master key';
-    return refuse(out, { status: 401, body: { code: 401, message } });
+    return refuse(out, { status: 401, body: { code: 401, message } }, request);
   }
   const id = single(request, GATEWAY_SANDBOX_HEADER);
   if (id === undefined && client instanceof ServerResponse) return answerInternal(deps, request, client);
   const port = Number(single(request, GATEWAY_PORT_HEADER));
   if (id === undefined || !SANDBOX_ID_PATTERN.test(id) || !Number.isInteger(port) || port < 1 || port > 65_535) {
     const message = `${GATEWAY_SANDBOX_HEADER} and ${GATEWAY_PORT_HEADER} must name a sandbox and a port`;
-    return refuse(out, { status: 400, body: { code: 400, message } });
+    return refuse(out, { status: 400, body: { code: 400, message } }, request);
   }
   await forward(deps, request, client, id, port);
 }

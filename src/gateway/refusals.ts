@@ -1,4 +1,5 @@
 import type { Refusal } from '../relay/refuse.js';
+import { GATEWAY_ASLEEP_HEADER, type Asleep } from './wire.js';
 
 /** Contract 3.4. The SDKs look for these very words. */
 export const notFound = (sandboxId: string): Refusal => ({
@@ -11,11 +12,41 @@ export const portClosed = (sandboxId: string, port: number): Refusal => ({
   body: { sandboxId, message: 'The sandbox is running but port is not open', port, code: 502 },
 });
 
+/** It took the connection, and then gave nothing that can be passed on. */
+export const noAnswer = (sandboxId: string, port: number): Refusal => ({
+  status: 502,
+  body: {
+    sandboxId,
+    message:
+      'The sandbox is running, but what listens on the port gave no valid HTTP answer; whether the request took ' +
+      'effect is not known',
+    port,
+    code: 502,
+  },
+});
+
+export const tooManyConnections = (sandboxId: string, connectionLimit: number): Refusal => ({
+  status: 429,
+  body: {
+    sandboxId,
+    message: `The sandbox has ${connectionLimit} connections open, which is the most; end some, or try again later`,
+    code: 429,
+    connectionLimit,
+  },
+  headers: { 'retry-after': '1' },
+});
+
+/** To clients the same as none; the proxy may wake it. */
+export const asleep = (sandboxId: string): Refusal => ({
+  ...notFound(sandboxId),
+  headers: { [GATEWAY_ASLEEP_HEADER]: 'saved' satisfies Asleep },
+});
+
 /** Refused at the gate: the request has not reached the guest, and can be sent again. */
 export const changingState = (sandboxId: string): Refusal => ({
   status: 409,
   body: { sandboxId, message: 'The sandbox is changing its state; send the request again in a moment', code: 409 },
-  headers: { 'retry-after': '1' },
+  headers: { 'retry-after': '1', [GATEWAY_ASLEEP_HEADER]: 'changing' satisfies Asleep },
 });
 
 /** The machine stopped under a request that had reached it. */

@@ -18,9 +18,22 @@ import type { SandboxView } from '../../workflows/view.js';
 export const GATEWAY_TOKEN_HEADER = 'x-dormouse-gateway-token';
 export const GATEWAY_SANDBOX_HEADER = 'x-dormouse-sandbox';
 export const GATEWAY_PORT_HEADER = 'x-dormouse-port';
+/**
+ * In an answer: the request was refused because the machine sleeps, or is on its way there or back. It has not reached
+ * the guest, and to one that expected `100 Continue` none was said: it can be sent again once the machine runs.
+ */
+export const GATEWAY_ASLEEP_HEADER = 'x-dormouse-asleep';
+/** `saved`: a resume is what it needs. `changing`: perhaps only time. */
+export type Asleep = 'saved' | 'changing';
 
 /** Port of the guest agent inside every guest. */
 export const AGENT_PORT = 49_983;
+
+/** Asked of the agent to see whether a sandbox lives: neither keeps one awake nor wakes one. */
+const PASSIVE_PATHS = new Set(['/health', '/metrics']);
+
+export const isPassive = (method: string, path: string): boolean =>
+  (method === 'GET' || method === 'HEAD') && PASSIVE_PATHS.has(path);
 
 export interface HostReport {
   hostId: string;

@@ -98,9 +98,15 @@ async function ask(
   return text === '' ? undefined : JSON.parse(text);
 }
 
-/** A connection to a port of the guest's loopback. @throws Error when nothing listens there. */
-export function dialTunnel(address: GuestAddress, token: string, port: number): Promise<Socket> {
+/**
+ * A connection to a port of the guest's loopback.
+ *
+ * @param signal gives up: until then an agent that never answers costs a connection
+ * @throws Error when nothing listens there
+ */
+export function dialTunnel(address: GuestAddress, token: string, port: number, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
+    const giveUp = (): void => void asked.destroy(signal.reason as Error);
     const asked = request({
       ...address,
       agent: false,
@@ -108,8 +114,11 @@ export function dialTunnel(address: GuestAddress, token: string, port: number): 
       path: `127.0.0.1:${port}`,
       headers: { 'x-access-token': token },
     });
+    signal.addEventListener('abort', giveUp);
+    asked.once('close', () => signal.removeEventListener('abort', giveUp));
     asked.once('error', reject);
     asked.once('connect', (response, socket, head) => {
+      signal.removeEventListener('abort', giveUp);
       if (response.statusCode !== 200) {
         socket.destroy();
         return reject(new Error(`the agent opened no tunnel to port ${port}: ${response.statusCode}`));
@@ -117,6 +126,7 @@ export function dialTunnel(address: GuestAddress, token: string, port: number): 
       if (head.length > 0) socket.unshift(head);
       resolve(socket as Socket);
     });
+    if (signal.aborted) return giveUp();
     asked.end();
   });
 }

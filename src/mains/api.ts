@@ -1,19 +1,29 @@
 import { createServer, type Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { ApiKeys } from '../api/api-keys.js';
 import { createApp } from '../api/app.js';
 import { createHostDirectory } from '../api/host-directory.js';
-import { readConfig, type Config } from '../config.js';
+import { Join } from '../api/join.js';
+import { UpdateIds } from '../api/update-ids.js';
+import { createWake } from '../api/wake.js';
+import { readConfig } from '../config.js';
 import { gatewayToken } from '../gateway/gateway-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
 import { createLogger } from '../log.js';
 import { createProxy } from '../proxy/proxy.js';
+import { SearchLimits } from '../proxy/search-limits.js';
+import { refuseMalformed } from '../relay/refuse-malformed.js';
+import { streamServer } from '../relay/stream-server.js';
+import { followCertificate, readCertificate } from '../tls/certificate-files.js';
 import { startTracing } from '../tracing/start-tracing.js';
 import { lazyConnection } from '../temporal/connection.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
 
 /** What is still being answered at the end gets this long. */
 const DRAIN_MS = 5_000;
+/** A request to a sleeping sandbox waits this long for it; the clients' own limit is 60 s. */
+const HOLD_MS = 50_000;
 
 /** The api: control plane and data plane, each on a port of its own. Starts and answers without Temporal, too. */
 async function main(): Promise<void> {
@@ -25,19 +35,35 @@ async function main(): Promise<void> {
   const token = gatewayToken(masterKey);
   const tokensKey = masterKey.derive('tokens');
   const directory = createHostDirectory(config.hosts, token, log);
-  const app = createApp({
+  const lifecycle = {
     client: new TemporalSandboxClient(connection, config.temporal.namespace),
-    directory,
+    ...{ directory, join: new Join(), updateIds: new UpdateIds(), maxTimeoutMs: config.maxTimeoutMs },
+  };
+  const app = createApp({
+    ...lifecycle,
     keys: new ApiKeys(config.apiKeysFile),
     tokensKey,
     fieldsKey: masterKey.derive('fields'),
-    domain: publicDomain(config),
-    maxTimeoutMs: config.maxTimeoutMs,
+    domain: config.publicDomain,
     pausedRetentionMs: config.pausedRetentionMs,
     log,
   });
-  const api = createServer({ keepAliveTimeout: 75_000 }, app);
-  const proxy = createProxy({ locator: directory, gatewayToken: token, tokensKey, log });
+  const secure = config.tls === undefined ? undefined : await readCertificate(config.tls);
+  const limits = { keepAliveTimeout: 75_000 };
+  const api = refuseMalformed(
+    secure === undefined ? createServer(limits, app) : new TlsServer({ ...limits, ...secure }, app),
+  );
+  const wake = createWake(lifecycle);
+  const proxy = createProxy(
+    {
+      ...{ locator: directory, wake, holdMs: HOLD_MS, connectionLimit: config.connectionLimit },
+      ...{ searchLimits: new SearchLimits(), gatewayToken: token, tokensKey, log },
+      control: { host: `api.${config.domain.toLowerCase()}`, serve: app },
+    },
+    streamServer(secure),
+  );
+  const secured = [api, proxy].filter((server) => server instanceof TlsServer);
+  if (config.tls !== undefined) followCertificate(config.tls, secured, log);
   await listen(api, config.listen, config.apiPort, 'DORMOUSE_API_PORT');
   await listen(proxy, config.listen, config.proxyPort, 'DORMOUSE_PROXY_PORT');
   log.info({ api: api.address(), proxy: proxy.address(), hosts: config.hosts }, 'the api listens');
@@ -52,11 +78,7 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop);
 }
 
-/** Without a domain of its own the service is on this machine, where `*.localhost` leads to the proxy by its port. */
-const publicDomain = (config: Config): string =>
-  config.domain === 'localhost' ? `localhost:${config.proxyPort}` : config.domain;
-
-function listen(server: Server, host: string, port: number, variable: string): Promise<AddressInfo> {
+function listen(server: Server | TlsServer, host: string, port: number, variable: string): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const hint = error.code === 'EADDRINUSE' ? `; end what listens there, or set ${variable} to another port` : '';
@@ -66,7 +88,7 @@ function listen(server: Server, host: string, port: number, variable: string): P
   });
 }
 
-async function close(server: Server): Promise<void> {
+async function close(server: Server | TlsServer): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   // Upgraded connections are no longer the server's to close: the process's end takes them.

@@ -149,6 +149,7 @@ async function main(): Promise<void> {
     },
     dial: dialTunnel,
     activity: traffic,
+    connectionLimit: config.connectionLimit,
     log,
   });
   gateway.listen(config.gatewayPort, '127.0.0.1');

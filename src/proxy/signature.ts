@@ -23,6 +23,10 @@ export function readSignature(method: string, url: URL): SignedFile | undefined 
   };
 }
 
+/** Whether the signature no longer opens anything, or never did: its end is past or no number of seconds. */
+export const signatureEnded = ({ expiration }: SignedFile, now: number): boolean =>
+  expiration !== undefined && !(/^-?\d{1,15}$/.test(expiration) && Number(expiration) >= Math.floor(now / 1000));
+
 /** The signature that the holder of `token` would show. */
 export function signFile(file: Omit<SignedFile, 'signature'>, token: string): string {
   const parts = [file.path, file.operation, file.user, token];

@@ -12,6 +12,8 @@ export interface Destination {
   connection?: Duplex;
   /** Keeps connections for later requests; without it every request has its own. */
   agent?: http.Agent;
+  /** The body stays with the client until the destination has said `100 Continue`. */
+  holdBody?: boolean;
 }
 
 /** Watches what passes; may not hold it up. */
@@ -21,6 +23,17 @@ export interface Watch {
   onAnswer?(answer: http.IncomingMessage): AnswerWatch;
   /** Last change of the headers of the answer. */
   answerHeaders?(rawHeaders: string[]): string[];
+  /** Keeps an answer from the client: the relay rejects with `AnswerDeclined` instead. */
+  declines?(answer: http.IncomingMessage): boolean;
+}
+
+/** Nothing was sent to the client. With `holdBody`, nothing of its body was read either. */
+export class AnswerDeclined extends Error {
+  override readonly name = 'AnswerDeclined';
+
+  constructor(readonly headers: http.IncomingHttpHeaders) {
+    super('the answer was declined');
+  }
 }
 
 export interface AnswerWatch {

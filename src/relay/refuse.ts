@@ -1,22 +1,28 @@
-import { ServerResponse, STATUS_CODES } from 'node:http';
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { refusalPage, wantsPage } from './refusal-page.js';
 
 /** An answer of ours instead of the guest's. `body.code` repeats the status: some clients read only that. */
 export interface Refusal {
   status: number;
-  body: Record<string, unknown>;
+  body: { message: string; code: number } & Record<string, unknown>;
   headers?: Record<string, string>;
 }
 
-/** Answers with JSON, on a response or, for an upgrade, on its bare connection, which is closed after. */
-export function refuse(to: ServerResponse | Duplex, refusal: Refusal): void {
+/**
+ * Answers on a response or, for an upgrade, on its bare connection, which is closed after. JSON; a page when `request`
+ * is a person's browser that goes there.
+ */
+export function refuse(to: ServerResponse | Duplex, refusal: Refusal, request: IncomingMessage): void {
   if (to.destroyed) return;
-  const text = JSON.stringify(refusal.body);
+  const page = to instanceof ServerResponse && wantsPage(request);
+  const text = page ? refusalPage(refusal) : JSON.stringify(refusal.body);
   const headers = {
-    'content-type': 'application/json',
+    'content-type': page ? 'text/html; charset=utf-8' : 'application/json',
     'content-length': String(Buffer.byteLength(text)),
     // A browser's script may read why: what stands here is no secret to whoever may ask.
     'access-control-allow-origin': '*',
+    ...(page ? { 'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'" } : {}),
     ...refusal.headers,
   };
   if (to instanceof ServerResponse) {

@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { openRequest, type Cuttable, type Destination, type Watch } from './destination.js';
+import type { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
+import { AnswerDeclined, openRequest, type Cuttable, type Destination, type Watch } from './destination.js';
 import { endToEnd, hasHeader } from './headers.js';
 
 /** How long a client whose answer was cut may take to read the rest of it. */
@@ -12,7 +12,8 @@ const BODILESS = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE', 'TRACE']);
  *
  * @param signal cuts the exchange
  * @returns when the exchange is over, however it ended after the answer began, or when the client is gone
- * @throws the destination's error (or the signal's reason) if there is no answer yet; nothing has been written then
+ * @throws the destination's error (or the signal's reason) if there is no answer yet; nothing has been written then.
+ *   `AnswerDeclined` when `watch` declined the answer
  */
 export function relayRequest(
   request: IncomingMessage,
@@ -23,7 +24,9 @@ export function relayRequest(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const method = request.method ?? 'GET';
-    const outgoing = openRequest(method, to, withBodyLength(method, request, to.headers));
+    const holdBody = to.holdBody === true && hasBody(request);
+    const sent = withBodyLength(method, request, to.headers);
+    const outgoing = openRequest(method, to, holdBody ? [...sent, 'Expect', '100-continue'] : sent);
     let answered = false;
     let through: Cuttable | undefined;
     let endsByItself = false;
@@ -43,21 +46,27 @@ export function relayRequest(
     const fail = (error: Error): void => {
       done();
       outgoing.destroy();
-      // The rest of the body is let go, so that the connection can carry the refusal and the next request.
-      request.unpipe(outgoing);
-      request.resume();
+      drain();
       reject(error);
     };
     const gone = (): void => {
       done();
       if (!outgoing.writableEnded || !response.writableFinished) outgoing.destroy();
+      drain();
+      resolve();
+    };
+    // The rest of the body is let go, so that the connection can carry the refusal and the next request.
+    const drain = (): void => {
       request.unpipe(outgoing);
       request.resume();
-      resolve();
     };
     const done = (): void => {
       signal.removeEventListener('abort', cut);
       response.off('close', gone);
+    };
+    const sendBody = (): void => {
+      if (watch.onRequestBytes !== undefined) request.on('data', watch.onRequestBytes.bind(watch));
+      request.pipe(outgoing);
     };
 
     signal.addEventListener('abort', cut);
@@ -67,17 +76,34 @@ export function relayRequest(
       if (answered) breakOff();
       else if (!response.destroyed) fail(error);
     });
+    // An answer that nobody asked for (`101` without an upgrade) ends the connection, and is no error to Node.
+    outgoing.once('close', () => {
+      if (!answered && !response.destroyed) fail(new Error('the connection was closed without a valid answer'));
+    });
     outgoing.once('response', (answer) => {
       answered = true;
+      answer.on('error', breakOff);
+      if (watch.declines?.(answer) === true) {
+        done();
+        answer.resume();
+        return reject(new AnswerDeclined(answer.headers));
+      }
+      if (holdBody && !request.readableFlowing) request.resume();
+      try {
+        const headers = endToEnd(answer.rawHeaders);
+        response.sendDate = false;
+        response.writeHead(answer.statusCode ?? 502, answer.statusMessage, watch.answerHeaders?.(headers) ?? headers);
+      } catch (error) {
+        // Nothing has been sent, and what still happens to this answer must not end the refusal that takes its place.
+        answered = false;
+        answer.removeAllListeners('error').on('error', () => undefined);
+        return fail(error as Error);
+      }
       const answerWatch = watch.onAnswer?.(answer);
       through = answerWatch?.through;
-      const headers = endToEnd(answer.rawHeaders);
-      response.sendDate = false;
-      response.writeHead(answer.statusCode ?? 502, answer.statusMessage, watch.answerHeaders?.(headers) ?? headers);
       // An answer's head may precede its first byte by hours.
-      response.flushHeaders();
+      flushHead(response);
       if (answerWatch !== undefined) answer.on('data', answerWatch.onBytes.bind(answerWatch));
-      answer.on('error', breakOff);
       answer.once('close', () => {
         if (!answer.complete) breakOff();
       });
@@ -85,10 +111,18 @@ export function relayRequest(
       else answer.pipe(through).pipe(response);
     });
     if (signal.aborted) return cut();
-    if (watch.onRequestBytes !== undefined) request.on('data', watch.onRequestBytes.bind(watch));
-    request.pipe(outgoing);
+    if (holdBody) {
+      outgoing.once('continue', sendBody);
+      flushHead(outgoing);
+    } else sendBody();
   });
 }
+
+/** Unlike `flushHeaders()`, which writes as UTF-8 what was read as Latin-1, and so garbles what is not ASCII. */
+const flushHead = (message: OutgoingMessage): void => void message.write(Buffer.alloc(0));
+
+const hasBody = (request: IncomingMessage): boolean =>
+  request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
 
 function withBodyLength(method: string, request: IncomingMessage, headers: string[]): string[] {
   if (request.headers['transfer-encoding'] !== undefined) return [...headers, 'Transfer-Encoding', 'chunked'];

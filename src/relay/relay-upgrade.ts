@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { openRequest, type Destination, type Watch } from './destination.js';
+import { AnswerDeclined, openRequest, type Destination, type Watch } from './destination.js';
 import { endToEnd } from './headers.js';
 
 /**
@@ -8,7 +8,8 @@ import { endToEnd } from './headers.js';
  *
  * @param signal cuts the connection
  * @returns when the connection is over
- * @throws the destination's error (or the signal's reason) if there is no answer yet; nothing has been written then
+ * @throws the destination's error (or the signal's reason) if there is no answer yet; nothing has been written then.
+ *   `AnswerDeclined` when `watch` declined an answer that is no upgrade
  */
 export function relayUpgrade(
   request: IncomingMessage,
@@ -21,6 +22,10 @@ export function relayUpgrade(
   return new Promise((resolve, reject) => {
     const headers = [...to.headers, 'Connection', 'Upgrade', 'Upgrade', request.headers.upgrade ?? 'websocket'];
     const outgoing = openRequest(request.method ?? 'GET', { ...to, agent: undefined as never }, headers);
+    const headersOf = (answer: IncomingMessage): string[] => {
+      const kept = endToEnd(answer.rawHeaders);
+      return watch.answerHeaders?.(kept) ?? kept;
+    };
     let other: Duplex | undefined;
     let answered = false;
 
@@ -49,12 +54,15 @@ export function relayUpgrade(
       if (answered) socket.destroy();
       else if (!socket.destroyed) fail(error);
     });
+    outgoing.once('close', () => {
+      if (!answered && !socket.destroyed) fail(new Error('the connection was closed without a valid answer'));
+    });
     outgoing.once('upgrade', (answer, upstream, upstreamHead) => {
       answered = true;
       other = upstream;
       const onBytes = watch.onAnswer?.(answer).onBytes;
-      const kept = [...endToEnd(answer.rawHeaders), 'Connection', 'Upgrade'];
-      socket.write(headText(answer, [...kept, 'Upgrade', answer.headers.upgrade ?? 'websocket']));
+      const kept = [...headersOf(answer), 'Connection', 'Upgrade'];
+      socket.write(headText(answer, [...kept, 'Upgrade', answer.headers.upgrade ?? 'websocket']), 'latin1');
       if (onBytes !== undefined) upstream.on('data', onBytes);
       if (watch.onRequestBytes !== undefined) socket.on('data', watch.onRequestBytes.bind(watch));
       if (head.length > 0) upstream.write(head);
@@ -63,9 +71,17 @@ export function relayUpgrade(
       join(upstream, socket);
     });
     outgoing.once('response', (answer) => {
+      if ((answer.statusCode ?? 0) < 200)
+        return fail(new Error(`the answer has no valid status: ${answer.statusCode}`));
       answered = true;
-      socket.write(headText(answer, [...endToEnd(answer.rawHeaders), 'Connection', 'close']));
       answer.on('error', () => socket.destroy());
+      if (watch.declines?.(answer) === true) {
+        signal.removeEventListener('abort', cut);
+        socket.off('close', gone);
+        answer.resume();
+        return reject(new AnswerDeclined(answer.headers));
+      }
+      socket.write(headText(answer, [...headersOf(answer), 'Connection', 'close']), 'latin1');
       answer.pipe(socket);
     });
     if (signal.aborted) return cut();

@@ -1,8 +1,11 @@
 import http from 'node:http';
+import https from 'node:https';
+import { refuseMalformed } from './refuse-malformed.js';
 
 /** A server for streams: no limit on how long a request or an answer may take, only on sending its head. */
-export function streamServer(): http.Server {
-  const server = http.createServer({ requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000 });
+export function streamServer(secure?: { cert: Buffer; key: Buffer }): http.Server | https.Server {
+  const limits = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000 };
+  const server = secure === undefined ? http.createServer(limits) : https.createServer({ ...limits, ...secure });
   server.timeout = 0;
-  return server;
+  return refuseMalformed(server);
 }

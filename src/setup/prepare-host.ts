@@ -4,6 +4,7 @@ import { StatePaths } from '../host/state-paths.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { ensureTemplate } from '../template/build.js';
 import { chooseAccelerator } from './accelerator.js';
+import { prepareCertificate } from './certificate.js';
 import { prepareDirectories } from './directories.js';
 import { hostGuardRules } from './guard-rules.js';
 import { prepareLibvirt } from './libvirt.js';
@@ -21,6 +22,7 @@ export async function prepareHost(config: Config, say: (line: string) => void): 
     }
   };
   await step('directories', () => prepareDirectories(config));
+  await step('certificate', () => prepareCertificate(config, say));
   if (!config.temporal.external) await step('Temporal CLI', () => temporalCli(config, say));
   await step('libvirt', () => prepareLibvirt(config, say));
   const { gid } = await step("libvirt's QEMU user", qemuIds);

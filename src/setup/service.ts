@@ -35,7 +35,8 @@ export class Service {
   async ready(): Promise<void> {
     const { config } = this;
     await waitForHttp(`http://127.0.0.1:${config.gatewayPort}/`, 'host worker', this.#log('host-worker'));
-    await waitForHttp(`http://127.0.0.1:${config.apiPort}/health`, 'api', this.#log('api'));
+    if (config.tls !== undefined) await waitForPort(config.apiPort, 'api', this.#log('api'));
+    else await waitForHttp(`http://127.0.0.1:${config.apiPort}/health`, 'api', this.#log('api'));
   }
 
   startRole(role: string): void {

@@ -4,6 +4,8 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { dialTunnel } from '../../src/guest/client.js';
 import { freePort, startAgent, TOKEN, type RunningAgent } from './agent-process.js';
 
+const inTime = (): AbortSignal => AbortSignal.timeout(10_000);
+
 let agent: RunningAgent;
 beforeAll(async () => {
   agent = await startAgent();
@@ -21,7 +23,7 @@ async function echo(host: string): Promise<{ server: Server; port: number }> {
 
 test.each(['127.0.0.1', '::1'])('a tunnel leads to a port of %s, both ways and to the end', async (host) => {
   const { server, port } = await echo(host);
-  const socket = await dialTunnel(agent.address, TOKEN, port);
+  const socket = await dialTunnel(agent.address, TOKEN, port, inTime());
   const sent = Buffer.alloc(2_000_000, 'x');
   socket.end(sent);
   const chunks: Buffer[] = [];
@@ -33,7 +35,7 @@ test.each(['127.0.0.1', '::1'])('a tunnel leads to a port of %s, both ways and t
 test('a service that ends its connection ends the tunnel', async () => {
   const server = createServer((socket) => socket.end('bye')).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const socket = await dialTunnel(agent.address, TOKEN, (server.address() as AddressInfo).port);
+  const socket = await dialTunnel(agent.address, TOKEN, (server.address() as AddressInfo).port, inTime());
   const [data] = (await once(socket, 'data')) as [Buffer];
   expect(data.toString()).toBe('bye');
   await once(socket, 'close');
@@ -41,6 +43,6 @@ test('a service that ends its connection ends the tunnel', async () => {
 });
 
 test('a closed port and a wrong token open no tunnel', async () => {
-  await expect(dialTunnel(agent.address, TOKEN, await freePort())).rejects.toThrow('502');
-  await expect(dialTunnel(agent.address, 'wrong', await freePort())).rejects.toThrow('401');
+  await expect(dialTunnel(agent.address, TOKEN, await freePort(), inTime())).rejects.toThrow('502');
+  await expect(dialTunnel(agent.address, 'wrong', await freePort(), inTime())).rejects.toThrow('401');
 });

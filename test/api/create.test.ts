@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { accessToken } from '../../src/keys/access-token.js';
+import { accessToken, trafficToken } from '../../src/keys/access-token.js';
 import { openField } from '../../src/keys/sealed-field.js';
 import { FakeWorld, FIELDS_KEY, TOKENS_KEY } from './fake-world.js';
 
@@ -84,6 +84,21 @@ describe('create', () => {
     }
   });
 
+  test('returns the traffic access token, from create and connect, only when traffic is restricted', async () => {
+    const network = { allowPublicTraffic: false, maskRequestHost: 'localhost:${PORT}' };
+    const { status, body } = await world.api('POST', '/v2/sandboxes', { templateID: 'base', network });
+    expect([status, body.trafficAccessToken]).toEqual([201, trafficToken(TOKENS_KEY, body.sandboxID)]);
+    expect(body.trafficAccessToken).not.toBe(body.envdAccessToken);
+    const connected = await world.api('POST', `/v2/sandboxes/${body.sandboxID}/connect`, {});
+    expect(connected.body.trafficAccessToken).toBe(body.trafficAccessToken);
+    expect((await world.api('GET', `/sandboxes/${body.sandboxID}`)).body.network).toEqual(network);
+    const open = await world.api('POST', '/v2/sandboxes', {
+      templateID: 'base',
+      network: { allowPublicTraffic: true },
+    });
+    expect(open.body.trafficAccessToken).toBeNull();
+  });
+
   test.each([
     ['allowOut', { network: { allowOut: ['1.1.1.1'] } }],
     ['allowOut', { network: { allowOut: ['1.1.1.1'], denyOut: ['0.0.0.0/0'] } }],
@@ -91,9 +106,11 @@ describe('create', () => {
     ['dnsServers', { network: { dnsServers: ['8.8.8.8'] } }],
     ['egressProxy', { network: { egressProxy: { address: 'x:1' } } }],
     ['rules', { network: { rules: { 'a.b': [] } } }],
-    ['maskRequestHost', { network: { maskRequestHost: 'localhost:${PORT}' } }],
+    ['maskRequestHost', { network: { maskRequestHost: 'two words' } }],
+    ['maskRequestHost', { network: { maskRequestHost: 'a\r\nX-B: c' } }],
+    ['maskRequestHost', { network: { maskRequestHost: 7 } }],
     ['httpsPorts', { network: { httpsPorts: [443] } }],
-    ['allowPublicTraffic', { network: { allowPublicTraffic: false } }],
+    ['allowPublicTraffic', { network: { allowPublicTraffic: 'no' } }],
     ['somethingNew', { network: { somethingNew: true } }],
     ['network', { network: 'open' }],
     ['iam', { iam: { tokens: { a: {} } } }],

@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import { connect, type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pino } from 'pino';
@@ -7,6 +8,9 @@ import type { ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 import { createApp } from '../../src/api/app.js';
 import { ApiError } from '../../src/api/errors.js';
+import { Join } from '../../src/api/join.js';
+import { UpdateIds } from '../../src/api/update-ids.js';
+import { createWake } from '../../src/api/wake.js';
 import { createHostDirectory, type Host, type HostDirectory } from '../../src/api/host-directory.js';
 import type { SandboxClient } from '../../src/api/sandbox-client.js';
 import { Activity } from '../../src/gateway/activity.js';
@@ -14,6 +18,8 @@ import { createGateway } from '../../src/gateway/gateway.js';
 import type { GuestAddress } from '../../src/gateway/gateway-deps.js';
 import type { HostReport, LogEntry, MetricSample } from '../../src/gateway/wire.js';
 import { createProxy } from '../../src/proxy/proxy.js';
+import { streamServer } from '../../src/relay/stream-server.js';
+import { SearchLimits } from '../../src/proxy/search-limits.js';
 
 export const TOKENS_KEY = Buffer.alloc(32, 1);
 export const FIELDS_KEY = Buffer.alloc(32, 2);
@@ -55,6 +61,10 @@ export class FakeWorld implements SandboxClient {
   /** Ports of the guests' localhost that are open, and where they really are. */
   readonly guestPorts = new Map<number, number>();
   dials = 0;
+  holdMs = 50_000;
+  connectionLimit = 1_000;
+  /** The proxy speaks HTTPS with these. */
+  secure: { cert: Buffer; key: Buffer } | undefined;
   domain: string | null = 'test.example';
 
   apiUrl = '';
@@ -62,7 +72,7 @@ export class FakeWorld implements SandboxClient {
   proxyPort = 0;
   gatewayUrl = '';
   directory!: HostDirectory;
-  #servers: Server[] = [];
+  #servers: (Server | TlsServer)[] = [];
 
   async start(extraHosts: Host[] = []): Promise<this> {
     const gateway = createGateway({
@@ -85,30 +95,38 @@ export class FakeWorld implements SandboxClient {
       },
       dial: (_address, _token, port) => this.#dial(port),
       activity: this.activity,
+      connectionLimit: this.connectionLimit,
       log,
     });
     this.gatewayUrl = await this.listen(gateway);
     this.directory = createHostDirectory([{ hostId: 'h1', url: this.gatewayUrl }, ...extraHosts], GATEWAY_TOKEN, log);
+    const lifecycle = {
+      ...{ client: this, directory: this.directory, join: new Join(), updateIds: new UpdateIds() },
+      maxTimeoutMs: 24 * 3_600_000,
+    };
     const app = createApp({
-      client: this,
-      directory: this.directory,
+      ...lifecycle,
       keys: { tenantOf: (key) => Promise.resolve({ 'key-a': 'a', 'key-b': 'b' }[key]) },
       tokensKey: TOKENS_KEY,
       fieldsKey: FIELDS_KEY,
       domain: this.domain,
-      maxTimeoutMs: 24 * 3_600_000,
       pausedRetentionMs: 30 * 24 * 3_600_000,
       log,
     });
     this.apiUrl = await this.listen(createServer(app));
-    const proxy = createProxy({ locator: this.directory, gatewayToken: GATEWAY_TOKEN, tokensKey: TOKENS_KEY, log });
+    const deps = {
+      ...{ locator: this.directory, wake: createWake(lifecycle), holdMs: this.holdMs, gatewayToken: GATEWAY_TOKEN },
+      ...{ connectionLimit: this.connectionLimit, searchLimits: new SearchLimits(), tokensKey: TOKENS_KEY, log },
+      control: { host: 'api.sbx.test', serve: app },
+    };
+    const proxy = createProxy(deps, streamServer(this.secure));
     this.proxyUrl = await this.listen(proxy);
     this.proxyPort = (proxy.address() as AddressInfo).port;
     return this;
   }
 
   /** Starts a server on a free port of the loopback; `stop` ends it. @returns its URL. */
-  async listen(server: Server): Promise<string> {
+  async listen(server: Server | TlsServer): Promise<string> {
     this.#servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -177,12 +195,17 @@ export class FakeWorld implements SandboxClient {
 
   async resume(id: string, input: ResumeInput, { updateId }: { updateId: string }): Promise<ResumeResult> {
     await this.#called('resume', id, input, updateId);
-    const view = this.#require(id);
+    let view = this.#require(id);
+    if (input.mode === 'traffic' && view.status === 'pausing') {
+      while (this.#require(id).status === 'pausing') await new Promise((resolve) => setTimeout(resolve, 10));
+      view = this.#require(id);
+    }
     if (view.status === 'killing') throw new ApiError('BeingKilled', `sandbox ${id} is being killed`);
-    const until = Date.now() + (input.timeoutMs ?? view.spec.timeoutMs);
+    const asked = input.timeoutMs ?? view.spec.timeoutMs;
+    const until = Date.now() + (input.mode === 'traffic' ? Math.max(asked, view.spec.timeoutMs) : asked);
     if (view.status === 'paused') return { view: this.#set(view, { status: 'running', endAt: until }), resumed: true };
     if (input.mode === 'resume') throw new ApiError('AlreadyRunning', `sandbox ${id} is already running`);
-    view.endAt = Math.max(view.endAt, until);
+    if (input.mode !== 'traffic') view.endAt = Math.max(view.endAt, until);
     return { view, resumed: false };
   }
 

@@ -122,7 +122,7 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
       latest: (id) => Promise.resolve(journal.latest(id)),
       entries: (id) => journal.entries(id),
     },
-    ...{ dial: dialTunnel, activity: traffic, log },
+    ...{ dial: dialTunnel, activity: traffic, connectionLimit: 10_000, log },
   });
   gateway.listen(config.gatewayPort, '127.0.0.1');
   await once(gateway, 'listening');

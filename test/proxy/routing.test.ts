@@ -86,6 +86,12 @@ describe('a request finds its sandbox', () => {
     ['a port out of range', { host: '99999-i1abc.sbx.test' }],
     ['port 0', { host: '0-i1abc.sbx.test' }],
     ['an id that is none', { 'E2b-Sandbox-Id': '../x', 'E2b-Sandbox-Port': '80' }],
+    ['a host label whose port is no number', { host: 'http-i1abc.sbx.test' }],
+    ['a host label without an id', { host: '8080-.sbx.test' }],
+    ['a host label with another separator', { host: '8080_i1abc.sbx.test' }],
+    ['a host label with a port of six digits', { host: '123456-i1abc.sbx.test' }],
+    ['an id in a host label that is too long', { host: `8080-${'a'.repeat(41)}.sbx.test` }],
+    ['a negative port', { 'E2b-Sandbox-Id': 'i1abc', 'E2b-Sandbox-Port': '-1' }],
     ['an id in capitals', { 'E2b-Sandbox-Id': 'I1', 'E2b-Sandbox-Port': '80' }],
     ['a token that names nothing', { 'X-Access-Token': 'no-dot' }],
   ])('or is refused with 400: %s', async (_name, headers) => {
@@ -121,7 +127,7 @@ describe('a signed file URL', () => {
 
   test('goes to the sandbox whose token made it, for reading and for writing', async () => {
     expect((await send(url('i2def', 'read'))).status).toBe(200);
-    expect((await send(url('i1abc', 'write', '1795447316'), {}, 'POST', 'body')).status).toBe(200);
+    expect((await send(url('i1abc', 'write', '4102444800'), {}, 'POST', 'body')).status).toBe(200);
   });
 
   test('of a paused sandbox answers the 502, one of nobody or for the other operation 401', async () => {
@@ -130,6 +136,10 @@ describe('a signed file URL', () => {
     expect((await send(url('i3nobody', 'read'))).status).toBe(401);
     expect((await send(url('i1abc', 'write'))).status).toBe(401);
     expect((await send(url('i1abc', 'read').replace('user', 'root'))).status).toBe(401);
+    expect((await send(url('i1abc', 'read', '1795447316'))).body).toMatchObject({
+      message: expect.stringContaining('expired'),
+      code: 401,
+    });
   });
 });
 
@@ -198,7 +208,8 @@ describe('browsers', () => {
 test('a host that is down is a 503, not "not found"', async () => {
   const down = await new FakeWorld().start();
   const proxyUrl = down.proxyUrl;
-  down.directory.locate = () => Promise.resolve({ hostId: 'h1', url: 'http://127.0.0.1:1' });
+  down.directory.locate = () =>
+    Promise.resolve({ hostId: 'h1', url: 'http://127.0.0.1:1', traffic: { autoResume: false } });
   const headers = { 'E2b-Sandbox-Id': 'i1abc', 'E2b-Sandbox-Port': '49983' };
   const response = await fetch(`${proxyUrl}/health`, { headers });
   expect([response.status, ((await response.json()) as { code: number }).code]).toEqual([503, 503]);

@@ -122,6 +122,35 @@ describe.each([
     await environment.client.kill(spec.id);
   });
 
+  test('lets a pause that is under way settle before traffic wakes it, and each caller gets its own answer', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host, { timeoutMs: 900_000, autoResume: true });
+    await environment.client.create(spec, {});
+    let release = (): void => undefined;
+    host.holds.pauseVm = new Promise((resolve) => (release = resolve));
+    const first = environment.client.pause(spec.id);
+    await expect.poll(() => host.calls.at(-1)).toBe('pauseVm 2');
+    const traffic = { mode: 'traffic', timeoutMs: 300_000 } as const;
+    const woken = Promise.all([1, 2, 3].map(() => environment.client.resume(spec.id, traffic)));
+    await expect.poll(async () => (await environment.client.get(spec.id))?.status).toBe('pausing');
+    const second = environment.client.pause(spec.id);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    release();
+    expect((await Promise.all([first, second])).map((view) => view.image?.generation)).toEqual([2, 2]);
+    expect((await woken).map(({ resumed, view }) => [resumed, view.generation])).toEqual(Array(3).fill([true, 3]));
+    expect((await woken)[0]!.view.endAt).toBeGreaterThan(Date.now() + 890_000);
+    await environment.client.kill(spec.id);
+  });
+
+  test('leaves a running sandbox as it is when traffic asks for it', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host, { timeoutMs: 10_000 });
+    const { endAt } = await environment.client.create(spec, {});
+    const answer = await environment.client.resume(spec.id, { mode: 'traffic', timeoutMs: 300_000 });
+    expect(answer).toMatchObject({ resumed: false, view: { endAt } });
+    await environment.client.kill(spec.id);
+  });
+
   test('joins a second pause to the first', async () => {
     const host = await environment.host();
     const spec = environment.spec(host);

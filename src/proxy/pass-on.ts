@@ -1,0 +1,121 @@
+import { ServerResponse, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { AGENT_PORT, GATEWAY_ASLEEP_HEADER, type Asleep } from '../gateway/wire.js';
+import { AnswerDeclined, type Destination, type Watch } from '../relay/destination.js';
+import { withoutOurs } from '../relay/headers.js';
+import { refuse, type Refusal } from '../relay/refuse.js';
+import { relayRequest } from '../relay/relay-request.js';
+import { relayUpgrade } from '../relay/relay-upgrade.js';
+import type { Held } from './held.js';
+import { allowAnyOrigin } from './preflight.js';
+import { hostDown, hostLost, stillAsleep, tooManyHeld, wakeFailed } from './refusals.js';
+
+/** A machine that was just woken and sleeps again, or is said to: asked again after this. */
+const AGAIN_MS = 250;
+
+export type ClientEnd = ServerResponse | { socket: Duplex; head: Buffer };
+
+export const outOf = (client: ClientEnd): ServerResponse | Duplex =>
+  client instanceof ServerResponse ? client : client.socket;
+
+export interface Passage {
+  id: string;
+  port: number;
+  /** Its host's gateway. */
+  to: Destination;
+  held: Held;
+  /** How long a request may wait for a sleeping sandbox. */
+  holdMs: number;
+  /** Given when the request may wake the sandbox. Answers when it runs; rejects with a code of `workflows/errors.ts`. */
+  wake?: ((asleep: Asleep) => Promise<void>) | undefined;
+}
+
+/** Passes a request to the gateway. One that may wake its sandbox is held until the sandbox runs, and passed on then. */
+export async function passOn(
+  passage: Passage,
+  request: IncomingMessage,
+  client: ClientEnd,
+  log: Logger,
+): Promise<void> {
+  const asleep = await attempt(passage, request, client, log);
+  if (asleep === undefined) return;
+  const { id, held } = passage;
+  if (!held.enter(id)) return refuse(outOf(client), tooManyHeld(id, held.limit), request);
+  await holdAndPassOn(passage, asleep, request, client, log).finally(() => held.leave(id));
+}
+
+async function holdAndPassOn(
+  passage: Passage,
+  first: Asleep,
+  request: IncomingMessage,
+  client: ClientEnd,
+  log: Logger,
+): Promise<void> {
+  const out = outOf(client);
+  const until = performance.now() + passage.holdMs;
+  const over = new AbortController();
+  const stop = (): void => over.abort();
+  out.once('close', stop);
+  try {
+    let asleep: Asleep | undefined = first;
+    for (let wakes = 0; asleep !== undefined; wakes += 1) {
+      if (wakes > 0) await delay(AGAIN_MS, undefined, { signal: over.signal }).catch(() => undefined);
+      const refusal = await hold(passage, asleep, until, over.signal, log);
+      if (out.destroyed) return;
+      if (refusal !== undefined) return refuse(out, refusal, request);
+      asleep = await attempt(passage, request, client, log);
+    }
+  } finally {
+    out.off('close', stop);
+  }
+}
+
+/** @returns how the sandbox sleeps, when the request was kept back to be sent again; else it is dealt with. */
+async function attempt(
+  { id, port, to, wake }: Passage,
+  request: IncomingMessage,
+  client: ClientEnd,
+  log: Logger,
+): Promise<Asleep | undefined> {
+  const never = new AbortController().signal;
+  const toBrowser = port === AGENT_PORT && request.headers.origin !== undefined;
+  const watch: Watch = {
+    answerHeaders: (headers) => (toBrowser ? allowAnyOrigin(withoutOurs(headers)) : withoutOurs(headers)),
+    ...(wake === undefined ? {} : { declines: (answer) => answer.headers[GATEWAY_ASLEEP_HEADER] !== undefined }),
+  };
+  try {
+    if (client instanceof ServerResponse) await relayRequest(request, client, to, never, watch);
+    else await relayUpgrade(request, client.socket, client.head, to, never, watch);
+  } catch (error) {
+    if (error instanceof AnswerDeclined) return error.headers[GATEWAY_ASLEEP_HEADER] as Asleep;
+    const refusedAtOnce = (error as NodeJS.ErrnoException).syscall === 'connect';
+    log.warn({ sandbox: id, gateway: `${to.host}:${to.port}`, err: error }, 'a gateway did not answer');
+    refuse(outOf(client), refusedAtOnce ? hostDown(id) : hostLost(id), request);
+  }
+  return undefined;
+}
+
+/** Waits until the sandbox runs. @returns why the request cannot be held any longer. */
+async function hold(
+  { id, wake }: Passage,
+  asleep: Asleep,
+  until: number,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<Refusal | undefined> {
+  const left = until - performance.now();
+  if (left <= 0) return stillAsleep(id);
+  const timer = new AbortController();
+  const late = delay(left, stillAsleep(id), { signal: AbortSignal.any([signal, timer.signal]) });
+  const gone = late.catch(() => undefined);
+  const woken = wake!(asleep).then(
+    () => undefined,
+    (error: unknown) => {
+      log.warn({ sandbox: id, err: error }, 'a sandbox could not be woken for a request');
+      return wakeFailed(id, error);
+    },
+  );
+  return Promise.race([woken, gone]).finally(() => timer.abort());
+}
