@@ -153,7 +153,11 @@ async function readText(response: IncomingMessage): Promise<string> {
   for await (const chunk of response as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     // Leaving the loop destroys the response, and with it the connection.
-    if (bytes > MOST_ANSWER_BYTES) throw new Error(`the agent's answer is longer than ${MOST_ANSWER_BYTES} bytes`);
+    if (bytes > MOST_ANSWER_BYTES)
+      throw new AgentRefusedError(
+        `the agent's answer is longer than ${MOST_ANSWER_BYTES} bytes`,
+        response.statusCode ?? 0,
+      );
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

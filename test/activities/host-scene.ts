@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
+import { noCrashes } from '../../activities/crash-switch.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { derivedUuid, domainName } from '../../activities/machine.js';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
@@ -127,6 +128,7 @@ export class HostScene {
       ...{ driver: this.driver, traffic: this.traffic, masterKey, slots, log, locks: new SandboxLocks() },
       index: await SandboxIndex.load(this.paths, log),
       journal: new Journal(this.paths),
+      reached: noCrashes,
       guard: { check: async () => {}, denyInternet: async () => {}, allowInternet: async () => {} },
       template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),
     } as unknown as HostContext;

@@ -19,11 +19,11 @@ describe('streams', () => {
   test('pass piece by piece, the head of the answer before its first byte', async () => {
     let push: (text: string) => void = () => undefined;
     await world.serveGuest((_request, response) => {
-      response.writeHead(200, { 'content-type': 'application/connect+json' }).flushHeaders();
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
       push = (text) => void response.write(text);
     });
     const response = await fetch(world.proxyUrl, { headers: AGENT });
-    expect(response.headers.get('content-type')).toBe('application/connect+json');
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
     const reader = response.body!.getReader();
     for (const text of ['one', 'two']) {
       push(text);
