@@ -144,9 +144,15 @@ function tryAgain(state: SandboxState, step: ActStep, message: string, now: numb
   state.reason = `the outcome of a ${step.verb} is not known yet, it is tried again: ${message}`;
 }
 
-/** What a host claims is taken only if it is newer: an older image that was put back must not become the one to resume. */
-const newer = (known: SavedImage | null, claimed: SavedImage | undefined): SavedImage | null =>
-  claimed !== undefined && (known === null || claimed.generation > known.generation) ? claimed : known;
+/**
+ * What a host claims is taken only if it is newer, or the same with its memory given up: an older image that was put
+ * back must not become the one to resume.
+ */
+function newer(known: SavedImage | null, claimed: SavedImage | undefined): SavedImage | null {
+  if (claimed === undefined || known === null) return claimed ?? known;
+  const givenUp = claimed.generation === known.generation && claimed.kind === 'disk';
+  return claimed.generation > known.generation || givenUp ? claimed : known;
+}
 
 function markDamaged(state: SandboxState, message: string): void {
   state.damaged = message;
