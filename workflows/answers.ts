@@ -76,6 +76,8 @@ export const kill = (state: SandboxState): Promise<SandboxView> =>
 
 export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promise<SandboxView> =>
   remembered(state, async () => {
+    // Lists may call it paused already: whether there is a deadline to move shows when the pause has ended.
+    await condition(() => !isBeingPaused(state));
     refuse(requestTimeout(state, input, Date.now()));
     await published(state);
     return viewOf(state);

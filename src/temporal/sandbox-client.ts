@@ -31,12 +31,13 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 import { traceClient } from '../tracing/temporal-interceptors.js';
 import { DormouseError } from './dormouse-error.js';
-import { translateError } from './translate-error.js';
+import { isOfEndedRun, translateError } from './translate-error.js';
 
 /** How long a caller waits for an outcome; the clients' own limit is 60 s. */
 const ANSWER_WITHIN_MS = 55_000;
 /** A kill answers sooner or says that it does not know. */
 const KILL_WITHIN_MS = 10_000;
+const UPDATE_ATTEMPTS = 5;
 const QUERY_WITHIN_MS = 5_000;
 /** With the 2 s that a host has to answer, a client still hears within 5 s that Temporal is away. */
 const CONNECT_WITHIN_MS = 2_500;
@@ -89,23 +90,25 @@ export class TemporalSandboxClient {
 
   pause(id: string, options: PauseInput & { updateId?: string } = {}): Promise<SandboxView> {
     const { memory = true, ...update } = options;
-    return this.#call(id, ANSWER_WITHIN_MS, () =>
+    return this.#update(id, ANSWER_WITHIN_MS, () =>
       this.#handle(id).executeUpdate(pauseUpdate, { ...update, args: [{ memory }] }),
     );
   }
 
   resume(id: string, input: ResumeInput, options: { updateId?: string } = {}): Promise<ResumeResult> {
-    return this.#call(id, ANSWER_WITHIN_MS, () =>
+    return this.#update(id, ANSWER_WITHIN_MS, () =>
       this.#handle(id).executeUpdate(resumeUpdate, { ...options, args: [input] }),
     );
   }
 
   kill(id: string, options: { updateId?: string } = {}): Promise<SandboxView> {
-    return this.#call(id, KILL_WITHIN_MS, () => this.#handle(id).executeUpdate(killUpdate, { ...options }));
+    return this.#update(id, KILL_WITHIN_MS, () => this.#handle(id).executeUpdate(killUpdate, { ...options }));
   }
 
   setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView> {
-    return this.#call(id, ANSWER_WITHIN_MS, () => this.#handle(id).executeUpdate(setTimeoutUpdate, { args: [input] }));
+    return this.#update(id, ANSWER_WITHIN_MS, () =>
+      this.#handle(id).executeUpdate(setTimeoutUpdate, { args: [input] }),
+    );
   }
 
   /** The workflow's own view; undefined when there is no such workflow. */
@@ -140,6 +143,27 @@ export class TemporalSandboxClient {
 
   #handle(id: string) {
     return this.#client.workflow.getHandle<typeof sandbox>(sandboxWorkflowId(id));
+  }
+
+  /**
+   * An update that meets a continue-as-new finds its run over, or is accepted by one that ends before it answers. The
+   * sandbox lives on in the next run, so the same update is sent there.
+   */
+  async #update<T>(id: string, withinMs: number, call: () => Promise<T>): Promise<T> {
+    const until = Date.now() + withinMs;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#call(id, until - Date.now(), call);
+      } catch (error) {
+        const again = attempt < UPDATE_ATTEMPTS && Date.now() < until && isOfEndedRun(error);
+        if (!again || !(await this.#runs(id))) throw error;
+      }
+    }
+  }
+
+  async #runs(id: string): Promise<boolean> {
+    const { status } = await this.#call(id, QUERY_WITHIN_MS, () => this.#handle(id).describe());
+    return status.name === 'RUNNING';
   }
 
   /** Connects first, under its own short limit: what fails there has certainly done nothing. */

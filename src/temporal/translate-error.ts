@@ -46,6 +46,14 @@ export function translateError(error: unknown, sandboxId: string): DormouseError
   return unknown(sandboxId, error);
 }
 
+/** Whether an error of {@link translateError} says that a run of the workflow was over, and not what the workflow said. */
+export function isOfEndedRun(error: unknown): boolean {
+  if (!(error instanceof DormouseError) || error.code !== 'NotFound') return false;
+  const { cause } = error;
+  if (!(cause instanceof WorkflowUpdateFailedError)) return true;
+  return cause.cause instanceof ApplicationFailure && cause.cause.type === 'AcceptedUpdateCompletedWorkflow';
+}
+
 function grpcErrorOf(error: unknown): { code: number; details?: string; message: string } | undefined {
   for (let at: unknown = error; at instanceof Error; at = at.cause) if (isGrpcServiceError(at)) return at;
   return undefined;

@@ -77,9 +77,16 @@ func step(state State, op Operation) []State {
 			return when(op.Status == 201, []State{running})
 		}
 		return when(op.Status == 201 && op.beside["create"], unchanged)
+	case op.Status == 404 && op.Verb == "pause" && op.beside["kill"] && state == running:
+		// Overtaken by the kill; it may have been saved before that.
+		return []State{running, paused}
+	case op.Status == 404 && op.Verb == "connect" && op.beside["kill"] && state == paused:
+		return []State{paused, running}
 	case op.Status == 404:
 		// Said from the moment at which a kill is taken. And the clock of a paused sandbox stands: no timeout can be set.
 		return when(state == gone || op.beside["kill"] || (op.Verb == "timeout" && state == paused), unchanged)
+	case op.Said == "being-killed" && op.beside["kill"] && state == paused:
+		return []State{paused, running}
 	case op.Said == "being-killed":
 		return when(op.beside["kill"] && state != gone, unchanged)
 	}
