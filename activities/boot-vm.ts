@@ -17,8 +17,8 @@ import { removeImages } from './remove-images.js';
 import { wakeGuest } from './wake-guest.js';
 import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
 
-/** Half a minute under emulation on an idle machine. */
-const BOOT_WITHIN_MS = 150_000;
+/** Twenty seconds under emulation on an idle machine, two minutes on a busy one. */
+const BOOT_WITHIN_MS = 240_000;
 
 /**
  * A cold boot from the sandbox's disk, with an empty memory. A memory that was kept is dead from the moment that the
