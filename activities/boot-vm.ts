@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import type { BootVmInput, VmRunning } from '../workflows/host-activities.js';
 import type { DiskImage } from '../workflows/view.js';
 import { AGENT_PORT } from '../src/gateway/wire.js';
@@ -10,15 +9,16 @@ import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
+import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
 import { factsOf } from './inspect-vm.js';
 import { dataKeyOf, domainName, machineSpec, requireTemplate, slotOf } from './machine.js';
-import { putAway } from './put-away.js';
+import { removeImages } from './remove-images.js';
 import { wakeGuest } from './wake-guest.js';
 import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
 
-/** Half a minute under emulation on an idle machine. */
-const BOOT_WITHIN_MS = 150_000;
+/** Twenty seconds under emulation on an idle machine, two minutes on a busy one. */
+const BOOT_WITHIN_MS = 240_000;
 
 /**
  * A cold boot from the sandbox's disk, with an empty memory. A memory that was kept is dead from the moment that the
@@ -40,12 +40,15 @@ export async function bootVm(context: HostContext, input: BootVmInput, signal: A
       }
     }
     const template = await requireTemplate(context, known.templateKey);
+    context.reached('boot.begun');
     await context.driver.destroy(domainName(id));
-    await clearWorkspace(context, { ...known, slot: null });
+    await clearWorkspace(context, known);
+    context.reached('boot.cleared');
     const manifest = await begin(context, known, input, template);
     try {
       const bootId = await boot(context, manifest, template, held);
       await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
+      context.reached('boot.settled');
       context.traffic.forget(id);
       context.traffic.openGate(id);
       return { bootId };
@@ -53,7 +56,8 @@ export async function bootVm(context: HostContext, input: BootVmInput, signal: A
       held.throwIfAborted();
       const ended = (await context.driver.state(domainName(id))) === 'absent';
       await context.driver.destroy(domainName(id));
-      await putAway(context, manifest);
+      const saved = await context.index.change(id, { phase: { name: 'saved' }, slot: null });
+      await giveBack(context, { ...saved, slot: manifest.slot });
       const code = ended ? 'HostFailure' : 'ResumeFailed';
       const what = `sandbox ${id} could not be booted and stays paused`;
       throw asFailure(error, code, what, await factsOf(context, id));
@@ -65,21 +69,21 @@ export async function bootVm(context: HostContext, input: BootVmInput, signal: A
 async function begin(
   context: HostContext,
   known: Manifest,
-  { generation, image }: BootVmInput,
+  { generation }: BootVmInput,
   template: Template,
 ): Promise<Manifest> {
   if (known.phase.name === 'saved') {
     const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
     if (missing !== undefined) throw failure('InsufficientCapacity', missing);
   }
-  const disk: DiskImage = { kind: 'disk', generation: image.generation, savedAt: image.savedAt };
-  const manifest = await context.index.change(known.id, {
-    generation,
-    phase: { name: 'booting' },
-    slot: known.slot ?? (await claimSlot(context, known.id)),
-    image: disk,
-  });
-  await rm(context.index.paths.sandbox(known.id).image(image.generation), { force: true });
+  const slot = await claimSlot(context, known.id);
+  context.reached('boot.slot-claimed');
+  // Newer than a memory that is given up, so that the workflow takes the host's word for it.
+  const image: DiskImage =
+    known.image?.kind === 'disk' ? known.image : { kind: 'disk', generation, savedAt: Date.now() };
+  const manifest = await context.index.change(known.id, { generation, phase: { name: 'booting' }, slot, image });
+  context.reached('boot.marked');
+  await removeImages(context.index.paths.sandbox(known.id), undefined);
   return manifest;
 }
 
@@ -96,8 +100,10 @@ async function boot(
   } finally {
     dataKey.fill(0);
   }
+  context.reached('boot.workspace-ready');
   signal.throwIfAborted();
   await span('start', () => context.driver.start(spec));
+  context.reached('boot.started');
   await span('boot', () =>
     waitForAgent(
       { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
@@ -107,5 +113,7 @@ async function boot(
       AbortSignal.any([signal, AbortSignal.timeout(BOOT_WITHIN_MS)]),
     ),
   );
-  return wakeGuest(context, manifest, signal, 'boot');
+  const bootId = await wakeGuest(context, manifest, signal, 'boot');
+  context.reached('boot.agent-ready');
+  return bootId;
 }

@@ -62,7 +62,23 @@ export const CRASH_POINTS = [
   'destroy.files-removed',
 ] as const;
 
-export type CrashPoint = (typeof CRASH_POINTS)[number];
+/** Those of a pause that keeps the disk alone: played on a host without machines, since every case takes a boot. */
+export const DISK_ONLY_POINTS = [
+  'shut-down.begun',
+  'shut-down.marked',
+  'shut-down.powered-off',
+  'shut-down.recorded',
+  'boot.begun',
+  'boot.cleared',
+  'boot.slot-claimed',
+  'boot.marked',
+  'boot.workspace-ready',
+  'boot.started',
+  'boot.agent-ready',
+  'boot.settled',
+] as const;
+
+export type CrashPoint = (typeof CRASH_POINTS)[number] | (typeof DISK_ONLY_POINTS)[number];
 
 /** Called at a named moment. @throws Error where a test wants the step to fail there. */
 export type Reached = (point: CrashPoint) => void;

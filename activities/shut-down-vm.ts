@@ -3,10 +3,10 @@ import type { DiskImage } from '../workflows/view.js';
 import { span } from '../src/tracing/span.js';
 import { failure } from './failure.js';
 import { fenced } from './fence.js';
+import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
 import { requireTemplate } from './machine.js';
 import { powerOff } from './power-off.js';
-import { putAway } from './put-away.js';
 import { rollBackSave } from './roll-back-save.js';
 
 /**
@@ -26,10 +26,12 @@ export async function shutDownVm(
     if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     if (known.phase.name === 'saved' && known.image !== undefined) {
-      const view = { ...input.view, image: known.image };
-      await context.index.change(id, { generation, view });
-      return { outcome: 'paused', image: known.image };
+      const { image } = known;
+      await context.index.change(id, { generation, view: { ...input.view, image } });
+      await giveBack(context, known);
+      return { outcome: 'paused', image };
     }
+    context.reached('shut-down.begun');
     context.traffic.closeGate(id);
     if (input.onlyIfIdleForMs !== undefined && known.phase.name === 'running') {
       const idleForMs = context.traffic.idleForMs(id);
@@ -44,9 +46,14 @@ export async function shutDownVm(
       context.traffic.closeGate(id);
     }
     const manifest = await context.index.change(id, { generation, phase: { name: 'stopping' } });
+    context.reached('shut-down.marked');
     await span('power off', () => powerOff(context, manifest, held));
+    context.reached('shut-down.powered-off');
     const image: DiskImage = { kind: 'disk', generation, savedAt: Date.now() };
-    await putAway(context, manifest, { image, view: { ...input.view, image } });
+    const change = { phase: { name: 'saved' as const }, slot: null, image, view: { ...input.view, image } };
+    const saved = await context.index.change(id, change);
+    context.reached('shut-down.recorded');
+    await giveBack(context, { ...saved, slot: manifest.slot });
     return { outcome: 'paused', image };
   });
 }

@@ -51,6 +51,10 @@ export function requestResume(state: SandboxState, input: ResumeInput): Refusal 
   if (state.status === 'running' && state.desired === 'running' && input.mode === 'resume') {
     return { code: 'AlreadyRunning', message: `sandbox ${state.spec.id} is already running` };
   }
+  if (input.mode === 'traffic' && state.status === 'paused' && state.desired === 'paused' && bootsOnly(state)) {
+    const message = `sandbox ${state.spec.id} keeps its disk alone: traffic does not boot it, a connect does`;
+    return { code: 'NotFound', message };
+  }
   if (state.status !== 'resuming') {
     const wanted = state.desired === 'running' && state.status !== 'running' ? state.resumeFrom : undefined;
     state.resumeFrom = wanted === 'memory' || input.memory !== false ? 'memory' : 'disk';
@@ -63,6 +67,9 @@ export function requestResume(state: SandboxState, input: ResumeInput): Refusal 
   if (input.onTimeout !== undefined) state.onTimeout = input.onTimeout;
   return undefined;
 }
+
+/** A boot is not what a visitor may cause: it takes long, and what ran before does not run after it. */
+const bootsOnly = (state: SandboxState): boolean => state.image?.kind === 'disk';
 
 export function requestKill(state: SandboxState, why: string): void {
   if (hasEnded(state) || state.desired === 'killed') return;

@@ -41,7 +41,7 @@ export const ACTIVITY_TIMEOUTS = {
   /** A boot takes half a minute under emulation; it can be repeated. */
   bootVm: {
     scheduleToStartTimeout: HOST_AWAY,
-    startToCloseTimeout: '5 m',
+    startToCloseTimeout: '10 m',
     heartbeatTimeout: '15 s',
     retry: retry(3),
   },

@@ -28,6 +28,9 @@ export function createWake(
       throw new ApiError('Unavailable', `these hosts do not answer: ${missing.join(', ')}`);
     }
     if (found?.spec.autoResume !== true) throw new ApiError('NotFound', `traffic does not wake sandbox ${id}`);
+    if (found.status === 'paused' && found.image?.kind === 'disk') {
+      throw new ApiError('NotFound', `sandbox ${id} keeps its disk alone: traffic does not boot it, a connect does`);
+    }
     // Woken since: there is nothing to ask for.
     if (asleep === 'saved' && found.status === 'running') return;
     const timeoutMs = Math.min(LEAST_TIMEOUT_MS, deps.maxTimeoutMs);

@@ -18,7 +18,7 @@ export const STEP_BOUND_MS = { creating: 300_000, pausing: 300_000, resuming: 30
 
 const TOP_LEVEL =
   /^(sandboxes|memory|overlays|logs|temporal\.db(-wal|-shm|-journal)?|temporal-namespace|master\.key|api-keys\.json|lost\+found)$/;
-const SANDBOX_FILE = /^(manifest\.json|key\.wrapped|overlay\.qcow2|image-\d+\.sealed)$/;
+const SANDBOX_FILE = /^(manifest\.json|key\.wrapped|overlay\.qcow2|metrics\.jsonl|log\.jsonl|image-\d+\.sealed)$/;
 const POOL_ENTRY = /^[a-z0-9]{8,64}\.[0-9a-f]+$/;
 
 /** The comparison, pure. */

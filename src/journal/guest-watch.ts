@@ -33,6 +33,8 @@ export class GuestWatch {
     },
   ) {
     this.#timer = setInterval(() => {
+      // Guests that do not answer must not pile up: the round before has to be through.
+      if (this.#limit.pendingCount > 0) return;
       for (const id of options.running()) void this.#limit(() => this.#look(id));
     }, EVERY_MS);
   }

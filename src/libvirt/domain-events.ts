@@ -10,12 +10,14 @@ export interface DomainEvent {
 }
 
 const ENDINGS: [RegExp, string][] = [
-  [/^(Shutdown|Stopped Shutdown)/, 'its guest powered off'],
+  [/^Shutdown Finished after guest request/, 'its guest powered off'],
+  [/^Shutdown Finished after host request/, 'its QEMU was told on the host to end'],
   [/^Stopped Destroyed/, 'it was destroyed from outside of this service'],
   [/^(Stopped Failed|Crashed)/, 'its QEMU ended'],
 ];
 
 const AGAIN_AFTER_MS = 1_000;
+const AGAIN_AT_MOST_MS = 30_000;
 
 /** One line of `virsh event --all`. @returns undefined for events that are of no interest. */
 export function parseDomainEvent(line: string): DomainEvent | undefined {
@@ -37,10 +39,24 @@ export function followDomainEvents(
   onTrouble: (error: unknown) => void,
 ): () => void {
   const over = new AbortController();
+  let waitMs = AGAIN_AFTER_MS;
   const follow = async (): Promise<void> => {
-    // By lines: into a pipe virsh would write in blocks.
-    const command = ['-oL', 'virsh', '-c', uri, 'event', '--all', '--loop', '--timestamp'];
-    for await (const line of execa('stdbuf', command, { stdin: 'ignore', buffer: false, cancelSignal: over.signal })) {
+    // By lines: into a pipe virsh would write in blocks. And it goes when this process does, however that ends.
+    const command = [
+      '--pdeathsig',
+      'TERM',
+      'stdbuf',
+      '-oL',
+      'virsh',
+      '-c',
+      uri,
+      'event',
+      '--all',
+      '--loop',
+      '--timestamp',
+    ];
+    for await (const line of execa('setpriv', command, { stdin: 'ignore', buffer: false, cancelSignal: over.signal })) {
+      waitMs = AGAIN_AFTER_MS;
       const event = parseDomainEvent(line);
       if (event !== undefined) onEvent(event);
     }
@@ -50,7 +66,8 @@ export function followDomainEvents(
       await follow().catch((error: unknown) => {
         if (!over.signal.aborted) onTrouble(error);
       });
-      await delay(AGAIN_AFTER_MS, undefined, { signal: over.signal }).catch(() => undefined);
+      await delay(waitMs, undefined, { signal: over.signal }).catch(() => undefined);
+      waitMs = Math.min(2 * waitMs, AGAIN_AT_MOST_MS);
     }
   };
   void again();

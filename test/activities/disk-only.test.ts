@@ -1,6 +1,7 @@
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { DISK_ONLY_POINTS, type CrashPoint } from '../../activities/crash-points.js';
 import { bootVm } from '../../activities/boot-vm.js';
 import { resumeVm } from '../../activities/resume-vm.js';
 import { shutDownVm } from '../../activities/shut-down-vm.js';
@@ -27,11 +28,27 @@ const exists = (file: string): Promise<boolean> =>
   );
 const disk = (generation: number): SavedImage => ({ kind: 'disk', generation, savedAt: 1 });
 
+/** The host worker dies at `point`: whatever the verb would do afterwards is not done. */
+async function dieAt(point: CrashPoint, verb: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+  const dead = new AbortController();
+  scene.reached = (at) => {
+    if (at !== point) return;
+    dead.abort(new Error(`died at ${point}`));
+    throw dead.signal.reason as Error;
+  };
+  await expect(verb(dead.signal)).rejects.toThrow(`died at ${point}`);
+  scene.reached = () => undefined;
+  await scene.restart();
+}
+
+const pointsOf = (verb: string): CrashPoint[] => DISK_ONLY_POINTS.filter((point) => point.startsWith(`${verb}.`));
+
 async function asleepWithMemory(generation: number): Promise<MemoryImage> {
   const image = { generation, digest: 'd', bytes: 1, savedAt: 1 };
   await writeFile(scene.sandbox.image(generation), 'sealed');
   await scene.context.index.change(scene.id, { generation, phase: { name: 'saved' }, slot: null, image });
   scene.driver.machines.clear();
+  scene.claims.clear();
   return image;
 }
 
@@ -86,6 +103,17 @@ describe('a shutdown', () => {
     }
   });
 
+  test.each(pointsOf('shut-down'))('of a host worker that dies at %s is finished by the second run', async (point) => {
+    await dieAt(point, (signal) => shutDown(2, {}, signal));
+    expect(await shutDown(2)).toMatchObject({ outcome: 'paused', image: { kind: 'disk', generation: 2 } });
+    expect(scene.manifest).toMatchObject({ phase: { name: 'saved' }, slot: null, image: { kind: 'disk' } });
+    expect([[...scene.claims], await scene.files(scene.paths.memory), [...scene.driver.machines]]).toEqual([
+      [],
+      [],
+      [],
+    ]);
+  });
+
   test('is not begun when the sandbox was active', async () => {
     scene.traffic.touch(scene.id);
     expect(await shutDown(2, { onlyIfIdleForMs: 60_000 })).toMatchObject({ outcome: 'busy' });
@@ -135,7 +163,7 @@ describe('a boot from the disk', () => {
     expect(scene.driver.calls).toEqual([]);
   });
 
-  test('that was interrupted is begun anew, in the slot that it had', async () => {
+  test('that was interrupted is begun anew, in a slot of its own', async () => {
     await shutDown(2);
     scene.agentSays['/health'] = 503;
     const over = new AbortController();
@@ -143,14 +171,23 @@ describe('a boot from the disk', () => {
     await expect.poll(() => scene.driver.calls.at(-1)).toBe(`start ${scene.machine}`);
     over.abort(new Error('the worker ended'));
     await booting;
-    const { slot } = scene.manifest;
     expect(scene.manifest.phase).toEqual({ name: 'booting' });
     delete scene.agentSays['/health'];
     await scene.restart();
     scene.driver.calls.length = 0;
     expect(await boot(3, disk(2))).toEqual({ bootId: 'boot-1' });
     expect(scene.driver.calls).toEqual([`destroy ${scene.machine}`, `start ${scene.machine}`]);
-    expect(scene.manifest.slot).toBe(slot);
+    expect([...scene.claims]).toEqual([scene.manifest.slot]);
+  });
+
+  test.each(pointsOf('boot'))('of a host worker that dies at %s is finished by the second run', async (point) => {
+    const image = await asleepWithMemory(2);
+    await dieAt(point, (signal) => boot(3, image, signal));
+    expect(await boot(3, image)).toEqual({ bootId: 'boot-1' });
+    expect(scene.manifest).toMatchObject({ generation: 3, phase: { name: 'running' }, bootId: 'boot-1' });
+    expect([scene.manifest.image, [...scene.claims]]).toEqual([undefined, [scene.manifest.slot]]);
+    expect((await scene.files(scene.sandbox.directory)).filter((name) => name.startsWith('image-'))).toEqual([]);
+    expect([...scene.driver.machines]).toEqual([[scene.machine, 'running']]);
   });
 
   test('whose machine ends can be tried again, and leaves the sandbox asleep on its disk', async () => {
@@ -173,15 +210,15 @@ describe('a boot from the disk', () => {
       atStart = scene.manifest.image;
       throw new Error('no machine today');
     };
-    await expect(boot(3, image)).rejects.toMatchObject({ details: [{ image: { kind: 'disk', generation: 2 } }] });
+    await expect(boot(3, image)).rejects.toMatchObject({ details: [{ image: { kind: 'disk', generation: 3 } }] });
     expect(atStart).toMatchObject({ kind: 'disk' });
     expect(await exists(scene.sandbox.image(2))).toBe(false);
     const input = { spec: scene.spec, generation: 4, image, view: scene.view('running', 4) };
     await expect(resumeVm(scene.context, input, never)).rejects.toMatchObject({
-      details: [{ image: { kind: 'disk', generation: 2 } }],
+      details: [{ image: { kind: 'disk', generation: 3 } }],
     });
     delete scene.driver.before['start'];
-    expect(await boot(5, disk(2))).toEqual({ bootId: 'boot-1' });
+    expect(await boot(5, disk(3))).toEqual({ bootId: 'boot-1' });
   });
 
   test('for which there is no room changes nothing', async () => {

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
-import { noCrashes } from '../../activities/crash-switch.js';
+import type { CrashPoint, Reached } from '../../activities/crash-points.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { derivedUuid, domainName } from '../../activities/machine.js';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
@@ -13,7 +13,6 @@ import { AGENT_PORT } from '../../src/gateway/wire.js';
 import type { Manifest } from '../../src/host/manifest.js';
 import { SandboxIndex } from '../../src/host/sandbox-index.js';
 import { SandboxLocks } from '../../src/host/sandbox-locks.js';
-import { SlotClaims } from '../../src/host/slot-claims.js';
 import { slotAddress } from '../../src/host/slots.js';
 import { StatePaths } from '../../src/host/state-paths.js';
 import { Journal } from '../../src/journal/journal.js';
@@ -31,6 +30,10 @@ const FIRST_SLOT = 3_000_000 + (process.pid % 100_000) * 10;
 export class HostScene {
   readonly driver = new FakeDriver();
   readonly traffic = new Activity();
+  /** Slots that the sandbox holds; on a real host in files, which outlive a crash as this does. */
+  readonly claims = new Set<number>();
+  /** Called at the named moments of a verb. */
+  reached: Reached = () => undefined;
   /** What the guest's agent was asked. */
   readonly asked: { path: string; body: string; token: string | undefined }[] = [];
   /** Status that the agent answers with, by path. */
@@ -98,6 +101,7 @@ export class HostScene {
       ...{ schema: 1, id: this.id, generation, phase: { name: 'running' }, templateKey: 'k', slot: FIRST_SLOT },
       ...{ memoryMiB: 512, allowInternetAccess: true, bootId: 'boot-0', view: this.view('running', generation) },
     });
+    this.claims.add(FIRST_SLOT);
     this.driver.machines.set(this.machine, 'running');
   }
 
@@ -118,8 +122,15 @@ export class HostScene {
   async #makeContext(): Promise<void> {
     const log = pino({ level: 'silent' });
     const masterKey = await fileMasterKey(path.join(this.stateDir, 'master.key'));
-    const slots = new SlotClaims({ directory: path.join(this.stateDir, 'slots'), stateDir: this.stateDir, count: 1e9 });
-    slots.claim = () => Promise.resolve(FIRST_SLOT);
+    const { claims } = this;
+    const slots = {
+      claim: async () => {
+        claims.add(FIRST_SLOT);
+        return FIRST_SLOT;
+      },
+      of: async () => [...claims],
+      release: async (slot: number) => void claims.delete(slot),
+    };
     await writeFile(this.sandbox.overlay, 'disk');
     await writeFile(this.sandbox.wrappedKey, await wrapSandboxKey(masterKey.wrapper, this.id, newSandboxKey()));
     const template = { key: 'k', memoryMiB: 512, accelerator: 'tcg', disk: 'd', memory: 'm' } as Template;
@@ -128,7 +139,7 @@ export class HostScene {
       ...{ driver: this.driver, traffic: this.traffic, masterKey, slots, log, locks: new SandboxLocks() },
       index: await SandboxIndex.load(this.paths, log),
       journal: new Journal(this.paths),
-      reached: noCrashes,
+      reached: (point: CrashPoint) => this.reached(point),
       guard: { check: async () => {}, denyInternet: async () => {}, allowInternet: async () => {} },
       template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),
     } as unknown as HostContext;

@@ -9,7 +9,7 @@ test.each([
     `${at} 'lifecycle' for domain 'dormouse-i1': Shutdown Finished after guest request`,
     { detail: 'its guest powered off' },
   ],
-  [`${at} 'lifecycle' for domain 'dormouse-i1': Stopped Shutdown`, { event: 'ended', detail: 'its guest powered off' }],
+  [`${at} 'lifecycle' for domain 'dormouse-i1': Shutdown Finished after host request`, { event: 'ended' }],
   [`${at} 'lifecycle' for domain 'dormouse-i1': Stopped Failed`, { event: 'ended', detail: 'its QEMU ended' }],
   [`${at} 'lifecycle' for domain 'dormouse-i1': Stopped Destroyed`, { event: 'ended' }],
 ])('%s is understood', (line, event) => {
@@ -20,6 +20,7 @@ test.each([
   '',
   'event loop interrupted',
   `${at} 'lifecycle' for domain 'dormouse-i1': Suspended Paused`,
+  `${at} 'lifecycle' for domain 'dormouse-i1': Stopped Shutdown`,
   `${at} 'lifecycle' for domain 'dormouse-i1': Stopped Saved`,
   `${at} 'rtc-change' for domain 'dormouse-i1': 0`,
 ])('"%s" is of no interest', (line) => {

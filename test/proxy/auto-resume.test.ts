@@ -161,6 +161,16 @@ describe('a request to a sleeping sandbox that was made with autoResume', () => 
   });
 });
 
+describe('a sandbox whose disk alone was kept', () => {
+  test('is not booted by traffic, whatever it shows', async () => {
+    const image = { kind: 'disk' as const, generation: 1, savedAt: 1 };
+    world.add('i1', { status: 'paused', image }, { autoResume: true });
+    const response = await at('/', { headers: { 'x-access-token': TOKEN } });
+    expect([response.status, await response.json()]).toEqual([502, NOT_FOUND]);
+    expect(world.calls).toEqual([]);
+  });
+});
+
 describe('a sandbox without autoResume', () => {
   test('is never woken by traffic, whatever it shows', async () => {
     world.add('i1', { status: 'paused' });

@@ -109,11 +109,22 @@ describe('a pause that keeps the disk alone', () => {
       code: 'InsufficientCapacity',
     });
     expect((await environment.client.get(spec.id))?.image).toMatchObject({ digest: 'digest-2' });
-    host.factsOfFailures = { image: { kind: 'disk', generation: 2, savedAt: 0 } };
+    host.factsOfFailures = { image: { kind: 'disk', generation: 4, savedAt: 0 } };
     await expect(environment.client.resume(spec.id, { memory: false })).rejects.toMatchObject({ code: 'ResumeFailed' });
     expect(await environment.client.get(spec.id)).toMatchObject({ status: 'paused', image: { kind: 'disk' } });
     await environment.client.resume(spec.id, {});
-    expect(steps(host.calls).at(-1)).toBe('bootVm 5 of 2');
+    expect(steps(host.calls).at(-1)).toBe('bootVm 5 of 4');
+    await environment.client.kill(spec.id);
+  });
+
+  test('is not undone by traffic', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host, { autoResume: true });
+    await environment.client.create(spec, {});
+    await environment.client.pause(spec.id, { memory: false });
+    await expect(environment.client.resume(spec.id, { mode: 'traffic' })).rejects.toMatchObject({ code: 'NotFound' });
+    expect(await environment.client.get(spec.id)).toMatchObject({ status: 'paused' });
+    expect(await environment.client.resume(spec.id, {})).toMatchObject({ resumed: true });
     await environment.client.kill(spec.id);
   });
 
