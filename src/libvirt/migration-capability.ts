@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { access } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -47,24 +46,21 @@ export async function ignoresSharedMemory(qmpSocket: string, signal: AbortSignal
   }
 }
 
-/** libvirt gives no sign of the moment at which QEMU has made its socket: this looks every few milliseconds. */
+/**
+ * libvirt gives no sign of the moment at which QEMU has made its socket: this tries every few milliseconds. Never by
+ * the file system's functions: they need libuv's threads, which may all be in calls of libvirt that wait for this.
+ */
 async function connectWhenThere(path: string, signal: AbortSignal): Promise<Socket> {
   for (;;) {
     signal.throwIfAborted();
-    const there = await access(path).then(
-      () => true,
-      () => false,
-    );
-    if (there) {
-      const socket = connect(path);
-      try {
-        await once(socket, 'connect', { signal });
-        socket.on('error', () => undefined);
-        return socket;
-      } catch (error) {
-        socket.destroy();
-        if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') throw error;
-      }
+    const socket = connect(path);
+    try {
+      await once(socket, 'connect', { signal });
+      socket.on('error', () => undefined);
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      if (!['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
     await delay(5, undefined, { signal });
   }

@@ -134,16 +134,13 @@ async function findSigner(deps: ProxyDeps, request: IncomingMessage, file: Signe
   if (signatureEnded(file, Date.now())) return nobodysSignature('the signature has expired');
   const known = await deps.locator.ids();
   const ids = known.slice(0, MOST_CANDIDATES);
-  const address = request.socket.remoteAddress ?? '';
-  const wait = await deps.searchLimits.admit(address, ids.length);
-  if (wait !== undefined) return tooManySearches(wait);
-  const id = signer(file, ids, (one) => accessToken(deps.tokensKey, one));
-  if (id === undefined) {
-    const more = known.length > ids.length ? `; only the newest ${MOST_CANDIDATES} were tried` : '';
-    return nobodysSignature(`the signature is of no sandbox here: it is wrong, or its sandbox has ended${more}`);
-  }
-  await deps.searchLimits.found(address);
-  return id;
+  const searched = await deps.searchLimits.run(request.socket.remoteAddress ?? '', () =>
+    signer(file, ids, (one) => accessToken(deps.tokensKey, one)),
+  );
+  if ('waitSeconds' in searched) return tooManySearches(searched.waitSeconds);
+  if (searched.id !== undefined) return searched.id;
+  const more = known.length > ids.length ? `; only the newest ${MOST_CANDIDATES} were tried` : '';
+  return nobodysSignature(`the signature is of no sandbox here: it is wrong, or its sandbox has ended${more}`);
 }
 
 /** A target may be a path or, from a client that takes us for a forward proxy, a whole URL. */

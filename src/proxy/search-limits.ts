@@ -1,41 +1,52 @@
+import pLimit from 'p-limit';
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 
-/** Sandboxes tried per second, by all clients together: about a fifth of a core. */
-const MOST_TRIED_PER_SECOND = 30_000;
+/** All searches together may take a fifth of this process's time, however slow the machine is. */
+const WINDOW_SECONDS = 10;
+const MOST_MS_IN_WINDOW = 2_000;
 /** Signatures of nobody per client and minute. */
 const MOST_WRONG_PER_MINUTE = 30;
 
 const ALL = 'all';
 
+export type Searched = { id: string | undefined } | { waitSeconds: number };
+
 /** Bounds what the search for a signature's sandbox may cost: whoever has no signature must not burn our time. */
 export class SearchLimits {
   readonly #wrong = new RateLimiterMemory({ points: MOST_WRONG_PER_MINUTE, duration: 60 });
-  readonly #tried = new RateLimiterMemory({ points: MOST_TRIED_PER_SECOND, duration: 1 });
+  readonly #spentMs = new RateLimiterMemory({ points: MOST_MS_IN_WINDOW, duration: WINDOW_SECONDS });
+  /** The time of one counts before the next begins. */
+  readonly #oneAfterTheOther = pLimit(1);
 
   /**
-   * Asked before every search. It counts as wrong until `found` says otherwise: many at once cannot slip through.
+   * Runs `search` if it may be run now. It counts as wrong until it has found something: many at once cannot slip
+   * through.
    *
-   * @returns seconds to wait when it may not be made now
+   * @param search returns the id that it found
    */
-  async admit(address: string, candidates: number): Promise<number | undefined> {
+  async run(address: string, search: () => string | undefined): Promise<Searched> {
     const client = clientOf(address);
-    const wrong = await late(this.#wrong.consume(client));
-    if (wrong !== undefined) return wrong;
-    const tried = await late(this.#tried.consume(ALL, candidates));
-    if (tried !== undefined) await this.#wrong.reward(client);
-    return tried;
+    try {
+      await this.#wrong.consume(client);
+    } catch (refused) {
+      return { waitSeconds: secondsUntil(refused as RateLimiterRes) };
+    }
+    const outcome = await this.#oneAfterTheOther(() => this.#inBudget(search));
+    if ('waitSeconds' in outcome || outcome.id !== undefined) await this.#wrong.reward(client);
+    return outcome;
   }
 
-  async found(address: string): Promise<void> {
-    await this.#wrong.reward(clientOf(address));
+  async #inBudget(search: () => string | undefined): Promise<Searched> {
+    const spent = await this.#spentMs.get(ALL);
+    if (spent !== null && spent.consumedPoints >= MOST_MS_IN_WINDOW) return { waitSeconds: secondsUntil(spent) };
+    const before = performance.now();
+    const id = search();
+    await this.#spentMs.penalty(ALL, Math.ceil(performance.now() - before));
+    return { id };
   }
 }
 
-const late = (consumed: Promise<unknown>): Promise<number | undefined> =>
-  consumed.then(
-    () => undefined,
-    (refused: RateLimiterRes) => Math.max(1, Math.ceil(refused.msBeforeNext / 1_000)),
-  );
+const secondsUntil = ({ msBeforeNext }: RateLimiterRes): number => Math.max(1, Math.ceil(msBeforeNext / 1_000));
 
 /** Whoever has one IPv6 address has 2^64: these count as one client. */
 export function clientOf(address: string): string {

@@ -6,6 +6,9 @@ import { Child } from './child.js';
 import { temporalCli } from './temporal-cli.js';
 import { waitForHttp, waitForPort } from './wait.js';
 
+/** A call of libvirt holds one of libuv's threads until it returns, and files need some as well. */
+const HOST_THREADS = { UV_THREADPOOL_SIZE: '96' };
+
 const mains = fileURLToPath(new URL('../mains/', import.meta.url));
 
 /** All roles on one machine, each a process of its own: Temporal (unless there is one already), workers, api. */
@@ -40,7 +43,8 @@ export class Service {
   }
 
   startRole(role: string): void {
-    this.#add(role, process.execPath, ['--enable-source-maps', path.join(mains, `${role}.js`)], 20_000);
+    const args = ['--enable-source-maps', path.join(mains, `${role}.js`)];
+    this.#add(role, process.execPath, args, 20_000, role === 'host-worker' ? HOST_THREADS : {});
   }
 
   child(role: string): Child {
@@ -74,12 +78,12 @@ export class Service {
     await waitForPort(config.temporal.port, 'Temporal', this.#log('temporal'));
   }
 
-  #add(name: string, command: string, args: string[], stopWithinMs: number): void {
+  #add(name: string, command: string, args: string[], stopWithinMs: number, more: NodeJS.ProcessEnv = {}): void {
     const child = new Child({
       name,
       command,
       args,
-      env: this.env,
+      env: { ...more, ...this.env },
       logFile: this.#log(name),
       stopWithinMs,
       say: this.say,
