@@ -1,7 +1,5 @@
 import { chown, copyFile, mkdir, rm } from 'node:fs/promises';
-import pLimit from 'p-limit';
 import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
-import { measureRoom, missingRoom } from '../src/host/admission.js';
 import { writeDurably } from '../src/host/durable-file.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { wrapSandboxKey } from '../src/keys/sandbox-key.js';
@@ -12,6 +10,7 @@ import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { domainName, machineSpec } from './machine.js';
+import { reserve } from './reserve.js';
 import { wakeGuest } from './wake-guest.js';
 import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
 
@@ -46,13 +45,8 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
   });
 }
 
-/** One admission at a time: what is measured must not be promised twice. */
-const oneAtATime = pLimit(1);
-
 const admit = (context: HostContext, input: CreateVmInput, template: Template): Promise<Manifest> =>
-  oneAtATime(async () => {
-    const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
-    if (missing !== undefined) throw failure('InsufficientCapacity', missing);
+  reserve(context, input.spec.id, template.memoryMiB, async () => {
     const slot = await claimSlot(context, input.spec.id);
     context.reached('create.slot-claimed');
     const manifest: Manifest = {

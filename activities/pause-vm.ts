@@ -1,7 +1,8 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
-import type { SavedImage } from '../workflows/view.js';
 import { missingForImage } from '../src/host/admission.js';
+import type { SavedImage } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
+import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
@@ -16,8 +17,8 @@ import { sealMemory } from './seal-memory.js';
 /**
  * Pause: device state saved, memory sealed, image durable, machine gone; or the machine runs again.
  *
- * Second run, also of an earlier pause whose answer never arrived: a durable image is the answer. Without one, complete device state in tmpfs means that the
- * machine already stands, and only the sealing is left to do.
+ * Second run, also of an earlier pause whose answer never arrived: a durable image is the answer. Without one, complete
+ * device state in tmpfs means that the machine already stands, and only the sealing is left to do.
  */
 export async function pauseVm(context: HostContext, input: PauseVmInput, signal: AbortSignal): Promise<PauseVmResult> {
   const { id, generation } = input;
@@ -44,26 +45,36 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     }
     const template = await requireTemplate(context, known.templateKey);
     const manifest = await mark(context, known, generation);
-    try {
-      context.reached('pause.marked');
-      await span('save', () => saveDeviceState(context, manifest, template));
-      context.reached('pause.saved');
-      context.traffic.cutStreams(id);
-      const image = await span('seal', () => sealMemory(context, manifest, template, held));
-      context.reached('pause.sealed');
-      await span('settle', () => settle(context, manifest, image, input));
-      return { outcome: 'paused', image };
-    } catch (error) {
-      held.throwIfAborted();
-      await rollBackSave(context, manifest, template, error);
-      throw asFailure(
-        error,
-        'PauseFailed',
-        `sandbox ${id} could not be paused and runs on`,
-        await factsOf(context, id),
-      );
-    }
+    const saved = await saveOrRollBack(context, manifest, template, input, held);
+    // The image is durable: what fails from here on is finished by the next attempt, and never rolled back.
+    await span('give back', () => giveBack(context, { ...saved, slot: manifest.slot }));
+    return { outcome: 'paused', image: saved.image };
   });
+}
+
+async function saveOrRollBack(
+  context: HostContext,
+  manifest: Manifest,
+  template: Template,
+  input: PauseVmInput,
+  held: AbortSignal,
+): Promise<Manifest & { image: SavedImage }> {
+  const { id } = manifest;
+  try {
+    context.reached('pause.marked');
+    await span('save', () => saveDeviceState(context, manifest, template));
+    context.reached('pause.saved');
+    context.traffic.cutStreams(id);
+    const image = await span('seal', () => sealMemory(context, manifest, template, held));
+    context.reached('pause.sealed');
+    const view = { ...input.view, image };
+    const saved = await context.index.change(id, { phase: { name: 'saved' }, slot: null, image, view });
+    return { ...saved, image };
+  } catch (error) {
+    held.throwIfAborted();
+    await rollBackSave(context, manifest, template, error);
+    throw asFailure(error, 'PauseFailed', `sandbox ${id} could not be paused and runs on`, await factsOf(context, id));
+  }
 }
 
 /** Before the machine is touched. What fails here has changed nothing. */
@@ -78,15 +89,4 @@ async function mark(context: HostContext, known: Manifest, generation: number): 
     context.traffic.openGate(known.id);
     throw asFailure(error, 'PauseFailed', `sandbox ${known.id} runs on`, await factsOf(context, known.id));
   }
-}
-
-async function settle(context: HostContext, manifest: Manifest, image: SavedImage, input: PauseVmInput): Promise<void> {
-  const saved = await context.index.change(manifest.id, {
-    phase: { name: 'saved' },
-    slot: null,
-    image,
-    view: { ...input.view, image },
-  });
-  context.reached('pause.recorded');
-  await giveBack(context, { ...saved, slot: manifest.slot });
 }

@@ -1,6 +1,5 @@
 import { rm } from 'node:fs/promises';
 import type { ResumeVmInput, VmRunning } from '../workflows/host-activities.js';
-import { measureRoom, missingRoom } from '../src/host/admission.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { imageKey } from '../src/keys/sandbox-key.js';
 import { openImage } from '../src/sealing/open-image.js';
@@ -14,6 +13,7 @@ import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
 import { dataKeyOf, domainName, machineSpec, requireTemplate } from './machine.js';
 import { removeImages } from './remove-images.js';
+import { reserve } from './reserve.js';
 import { standAgain } from './roll-back-save.js';
 import { saveAgain } from './save-again.js';
 import { wakeGuest } from './wake-guest.js';
@@ -136,12 +136,12 @@ async function restore(
     await context.driver.destroy(domainName(id));
     await clearWorkspace(context, known);
     context.reached('resume.cleared');
-    const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
-    if (missing !== undefined) throw failure('InsufficientCapacity', missing);
-    const slot = await claimSlot(context, id);
-    context.reached('resume.slot-claimed');
-    const manifest = await context.index.change(id, {
-      ...{ generation: input.generation, slot, phase: { name: 'restoring', consumed: false } },
+    const manifest = await reserve(context, id, template.memoryMiB, async () => {
+      const slot = await claimSlot(context, id);
+      context.reached('resume.slot-claimed');
+      return context.index.change(id, {
+        ...{ generation: input.generation, slot, phase: { name: 'restoring', consumed: false } },
+      });
     });
     context.reached('resume.marked');
     const spec = machineSpec(context, manifest, template);

@@ -19,6 +19,19 @@ export async function saveAgain(
   template: Template,
   signal: AbortSignal,
 ): Promise<void> {
+  const saved = await saveOnceMore(context, manifest, template, signal);
+  context.reached('save-again.recorded');
+  // The image is durable: what fails from here on is finished by the next attempt.
+  await giveBack(context, { ...saved, slot: manifest.slot });
+  context.reached('save-again.cleared');
+}
+
+async function saveOnceMore(
+  context: HostContext,
+  manifest: Manifest,
+  template: Template,
+  signal: AbortSignal,
+): Promise<Manifest> {
   try {
     context.reached('save-again.begun');
     await rm(context.index.paths.sandbox(manifest.id).deviceState, { force: true });
@@ -29,15 +42,8 @@ export async function saveAgain(
     context.reached('save-again.saved');
     const image = await sealMemory(context, manifest, template, signal);
     context.reached('save-again.sealed');
-    const saved = await context.index.change(manifest.id, {
-      phase: { name: 'saved' },
-      slot: null,
-      image,
-      view: { ...manifest.view, image },
-    });
-    context.reached('save-again.recorded');
-    await giveBack(context, { ...saved, slot: manifest.slot });
-    context.reached('save-again.cleared');
+    const view = { ...manifest.view, image };
+    return await context.index.change(manifest.id, { phase: { name: 'saved' }, slot: null, image, view });
   } catch (error) {
     signal.throwIfAborted();
     const what = `sandbox ${manifest.id}: its agent did not answer after a resume, and it could not be saved again`;

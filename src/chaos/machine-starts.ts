@@ -9,7 +9,7 @@ export async function machineStarts(id: string): Promise<number> {
 }
 
 /** From here on a virtual CPU has run, or may have: whoever starts the machine again uses its image twice. */
-const HAS_RUN = /crash at resume\.(consumed|ran|agent-ready|settled|image-removed)$/;
+const HAS_RUN = /crash at resume\.(consumed|ran|agent-ready|settled|image-removed)\b/;
 
 /** Invariant 6, seen from outside; pure. @returns what is wrong, or undefined. */
 export function usedTwice({ step, fault }: Case, starts: number): string | undefined {

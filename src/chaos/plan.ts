@@ -81,6 +81,27 @@ function pointCase(point: CrashPoint, what: 'crash' | 'fail', step: Step = STEP_
 /** Every crash of the host worker at every point, once. */
 export const crashCases = (): Case[] => CRASH_POINTS.map((point) => pointCase(point, 'crash'));
 
+/**
+ * The short form: every point of pause and resume, several crashes in the course of one step, as many as its attempts
+ * allow. The order within a group is the one in which they are reached.
+ */
+export function shortForm(): Case[] {
+  const group = (step: Step, ...points: string[]): Case => {
+    const lines = points.map((point) => `${step}.${point}`);
+    return { step, fault: { kind: 'point', name: `crash at ${lines.join(', ')}`, lines } };
+  };
+  return [
+    group('pause', 'begun', 'marked', 'saved', 'sealed'),
+    group('resume', 'begun', 'cleared', 'slot-claimed', 'marked'),
+    group('pause', 'recorded', 'older-images-removed', 'machine-gone', 'workspace-cleared'),
+    group('resume', 'workspace-ready', 'opened', 'restored', 'device-state-removed'),
+    group('pause', 'sealed', 'recorded'),
+    group('resume', 'consumed', 'ran', 'agent-ready', 'settled'),
+    group('pause', 'saved', 'machine-gone'),
+    group('resume', 'restored fail', 'undoing', 'restored fail', 'undone', 'image-removed'),
+  ];
+}
+
 /** The whole matrix, in the order of the seed; moments are drawn from it too. */
 export function matrix(seed: number): Case[] {
   const random = randomFrom(seed);

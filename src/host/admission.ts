@@ -13,9 +13,9 @@ const OVERHEAD_MIB = 128;
 
 /**
  * What can still be promised. Every machine that runs (or is being made or saved) counts with all of its memory, used or
- * not, so that neither the guest nor its pause can fail half-way for want of space.
+ * not (`except` one), so that neither the guest nor its pause can fail half-way for want of space.
  */
-export async function measureRoom(index: SandboxIndex, reserved: Room): Promise<Room> {
+export async function measureRoom(index: SandboxIndex, reserved: Room, except?: string): Promise<Room> {
   const [tmpfs, disk, meminfo] = await Promise.all([
     statfs(index.paths.memory),
     statfs(index.paths.sandboxes),
@@ -23,7 +23,7 @@ export async function measureRoom(index: SandboxIndex, reserved: Room): Promise<
   ]);
   const totalMiB = Number(/^MemTotal:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? 0) / 1024;
   const availableMiB = Number(/^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? 0) / 1024;
-  const awake = index.all().filter(({ phase }) => phase.name !== 'saved' && phase.name !== 'lost');
+  const awake = index.all().filter(({ id, phase }) => phase.name !== 'saved' && phase.name !== 'lost' && id !== except);
   const promisedMiB = awake.reduce((sum, { memoryMiB }) => sum + memoryMiB + OVERHEAD_MIB, 0);
   // Each of them may be paused, and its image may grow to all of its memory.
   const imagesMiB = awake.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0);

@@ -66,7 +66,7 @@ export interface ManifestFact {
   phase: string;
   slot: number | null;
   allowInternetAccess: boolean;
-  image?: { generation: number; digest: string };
+  image?: { generation: number };
 }
 
 export interface MemoryFact extends EntryFact {

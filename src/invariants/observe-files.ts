@@ -15,7 +15,7 @@ const manifestShape = z.object({
   phase: z.object({ name: z.string() }),
   slot: z.number().nullable(),
   allowInternetAccess: z.boolean(),
-  image: z.object({ generation: z.number(), digest: z.string() }).optional(),
+  image: z.object({ generation: z.number() }).optional(),
 });
 
 type FileFacts = Pick<Observation, 'sandboxes' | 'memory' | 'pool' | 'top' | 'misplaced'>;

@@ -28,6 +28,8 @@ test('every sandbox that is awake counts with its memory, and with the image tha
   const awake = await measureRoom(index, reserved);
   expect(Math.abs(asleep.diskMiB - before.diskMiB)).toBeLessThan(1000);
   expect(asleep.diskMiB - awake.diskMiB).toBeGreaterThan(3000);
+  const itself = await measureRoom(index, reserved, 'awake');
+  expect(Math.abs(itself.diskMiB - asleep.diskMiB)).toBeLessThan(1000);
 });
 
 test('a pause is refused before anything is touched when its image may not fit, and says how much is missing', async () => {

@@ -37,7 +37,7 @@ const healthy = (): Observation => ({
       files: ['image-2.sealed', 'key.wrapped', 'manifest.json', 'overlay.qcow2'],
       manifest: {
         ...{ generation: 2, phase: 'saved', slot: null, allowInternetAccess: true },
-        image: { generation: 2, digest: 'digest-2' },
+        image: { generation: 2 },
       },
       digests: { 'image-2.sealed': 'digest-2' },
     },
@@ -126,6 +126,14 @@ describe('the comparison of what there is', () => {
     expect(hit, JSON.stringify(found)).toBeDefined();
     if (repair !== undefined) expect(hit!.repair?.kind).toBe(repair);
     expect(hit!.todo).not.toBe('');
+  });
+
+  it('asks for no image file of a sandbox that was paused with its disk alone', () => {
+    const seen = broken((s) => {
+      s.workflows[1]!.view = { ...view('paused'), image: { kind: 'disk', generation: 2, savedAt: 1 } };
+      paused(s).files = paused(s).files.slice(1);
+    });
+    expect(seen).toEqual([]);
   });
 
   it('says nothing about the machine of a sandbox that is in the middle of a step', () => {

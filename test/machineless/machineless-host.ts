@@ -45,6 +45,11 @@ class FarSlots extends SlotClaims {
     return slot === undefined ? undefined : FIRST_SLOT + slot;
   }
 
+  override async of(sandbox: string, likely: number | null): Promise<number[]> {
+    const slots = await super.of(sandbox, likely === null ? null : likely - FIRST_SLOT);
+    return slots.map((slot) => FIRST_SLOT + slot);
+  }
+
   override release(slot: number): Promise<void> {
     return super.release(slot - FIRST_SLOT);
   }

@@ -1,0 +1,19 @@
+import pLimit from 'p-limit';
+import { measureRoom, missingRoom } from '../src/host/admission.js';
+import { failure } from './failure.js';
+import type { HostContext } from './host-context.js';
+
+/** One at a time, creates and resumes alike: what is measured must not be promised twice. */
+const oneAtATime = pLimit(1);
+
+/**
+ * Runs `record`, which writes the manifest that counts from then on, if a machine of `memoryMiB` fits beside all others.
+ * What an earlier attempt of the same sandbox reserved is its own.
+ * @throws InsufficientCapacity; then nothing was begun.
+ */
+export const reserve = <T>(context: HostContext, id: string, memoryMiB: number, record: () => Promise<T>): Promise<T> =>
+  oneAtATime(async () => {
+    const missing = missingRoom(await measureRoom(context.index, context.reserved, id), memoryMiB);
+    if (missing !== undefined) throw failure('InsufficientCapacity', missing);
+    return record();
+  });

@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest';
+import { CRASH_POINTS } from '../../activities/crash-points.js';
+import { judge } from '../../src/chaos/judge.js';
+import { keyOfCase, matrix, shortForm, type Case } from '../../src/chaos/plan.js';
+import { usedTwice } from '../../src/chaos/machine-starts.js';
+
+const linesOf = ({ fault }: Case): string[] => (fault.kind === 'point' ? fault.lines : []);
+
+test('the matrix crashes the host worker at every point, and is the same for the same seed', () => {
+  const crashed = new Set(matrix(7).map((chaos) => linesOf(chaos).at(-1)));
+  for (const point of CRASH_POINTS) expect(crashed, point).toContain(`${point} crash`);
+  expect(matrix(7).map(keyOfCase)).toEqual(matrix(7).map(keyOfCase));
+  expect(matrix(8).map(keyOfCase)).not.toEqual(matrix(7).map(keyOfCase));
+});
+
+test('the short form has every point of pause and resume', () => {
+  const crashed = new Set(shortForm().flatMap(linesOf));
+  for (const point of CRASH_POINTS.filter((one) => /^(pause|resume)\./.test(one))) expect(crashed).toContain(point);
+});
+
+test('what a caller was told must be true, and only the death of its own machine may end a sandbox', () => {
+  const point: Case['fault'] = { kind: 'point', name: 'crash at x', lines: [] };
+  const qemu: Case['fault'] = { kind: 'kill-qemu', afterMs: 0 };
+  const ok = { status: 204, body: undefined };
+  const unknown = { status: 504, body: undefined };
+  expect(judge({ step: 'pause', fault: point }, ok, 'paused')).toBeUndefined();
+  expect(judge({ step: 'pause', fault: point }, ok, 'running')).toMatch(/answered 204, and the sandbox is running/);
+  expect(judge({ step: 'pause', fault: point }, unknown, 'running')).toBeUndefined();
+  expect(judge({ step: 'resume', fault: point }, unknown, 'ended')).toMatch(/ended/);
+  expect(judge({ step: 'resume', fault: qemu }, unknown, 'ended')).toBeUndefined();
+  expect(judge({ step: 'pause', fault: qemu }, ok, 'ended')).toMatch(/ended/);
+  expect(judge({ step: 'kill', fault: point }, ok, 'paused')).toMatch(/paused/);
+  expect(judge({ step: 'create', fault: point }, unknown, 'ended')).toBeUndefined();
+  expect(judge({ step: 'resume', fault: { kind: 'damage', what: 'older' } }, ok, 'running')).toMatch(/older/);
+});
+
+test('a machine that was started again after its image had run is found', () => {
+  const resume = (name: string): Case => ({ step: 'resume', fault: { kind: 'point', name, lines: [] } });
+  expect(usedTwice(resume('crash at resume.ran'), 1)).toBeUndefined();
+  expect(usedTwice(resume('crash at resume.ran'), 2)).toMatch(/started 2 times/);
+  expect(usedTwice(resume('crash at resume.restored'), 2)).toBeUndefined();
+});
