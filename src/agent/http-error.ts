@@ -16,6 +16,8 @@ const STATUS_BY_ERRNO: Record<string, number> = {
   ENOTDIR: 400,
   EISDIR: 400,
   EINVAL: 400,
+  // A NUL in a path: Node's own check.
+  ERR_INVALID_ARG_VALUE: 400,
   ENAMETOOLONG: 400,
   ELOOP: 400,
   EACCES: 403,

@@ -1,15 +1,22 @@
 import { parseArgs } from 'node:util';
+import { PipePool } from './process/pipe-pool.js';
 import { rehearse } from './rehearse.js';
 import { ReseedWatch } from './reseed.js';
 import { createAgent } from './server.js';
 
 const AGENT_PORT = 49_983;
 
-/** Both flags are for tests: in a guest the agent is started without any. */
-const { values } = parseArgs({ options: { port: { type: 'string' }, 'no-set-clock': { type: 'boolean' } } });
+/** The flags are for tests: in a guest the agent is started without any. */
+const { values } = parseArgs({
+  options: { port: { type: 'string' }, 'no-set-clock': { type: 'boolean' }, 'run-directory': { type: 'string' } },
+});
 
 process.umask(0o022);
-const options = { setsClock: values['no-set-clock'] !== true, reseeds: new ReseedWatch() };
+const options = {
+  setsClock: values['no-set-clock'] !== true,
+  reseeds: new ReseedWatch(),
+  pipes: new PipePool(values['run-directory'] ?? '/run/dormouse-agent'),
+};
 const agent = createAgent(options);
 agent.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EAFNOSUPPORT') agent.listen(port, '0.0.0.0');

@@ -6,13 +6,17 @@ import { Process } from '../gen/process/process_pb.js';
 import type { AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
 import { filesystemService } from './filesystem/filesystem-service.js';
+import type { PipePool } from './process/pipe-pool.js';
 import type { ProcessEvents } from './process/process-events.js';
 import { processService } from './process/process-service.js';
 import { normaliseTimeout } from './rpc-timeout.js';
 
+/** A message is held whole, some times over; files go another way. */
+const LONGEST_MESSAGE = 32 * 1024 * 1024;
+
 export const isRpc = (pathname: string): boolean => /^\/(process\.Process|filesystem\.Filesystem)\//.test(pathname);
 
-export function rpcListener(state: AgentState, events: ProcessEvents): RequestListener {
+export function rpcListener(state: AgentState, events: ProcessEvents, pipes: PipePool): RequestListener {
   const authorize: Interceptor = (next) => async (request) => {
     const refused = refusal(state, request.header.get('x-access-token') ?? undefined);
     if (refused !== undefined) throw new ConnectError(refused, Code.Unauthenticated);
@@ -20,11 +24,12 @@ export function rpcListener(state: AgentState, events: ProcessEvents): RequestLi
   };
   const adapter = connectNodeAdapter({
     routes: (router) => {
-      router.service(Process, processService(state, events));
+      router.service(Process, processService(state, events, pipes));
       router.service(Filesystem, filesystemService(state));
     },
     interceptors: [authorize],
     acceptCompression: [],
+    readMaxBytes: LONGEST_MESSAGE,
     grpc: false,
     grpcWeb: false,
   });

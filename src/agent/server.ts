@@ -7,27 +7,31 @@ import { uploadRoute } from './files/upload-route.js';
 import { HttpError, sendError, sendJson } from './http-error.js';
 import { initRoute, type InitOptions } from './init-route.js';
 import { readMetrics } from './metrics.js';
+import type { PipePool } from './process/pipe-pool.js';
 import { ProcessEvents } from './process/process-events.js';
 import { isRpc, rpcListener } from './rpc.js';
 import { syncRoute } from './sync-route.js';
 import { tunnel } from './tunnel.js';
 
-export type AgentOptions = Omit<InitOptions, 'onRestored'>;
+export interface AgentOptions extends Omit<InitOptions, 'onRestored'> {
+  pipes: PipePool;
+}
 
 /** The guest's agent, not yet listening. */
 export function createAgent(options: AgentOptions): Server {
   const state = newAgentState();
   const events = new ProcessEvents();
-  const rpc = rpcListener(state, events);
+  const rpc = rpcListener(state, events, options.pipes);
   const sockets = new Set<Socket>();
   // Connections from before a pause lead nowhere, and nobody will ever say so.
   const onRestored = (request: IncomingMessage): void => {
     for (const socket of sockets) if (socket !== request.socket) socket.destroy();
   };
   const server = createServer({ requestTimeout: 0, noDelay: true }, (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://agent');
-    if (isRpc(url.pathname)) return rpc(request, response);
-    route(request, response, url, state, events, { ...options, onRestored }).catch((error: unknown) =>
+    const [pathname = '/', search = ''] = (request.url ?? '/').split('?', 2);
+    if (isRpc(pathname)) return rpc(request, response);
+    const asked = { pathname, query: new URLSearchParams(search) };
+    route(request, response, asked, state, events, { ...options, onRestored }).catch((error: unknown) =>
       sendError(response, error),
     );
   });
@@ -42,17 +46,17 @@ export function createAgent(options: AgentOptions): Server {
 async function route(
   request: IncomingMessage,
   response: ServerResponse,
-  url: URL,
+  { pathname, query }: { pathname: string; query: URLSearchParams },
   state: AgentState,
   events: ProcessEvents,
   options: InitOptions,
 ): Promise<void> {
-  const wanted = `${request.method} ${url.pathname}`;
+  const wanted = `${request.method} ${pathname}`;
   if (wanted === 'GET /health') return void response.writeHead(204).end();
   if (wanted === 'POST /init') return initRoute(request, response, state, options);
   // A signature can stand in for the token: these two look for themselves.
-  if (wanted === 'GET /files') return downloadRoute(request, response, url.searchParams, state);
-  if (wanted === 'POST /files') return uploadRoute(request, response, url.searchParams, state);
+  if (wanted === 'GET /files') return downloadRoute(request, response, query, state);
+  if (wanted === 'POST /files') return uploadRoute(request, response, query, state);
   const refused = refusal(state, request.headers['x-access-token'] as string | undefined);
   if (refused !== undefined) throw new HttpError(401, refused);
   if (wanted === 'GET /metrics') return sendJson(response, 200, await readMetrics());

@@ -27,6 +27,15 @@ test('a command says that it started, then what it writes, then how it ended', a
   expect(result.end?.error).toBeUndefined();
 });
 
+test('a command can open its own input and outputs by their names', async () => {
+  const script =
+    'echo out > /dev/stdout; echo err > /dev/stderr; echo in | cat /dev/stdin; tee /dev/stderr < /dev/null';
+  for (const options of asRoot ? [{}, basic('nobody')] : [{}]) {
+    const result = await run(agent, bash(script, { cwd: '/' }), options);
+    expect([result.stdout, result.stderr, result.end?.exitCode]).toEqual(['out\nin\n', 'err\n', 0]);
+  }
+});
+
 test('a failure and a signal end a command as clients expect it', async () => {
   const failed = { exitCode: 3, exited: true, status: 'exit status 3', error: 'exit status 3' };
   expect((await run(agent, bash('exit 3'))).end).toMatchObject(failed);

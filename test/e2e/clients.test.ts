@@ -19,11 +19,11 @@ const python = (requirement: string, story: string) => async (): Promise<[string
   path.join(stories, story),
 ];
 
-async function node(): Promise<[string, string]> {
+async function node(): Promise<[string, string, string]> {
   const outfile = path.resolve(import.meta.dirname, '../../dist/test/e2b.mjs');
   const entryPoints = [path.join(stories, 'e2b.ts')];
   await build({ entryPoints, outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm' });
-  return [process.execPath, outfile];
+  return [process.execPath, outfile, path.join(import.meta.dirname, 'guest-programs/web.py')];
 }
 
 const CLIENTS: Record<string, PublishedClient> = {
@@ -59,6 +59,8 @@ const PARTS = [
   'watches a directory',
   'stores metadata with a file',
   'signs uploads and downloads that need no token',
+  'serves HTTP and WebSockets from a port of the guest',
+  "reads the sandbox's metrics",
   'lists sandboxes with filters and pages',
   'sets the timeout, shorter and longer',
   "pauses, and open streams end with an error of the client's",

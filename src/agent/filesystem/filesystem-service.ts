@@ -1,4 +1,4 @@
-import { lstat, rename, rm, stat } from 'node:fs/promises';
+import { lstat, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import type { Filesystem } from '../../gen/filesystem/filesystem_pb.js';
@@ -8,6 +8,7 @@ import { requestUser } from '../request-user.js';
 import { resolvePath } from '../resolve-path.js';
 import { entryInfo } from './entry-info.js';
 import { listDirectory } from './list-directory.js';
+import { removeTree } from './remove-tree.js';
 import { filesystemCall } from './to-connect-error.js';
 import { watchService } from './watch/watch-service.js';
 
@@ -56,7 +57,7 @@ export function filesystemService(state: AgentState): ServiceImpl<typeof Filesys
     remove: (request, context) =>
       filesystemCall(async () => {
         const { file } = await located(request.path, context);
-        await rm(file, { recursive: true, force: true });
+        await removeTree(file);
         return {};
       }),
   };

@@ -5,6 +5,8 @@ const CODE_BY_ERRNO: Record<string, Code> = {
   ENOTDIR: Code.InvalidArgument,
   EISDIR: Code.InvalidArgument,
   EINVAL: Code.InvalidArgument,
+  // A NUL in a path: Node's own check.
+  ERR_INVALID_ARG_VALUE: Code.InvalidArgument,
   ENAMETOOLONG: Code.InvalidArgument,
   ELOOP: Code.InvalidArgument,
   EEXIST: Code.AlreadyExists,
@@ -12,6 +14,7 @@ const CODE_BY_ERRNO: Record<string, Code> = {
   EPERM: Code.PermissionDenied,
   EROFS: Code.PermissionDenied,
   ENOSPC: Code.ResourceExhausted,
+  EMFILE: Code.ResourceExhausted,
   ENOTEMPTY: Code.FailedPrecondition,
 };
 

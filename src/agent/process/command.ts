@@ -25,6 +25,9 @@ export interface CommandRequest {
 const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export async function prepareCommand(request: CommandRequest, user: User, state: AgentState): Promise<Command> {
+  if ([request.cmd, ...request.args, ...Object.entries(request.envs).flat()].some((text) => text.includes('\0'))) {
+    throw new ConnectError('a command, its arguments and variables cannot contain a NUL', Code.InvalidArgument);
+  }
   const cwd = resolvePath(request.cwd || state.defaultWorkdir || '~', user.home);
   const isDirectory = await stat(cwd).then(
     (found) => found.isDirectory(),

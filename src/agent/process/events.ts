@@ -12,6 +12,8 @@ export async function* processEvents(
   silenceMs: number,
   signal: AbortSignal,
 ): AsyncGenerator<EventInit> {
+  // A client that goes while its connection is full leaves this generator suspended for ever.
+  signal.addEventListener('abort', () => running.output.leave(listener), { once: true });
   try {
     yield { event: { event: { case: 'start', value: { pid: running.pid } } } };
     for (;;) {

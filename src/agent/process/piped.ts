@@ -1,41 +1,47 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import { closeSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { withNormalOomScore } from '../oom-score.js';
+import { openPipes, type CommandPipes } from './command-pipes.js';
 import type { Command } from './command.js';
 import { exitedWith, killedBy } from './exit-status.js';
-import { Output, type OutputKind } from './output.js';
-import { killGroup, type Running } from './running.js';
-import { Utf8Cutter } from './utf8-cutter.js';
+import { Output } from './output.js';
+import { passFairly } from './pass-fairly.js';
+import type { PipePool } from './pipe-pool.js';
+import { killGroup, refuseBacklog, type Running } from './running.js';
 
 /** Starts a command over pipes, in a session of its own. */
-export async function startPiped(command: Command, withStdin: boolean): Promise<Running> {
-  const child = withNormalOomScore(() =>
-    spawn(command.file, command.args, {
-      cwd: command.cwd,
-      env: command.env,
-      detached: true,
-      stdio: [withStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-    }),
+export async function startPiped(command: Command, withStdin: boolean, pool: PipePool): Promise<Running> {
+  const pipes = openPipes(await pool.take(3), command.user.uid);
+  const { stdin, stdout, stderr } = pipes;
+  const closed = Promise.all([stdout, stderr].map((stream) => new Promise((resolve) => stream.once('close', resolve))));
+  for (const stream of [stdin, stdout, stderr]) stream.on('error', () => undefined);
+  const readers: (() => void)[] = [];
+  let reading = true;
+  const output = new Output((wanted) => {
+    reading = wanted;
+    for (const read of readers) read();
+  });
+  readers.push(
+    passFairly(stdout, output, 'stdout', () => reading),
+    passFairly(stderr, output, 'stderr', () => reading),
   );
-  const output = new Output((reading) => {
-    for (const stream of [child.stdout, child.stderr]) stream?.[reading ? 'resume' : 'pause']();
-  });
-  child.stdin?.on('error', () => undefined);
-  pass(child.stdout, output, 'stdout');
-  pass(child.stderr, output, 'stderr');
-  child.once('close', (code, signal) => output.end(signal === null ? exitedWith(code ?? -1) : killedBy(signal)));
-  await once(child, 'spawn').catch((error: Error) => {
-    throw new ConnectError(`cannot start: ${error.message}`, Code.InvalidArgument);
-  });
+  const child = await spawned(command, pipes, withStdin);
   const pid = child.pid!;
+  child.once('exit', (code, signal) => {
+    stdin.destroy();
+    const end = signal === null ? exitedWith(code ?? -1) : killedBy(signal);
+    void closed.then(() => output.end(end));
+  });
+  if (!withStdin) stdin.destroy();
   return {
     pid,
     terminal: false,
     output,
-    write: (bytes) => writeTo(child, bytes),
-    closeStdin: () => void openStdin(child).end(),
+    write: (bytes) => writeTo(stdin, bytes),
+    closeStdin: () => void openStdin(stdin).end(() => stdin.destroy()),
     resize: () => {
       throw new ConnectError('the process has no terminal', Code.Internal);
     },
@@ -43,20 +49,38 @@ export async function startPiped(command: Command, withStdin: boolean): Promise<
   };
 }
 
-function pass(stream: Readable | null, output: Output, kind: OutputKind): void {
-  const cutter = new Utf8Cutter();
-  stream?.on('data', (bytes: Buffer) => output.write(kind, cutter.push(bytes)));
-  stream?.once('close', () => output.write(kind, cutter.rest()));
+/** @throws ConnectError when the kernel does not take the command. */
+async function spawned(command: Command, pipes: CommandPipes, withStdin: boolean): Promise<ChildProcess> {
+  const [stdin, ...outputs] = pipes.stdio;
+  try {
+    const child = withNormalOomScore(() =>
+      spawn(command.file, command.args, {
+        cwd: command.cwd,
+        env: command.env,
+        detached: true,
+        stdio: [withStdin ? stdin : 'ignore', ...outputs],
+      }),
+    );
+    await once(child, 'spawn');
+    return child;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    for (const stream of [pipes.stdin, pipes.stdout, pipes.stderr]) stream.destroy();
+    const full = code === 'EAGAIN' || code === 'EMFILE' || code === 'ENOMEM';
+    throw new ConnectError(`cannot start: ${message}`, full ? Code.ResourceExhausted : Code.InvalidArgument);
+  } finally {
+    for (const end of pipes.stdio) closeSync(end);
+  }
 }
 
-function openStdin(child: ChildProcess): NonNullable<ChildProcess['stdin']> {
-  const { stdin } = child;
-  if (stdin === null || !stdin.writable) throw new ConnectError('stdin is not open', Code.Internal);
+function openStdin(stdin: Socket): Socket {
+  if (!stdin.writable) throw new ConnectError('stdin is not open', Code.Internal);
   return stdin;
 }
 
-function writeTo(child: ChildProcess, bytes: Uint8Array): Promise<void> {
-  const stdin = openStdin(child);
+function writeTo(stdin: Socket, bytes: Uint8Array): Promise<void> {
+  openStdin(stdin);
+  refuseBacklog(stdin, bytes);
   return new Promise((resolve, reject) => {
     stdin.write(bytes, (error) => {
       if (error) reject(new ConnectError(`cannot write to stdin: ${error.message}`, Code.Internal));

@@ -5,13 +5,14 @@ import { keepaliveMs } from '../keepalive.js';
 import { requestUser } from '../request-user.js';
 import { prepareCommand } from './command.js';
 import { processEvents } from './events.js';
+import type { PipePool } from './pipe-pool.js';
 import { startPiped } from './piped.js';
 import type { ProcessEvents } from './process-events.js';
 import { ProcessTable } from './process-table.js';
 import type { Running } from './running.js';
 import { startOnTerminal } from './terminal.js';
 
-export function processService(state: AgentState, events: ProcessEvents): ServiceImpl<typeof Process> {
+export function processService(state: AgentState, events: ProcessEvents, pipes: PipePool): ServiceImpl<typeof Process> {
   const table = new ProcessTable();
   return {
     list: () => ({
@@ -21,7 +22,7 @@ export function processService(state: AgentState, events: ProcessEvents): Servic
     }),
 
     async *start(request, context) {
-      const running = await launch(request, context, state, events);
+      const running = await launch(request, context, state, events, pipes);
       const listener = running.output.listen();
       table.add({ running, config: request.process!, tag: request.tag });
       killAfter(running, context.timeoutMs());
@@ -77,6 +78,7 @@ async function launch(
   context: HandlerContext,
   state: AgentState,
   events: ProcessEvents,
+  pipes: PipePool,
 ): Promise<Running> {
   const user = await requestUser(context.requestHeader, state);
   if (request.process === undefined) throw new ConnectError('process is missing', Code.InvalidArgument);
@@ -84,7 +86,7 @@ async function launch(
   const command = await prepareCommand({ cmd, args, envs, cwd }, user, state);
   const running =
     request.pty === undefined
-      ? await startPiped(command, request.stdin ?? true)
+      ? await startPiped(command, request.stdin ?? true, pipes)
       : startOnTerminal(command, request.pty.size);
   events.follow(running, user.name);
   return running;

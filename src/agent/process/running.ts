@@ -1,3 +1,4 @@
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { Output } from './output.js';
 
 /** A process that the agent started, over pipes or on a terminal. */
@@ -11,6 +12,17 @@ export interface Running {
   resize(columns: number, rows: number): void;
   /** Signals the whole process group. */
   kill(signal: 'SIGKILL' | 'SIGTERM'): void;
+}
+
+const BACKLOG_BYTES = 8 * 1024 * 1024;
+
+/** @throws ConnectError resource_exhausted when a process does not read the input that it has already been sent. */
+export function refuseBacklog(input: { writableLength: number }, more: Uint8Array): void {
+  if (input.writableLength === 0 || input.writableLength + more.length <= BACKLOG_BYTES) return;
+  throw new ConnectError(
+    `the process does not read its input: ${input.writableLength} bytes are waiting`,
+    Code.ResourceExhausted,
+  );
 }
 
 export function killGroup(pid: number, signal: 'SIGKILL' | 'SIGTERM'): void {

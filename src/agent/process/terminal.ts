@@ -1,5 +1,6 @@
 import { chownSync } from 'node:fs';
 import { constants } from 'node:os';
+import type { Socket } from 'node:net';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { spawn, type IPty } from '@lydell/node-pty';
 import type { PTY_Size } from '../../gen/process/process_pb.js';
@@ -9,6 +10,7 @@ import type { Command } from './command.js';
 import { exitedWith, killedBy } from './exit-status.js';
 import { Output } from './output.js';
 import { killGroup, type Running } from './running.js';
+import { TerminalInput } from './terminal-input.js';
 import { Utf8Cutter } from './utf8-cutter.js';
 
 /** Starts a command as the leader of a session on a terminal of its own. */
@@ -25,6 +27,8 @@ export function startOnTerminal(command: Command, size: PTY_Size | undefined): R
   giveTo(command.user, terminal);
   const output = new Output((reading) => terminal[reading ? 'resume' : 'pause']());
   const cutter = new Utf8Cutter();
+  const { fd, _socket: socket } = terminal as IPty & { fd: number; _socket: Socket };
+  const input = new TerminalInput(fd, () => !socket.destroyed);
   terminal.onData((data) => output.write('pty', cutter.push(data as unknown as Buffer)));
   terminal.onExit(({ exitCode, signal }) => {
     output.write('pty', cutter.rest());
@@ -34,7 +38,7 @@ export function startOnTerminal(command: Command, size: PTY_Size | undefined): R
     pid: terminal.pid,
     terminal: true,
     output,
-    write: async (bytes) => terminal.write(Buffer.from(bytes) as unknown as string),
+    write: (bytes) => input.write(bytes),
     closeStdin: () => {
       throw new ConnectError('the stdin of a terminal cannot be closed', Code.FailedPrecondition);
     },

@@ -1,6 +1,9 @@
 /** The story of the npm client, against a real guest. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { request, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   AuthenticationError,
@@ -14,6 +17,7 @@ import {
   TimeoutError,
   type FilesystemEvent,
 } from 'e2b';
+import { WebSocket } from 'ws';
 import { part } from './narrate.js';
 
 const story = String(Date.now());
@@ -179,6 +183,36 @@ await part('signs uploads and downloads that need no token', async () => {
   const download = await sandbox.downloadUrl('/home/user/signed', { user: 'user' });
   assert.equal(await (await fetch(download)).text(), 'signed');
   assert.equal((await fetch(`${download.slice(0, -4)}AAAA`)).status, 401);
+});
+
+await part('serves HTTP and WebSockets from a port of the guest', async () => {
+  await sandbox.files.write('web.py', await readFile(process.argv[2]!, 'utf8'));
+  const serving = await inBackground('python3 web.py');
+  // Nothing resolves the name of the public URL here: it goes as the Host header.
+  const proxy = process.env['E2B_SANDBOX_URL']!;
+  const headers = { host: sandbox.getHost(8080) };
+  const get = async (): Promise<string> => {
+    const [answer] = (await once(request(proxy, { headers }).end(), 'response')) as [IncomingMessage];
+    return (await answer.toArray()).join('');
+  };
+  for (const giveUp = Date.now() + 20_000; (await get()) !== 'hello from the guest'; await delay(100))
+    assert(Date.now() < giveUp, 'an answer from the guest');
+  const socket = new WebSocket(proxy.replace('http', 'ws'), { headers });
+  await once(socket, 'open');
+  socket.send('höre');
+  const [message] = (await once(socket, 'message')) as [Buffer];
+  assert.equal(message.toString('utf8'), 'höre');
+  assert(await serving.kill());
+});
+
+await part("reads the sandbox's metrics", async () => {
+  let samples = await sandbox.getMetrics();
+  for (const giveUp = Date.now() + 20_000; samples.length === 0; samples = await sandbox.getMetrics()) {
+    assert(Date.now() < giveUp, 'a sample');
+    await delay(200);
+  }
+  const { memUsed, memTotal, diskUsed, diskTotal } = samples[0]!;
+  assert(memUsed > 0 && memUsed < memTotal && diskUsed > 0 && diskUsed < diskTotal);
 });
 
 await part('lists sandboxes with filters and pages', async () => {

@@ -3,6 +3,7 @@ import asyncio
 import hashlib
 import time
 
+import web
 from narrate import part, raises
 from story_sync import MIB, seconds_from_now
 
@@ -146,6 +147,23 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
     with part("stores metadata with a file"):
         await files.write("marked", "x", metadata={"owner": "me too"})
         assert (await files.get_info("marked")).metadata == {"owner": "me too"}
+
+    with part("serves HTTP and WebSockets from a port of the guest"):
+        await files.write("web.py", web.SERVER)
+        serving = await commands.run("python3 web.py", background=True, timeout=0)
+        at = sandbox.envd_api_url, sandbox.get_host(8080)
+
+        async def answers():
+            return await asyncio.to_thread(web.get, *at) == "hello from the guest"
+
+        await until(answers, "an answer from the guest")
+        assert await asyncio.to_thread(web.echo, *at, "höre") == "höre"
+        assert await serving.kill()
+
+    with part("reads the sandbox's metrics"):
+        await until(sandbox.get_metrics, "a sample")
+        (sample, *_) = await sandbox.get_metrics()
+        assert 0 < sample.mem_used < sample.mem_total and 0 < sample.disk_used < sample.disk_total
 
     with part("lists sandboxes with filters and pages"):
         others = await asyncio.gather(*(Sandbox.create(timeout=60, metadata={"story": story}) for _ in range(2)))

@@ -6,6 +6,7 @@ import threading
 import time
 import urllib.request
 
+import web
 from narrate import part, raises
 
 MIB = 1024 * 1024
@@ -187,6 +188,22 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
         with raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(address[:-4] + "AAAA")
         assert refused.value.code == 401
+
+    with part("serves HTTP and WebSockets from a port of the guest"):
+        sandbox.files.write("web.py", web.SERVER)
+        serving = sandbox.commands.run("python3 web.py", background=True, timeout=0)
+        at = sandbox.envd_api_url, sandbox.get_host(8080)
+        assert until(lambda: web.get(*at), "an answer from the guest") == "hello from the guest"
+        assert web.echo(*at, "höre") == "höre"
+        assert serving.kill()
+
+    with part("reads the sandbox's metrics"):
+        (sample, *_) = until(sandbox.get_metrics, "a sample")
+        assert sample.cpu_count == info.cpu_count and 0 < sample.mem_used < sample.mem_total
+        assert 0 < sample.disk_used < sample.disk_total
+        day = datetime.timedelta(days=1)
+        assert sandbox.get_metrics(start=sample.timestamp - day, end=sample.timestamp + day)
+        assert sandbox.get_metrics(end=sample.timestamp - day) == []
 
     with part("lists sandboxes with filters and pages"):
         others = [Sandbox.create(timeout=60, metadata={"story": story, "other": "yes"}) for _ in range(2)]

@@ -13,6 +13,8 @@ type Methods = Pick<
 
 /** More than anyone looks through; what a watcher keeps for nobody must not fill the memory. */
 const KEPT_EVENTS = 65_536;
+/** Each keeps events; together they must not fill the memory either. */
+const MOST_WATCHERS = 256;
 
 export function watchService(locate: (given: string, context: HandlerContext) => Promise<string>): Methods {
   const watchers = new Map<string, { events: WatchEvent[]; close: () => void }>();
@@ -30,6 +32,8 @@ export function watchService(locate: (given: string, context: HandlerContext) =>
           if (queue.length < KEPT_EVENTS) queue.push(event);
         }),
       );
+      // A client that goes while its connection is full leaves this generator suspended for ever.
+      context.signal.addEventListener('abort', close, { once: true });
       try {
         yield { event: { case: 'start', value: {} } };
         const silenceMs = keepaliveMs(context.requestHeader);
@@ -44,6 +48,12 @@ export function watchService(locate: (given: string, context: HandlerContext) =>
     },
 
     async createWatcher(request, context) {
+      if (watchers.size >= MOST_WATCHERS) {
+        throw new ConnectError(
+          `there are ${MOST_WATCHERS} watchers already: remove one before making another`,
+          Code.ResourceExhausted,
+        );
+      }
       const events: WatchEvent[] = [];
       const directory = await locate(request.path, context);
       const close = await filesystemCall(() =>
