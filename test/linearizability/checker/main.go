@@ -100,7 +100,7 @@ func boundEffects(operations []Operation, overlaps [][2]int) {
 		changed = false
 		for _, pair := range overlaps {
 			overtaken, by := &operations[pair[0]], operations[pair[1]]
-			if overtaken.Said == "superseded" && by.Verb != overtaken.Verb && by.Verb != "see" && by.effectUntil > overtaken.effectUntil {
+			if overtaken.overtakenBy(by) && by.effectUntil > overtaken.effectUntil {
 				overtaken.effectUntil = by.effectUntil
 				changed = true
 			}
