@@ -35,14 +35,19 @@ Runtime.install({
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
 });
 
-/** Far from the slots of real sandboxes on this machine, whose addresses these would otherwise be. */
-const FIRST_SLOT = 2_000_000;
+/** Far from the slots of real sandboxes on this machine, whose addresses these would otherwise be, and from other runs. */
+const FIRST_SLOT = 1_000_000 + (process.pid % 3_000) * 1_000;
 const MEMORY_MIB = 4;
 
 class FarSlots extends SlotClaims {
   override async claim(sandbox: string): Promise<number | undefined> {
     const slot = await super.claim(sandbox);
     return slot === undefined ? undefined : FIRST_SLOT + slot;
+  }
+
+  override async of(sandbox: string, likely: number | null): Promise<number[]> {
+    const slots = await super.of(sandbox, likely === null ? null : likely - FIRST_SLOT);
+    return slots.map((slot) => FIRST_SLOT + slot);
   }
 
   override release(slot: number): Promise<void> {
