@@ -23,7 +23,10 @@ module.exports = {
       to: { path: '^src/config\\.ts$' },
     },
     only('workflows-are-sandboxed', '^workflows/', []),
-    only('activities', '^activities/', [contract, '^src/(host|libvirt|guest|sealing|keys|template|invariants|gateway/wire|log)']),
+    only('activities', '^activities/', [
+      contract,
+      '^src/(host|libvirt|guest|sealing|keys|template|invariants|gateway/wire|log)',
+    ]),
     only('libvirt-knows-nothing-of-ours', '^src/libvirt/', []),
     only('agent-knows-its-protocol-only', '^src/agent/', ['^src/gen/']),
     only('guest', '^src/guest/', ['^src/gen/']),
