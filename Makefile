@@ -16,9 +16,9 @@ demo:
 bench: prepare
 	@node dist/src/mains/bench.js
 
-# Many clients at once, the real api and workflow code, 10 000 operations; a short form is part of `make test`.
+# Many clients at once on the real api and workflow code: 10 000 operations, 1 000 rounds of each race; a short form is part of `make test`.
 linearizability: prepare
-	@DORMOUSE_TEST_OPERATIONS=10000 npx vitest run --reporter=verbose test/linearizability
+	@DORMOUSE_TEST_OPERATIONS=10000 DORMOUSE_TEST_RACES=1000 npx vitest run --reporter=verbose test/linearizability test/machineless/races.test.ts
 
 # The same with 500 operations on real guests.
 linearizability-guests: prepare

@@ -27,6 +27,8 @@ export class ApiKeys {
   #version = '';
   #lookedAt = -Infinity;
 
+  #looking: Promise<void> | undefined;
+
   constructor(private readonly file: string) {}
 
   /**
@@ -41,9 +43,15 @@ export class ApiKeys {
     return tenant;
   }
 
+  /** Who comes while the file is being read waits for it: the first requests after a start know its keys, too. */
   async #refresh(): Promise<void> {
     if (performance.now() - this.#lookedAt < LOOK_AGAIN_AFTER_MS) return;
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    await this.#looking;
     this.#lookedAt = performance.now();
+  }
+
+  async #look(): Promise<void> {
     const now = await stat(this.file).catch(missing);
     const version = now === undefined ? 'missing' : `${now.ino} ${now.mtimeMs} ${now.size}`;
     if (version === this.#version) return;

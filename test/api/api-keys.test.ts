@@ -22,6 +22,12 @@ test('a minted key opens its tenant and no other key opens anything', async () =
   }
 });
 
+test('the first requests after a start know the key, however many come at once', async () => {
+  const key = await mintKey(file, 'a');
+  const keys = new ApiKeys(file);
+  expect(await Promise.all(Array.from({ length: 20 }, () => keys.tenantOf(key)))).toEqual(Array(20).fill('a'));
+});
+
 test('the file holds hashes only and is its owner’s alone', async () => {
   const key = await mintKey(file, 'a');
   const text = await readFile(file, 'utf8');

@@ -22,21 +22,13 @@ export interface RunningService {
 /** First of the ports that tests listen on: two checkouts on one machine can be tested side by side. */
 export const FIRST_PORT = Number(process.env['DORMOUSE_TEST_PORT'] ?? 13_000);
 
-/**
- * The whole service, as `make up` starts it, on its own ports and an empty state directory; the template is shared.
- * @param portOffset of its five ports, from the first test port; each service of a run has its own
- */
-export async function startService(
-  name: string,
-  portOffset: number,
-  extra: NodeJS.ProcessEnv = {},
-): Promise<RunningService> {
+/** The settings of a service that tests start: its own ports and state directory, which is the same for the same name. */
+export function serviceEnvironment(name: string, portOffset: number, extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const basePort = FIRST_PORT + portOffset;
   const home = process.env['DORMOUSE_HOME'] ?? '/var/lib/dormouse';
-  const stateDir = path.join(home, `test-${name}-${process.pid}`);
-  const env: NodeJS.ProcessEnv = {
+  return {
     ...process.env,
-    DORMOUSE_STATE_DIR: stateDir,
+    DORMOUSE_STATE_DIR: path.join(home, `test-${name}-${process.pid}`),
     DORMOUSE_HOST_ID: `test-${name}`,
     DORMOUSE_API_PORT: String(basePort),
     DORMOUSE_PROXY_PORT: String(basePort + 1),
@@ -46,6 +38,18 @@ export async function startService(
     DORMOUSE_LOG_LEVEL: 'debug',
     ...extra,
   };
+}
+
+/**
+ * The whole service, as `make up` starts it, on its own ports and an empty state directory; the template is shared.
+ * @param portOffset of its five ports, from the first test port; each service of a run has its own
+ */
+export async function startService(
+  name: string,
+  portOffset: number,
+  extra: NodeJS.ProcessEnv = {},
+): Promise<RunningService> {
+  const env = serviceEnvironment(name, portOffset, extra);
   const config = readConfig(env);
   const say = (line: string): void => void process.stderr.write(`[${name}] ${line}\n`);
   const { prepareHost } = (await import(
@@ -55,7 +59,7 @@ export async function startService(
     path.join(dist, 'setup/service.js')
   )) as typeof import('../../src/setup/service.js');
   const { mintKey } = (await import(path.join(dist, 'api/api-keys.js'))) as typeof import('../../src/api/api-keys.js');
-  await mkdir(stateDir, { recursive: true });
+  await mkdir(config.stateDir, { recursive: true });
   await prepareHost(config, say);
   const apiKey = await mintKey(config.apiKeysFile, 'default');
   const service = new Service(config, env, say);

@@ -1,3 +1,4 @@
+import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ApiClient } from '../e2e/api-client.js';
 import { MachinelessService } from '../machineless/machineless-service.js';
@@ -7,6 +8,18 @@ import { runClients, summaryOf, type Operation } from './clients.js';
 /** 10 000 by `make linearizability`. */
 const OPERATIONS = Number(process.env['DORMOUSE_TEST_OPERATIONS'] ?? 600);
 const SEED = Number(process.env['DORMOUSE_TEST_SEED'] ?? Date.now() % 1_000_000);
+
+/** How many runs of workflows have continued as new; visibility is a moment behind. */
+async function continuedAsNew(service: MachinelessService): Promise<number> {
+  const { address, namespace } = service.config.temporal;
+  const connection = await Connection.connect({ address });
+  try {
+    const { workflow } = new Client({ connection, namespace });
+    return (await workflow.count('ExecutionStatus="ContinuedAsNew"')).count;
+  } finally {
+    await connection.close();
+  }
+}
 
 describe.skipIf(!goIsThere)('many clients on a few sandboxes', () => {
   let service: MachinelessService;
@@ -29,6 +42,7 @@ describe.skipIf(!goIsThere)('many clients on a few sandboxes', () => {
     history = await runClients(api, { seed: SEED, clients: 16, sandboxes: 4, operations: OPERATIONS, waitsUpToMs: 40 });
     const seconds = ((Date.now() - since) / 1_000).toFixed(1);
     process.stderr.write(`seed ${SEED}, ${history.length} operations in ${seconds} s: ${summaryOf(history)}\n`);
+    expect(await continuedAsNew(service)).toBeGreaterThan(0);
     const { linearizable, said } = await check(checker, history);
     process.stderr.write(`${said}\n`);
     expect(linearizable, `seed ${SEED}\n${said}`).toBe(true);

@@ -30,6 +30,8 @@ export class FakeMachines implements VmDriver {
   hold: Promise<void> | undefined;
   /** How many were restored so far. */
   restores = 0;
+  /** So many next restores or saves fail. */
+  failures = 0;
 
   /** @param takesUpToMs random time that save and restore take */
   constructor(private readonly takesUpToMs = 0) {}
@@ -78,10 +80,15 @@ export class FakeMachines implements VmDriver {
     return Promise.resolve();
   }
 
+  /** Of a machine that lives; undefined when there is none. */
+  bootIdOf(name: string): string | undefined {
+    return this.#machines.get(name)?.bootId;
+  }
+
   async save(spec: Pick<DomainSpec, 'name'>, image: string): Promise<void> {
     const machine = this.#existing(spec.name);
-    this.#stop(machine);
     await this.#dawdle();
+    this.#stop(machine);
     if (this.#machines.get(spec.name) !== machine) throw new DomainError('domain is not running');
     await writeFile(image, DEVICE_STATE);
     this.#machines.delete(spec.name);
@@ -120,6 +127,10 @@ export class FakeMachines implements VmDriver {
   }
 
   async #dawdle(): Promise<void> {
+    if (this.failures > 0) {
+      this.failures -= 1;
+      throw new DomainError('failed as the test asked');
+    }
     await this.hold;
     if (this.takesUpToMs > 0) await delay(Math.random() * this.takesUpToMs);
   }

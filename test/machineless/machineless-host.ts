@@ -35,8 +35,8 @@ Runtime.install({
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
 });
 
-/** Far from the slots of real sandboxes on this machine, whose addresses these would otherwise be. */
-const FIRST_SLOT = 2_000_000;
+/** Far from the slots of real sandboxes on this machine, whose addresses these would otherwise be, and from other runs. */
+const FIRST_SLOT = 1_000_000 + (process.pid % 3_000) * 1_000;
 const MEMORY_MIB = 4;
 
 class FarSlots extends SlotClaims {

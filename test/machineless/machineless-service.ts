@@ -1,5 +1,6 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { mintKey } from '../../src/api/api-keys.js';
 import { readConfig, type Config } from '../../src/config.js';
 import { Child } from '../../src/setup/child.js';
@@ -70,6 +71,15 @@ export class MachinelessService {
       ...this.temporalOptions,
     ]);
     await waitForPort(config.temporal.port, 'Temporal', this.logFile('temporal'));
+  }
+
+  /** Waits until the host has begun with a sandbox, and it is the only one. @returns its id, before any answer tells it */
+  async onlySandbox(): Promise<string> {
+    for (;;) {
+      const ids = await readdir(path.join(this.config.stateDir, 'sandboxes'));
+      if (ids.length === 1) return ids[0]!;
+      await delay(20);
+    }
   }
 
   /** Ends Temporal; it stays away until `startTemporal`. */

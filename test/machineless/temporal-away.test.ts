@@ -1,5 +1,3 @@
-import { readdir } from 'node:fs/promises';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ApiClient } from '../e2e/api-client.js';
@@ -69,11 +67,9 @@ describe('when Temporal is killed during a create', () => {
     let release = (): void => undefined;
     service.machines.hold = new Promise((resolve) => (release = resolve));
     const creating = create();
-    const begun = (): Promise<string[]> => readdir(path.join(service.config.stateDir, 'sandboxes'));
     let id: string | undefined;
     try {
-      await expect.poll(begun, { timeout: 10_000 }).toHaveLength(1);
-      [id] = await begun();
+      id = await service.onlySandbox();
       await service.crashTemporal();
     } finally {
       release();

@@ -108,6 +108,32 @@ export const STORIES: Story[] = [
     },
   },
   {
+    name: 'pause-of-unknown-outcome',
+    async play(environment) {
+      const host = await environment.host();
+      host.failures.pauseVm = ['HostFailure'];
+      const spec = environment.spec(host);
+      await environment.client.create(spec, {});
+      await expect(environment.client.pause(spec.id)).rejects.toMatchObject({ code: 'OutcomeUnknown' });
+      await statusIs(environment, spec.id, 'paused');
+      await environment.client.kill(spec.id);
+      await endsAs(environment, spec.id, 'killed');
+      return spec.id;
+    },
+  },
+  {
+    name: 'pause-of-the-disk-alone',
+    async play(environment) {
+      const spec = environment.spec(await environment.host());
+      await environment.client.create(spec, {});
+      expect(await environment.client.pause(spec.id, { memory: false })).toMatchObject({ image: { kind: 'disk' } });
+      expect(await environment.client.resume(spec.id, {})).toMatchObject({ resumed: true });
+      await environment.client.kill(spec.id);
+      await endsAs(environment, spec.id, 'killed');
+      return spec.id;
+    },
+  },
+  {
     name: 'pause-overtaken-by-connect',
     async play(environment) {
       const host = await environment.host();

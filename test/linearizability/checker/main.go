@@ -100,9 +100,7 @@ func boundEffects(operations []Operation, overlaps [][2]int) {
 		changed = false
 		for _, pair := range overlaps {
 			overtaken, by := &operations[pair[0]], operations[pair[1]]
-			superseded := overtaken.Said == "superseded" && by.Verb != overtaken.Verb && by.Verb != "see"
-			killed := (overtaken.Status == 404 || overtaken.Said == "being-killed") && overtaken.Verb != "see" && by.Verb == "kill"
-			if (superseded || killed) && by.effectUntil > overtaken.effectUntil {
+			if overtaken.overtakenBy(by) && by.effectUntil > overtaken.effectUntil {
 				overtaken.effectUntil = by.effectUntil
 				changed = true
 			}

@@ -77,18 +77,11 @@ func step(state State, op Operation) []State {
 			return when(op.Status == 201, []State{running})
 		}
 		return when(op.Status == 201 && op.beside["create"], unchanged)
-	case op.Status == 404 && op.Verb == "pause" && op.beside["kill"] && state == running:
-		// Overtaken by the kill; it may have been saved before that.
-		return []State{running, paused}
-	case op.Status == 404 && op.Verb == "connect" && op.beside["kill"] && state == paused:
-		return []State{paused, running}
+	case op.overtaken():
+		return cutShort(state, op)
 	case op.Status == 404:
-		// Said from the moment at which a kill is taken. And the clock of a paused sandbox stands: no timeout can be set.
-		return when(state == gone || op.beside["kill"] || (op.Verb == "timeout" && state == paused), unchanged)
-	case op.Said == "being-killed" && op.beside["kill"] && state == paused:
-		return []State{paused, running}
-	case op.Said == "being-killed":
-		return when(op.beside["kill"] && state != gone, unchanged)
+		// The clock of a paused sandbox stands: no timeout can be set.
+		return when(state == gone || (op.Verb == "timeout" && state == paused), unchanged)
 	}
 	switch op.Verb {
 	case "pause":
@@ -99,9 +92,6 @@ func step(state State, op Operation) []State {
 			return when(op.beside["pause"], unchanged)
 		case op.Said == "already":
 			return when(state == paused, unchanged)
-		case op.Said == "superseded":
-			// It may have been saved before the connect took it elsewhere.
-			return when(op.beside["connect"] && state != gone, []State{state, paused})
 		}
 	case "connect":
 		switch {
@@ -111,8 +101,6 @@ func step(state State, op Operation) []State {
 			return when(op.beside["connect"], unchanged)
 		case op.Status == 200:
 			return when(state == running, unchanged)
-		case op.Said == "superseded":
-			return when(op.beside["pause"] && state != gone, []State{state, running})
 		}
 	case "timeout":
 		return when(op.Status == 204 && state == running, unchanged)
@@ -126,6 +114,36 @@ func step(state State, op Operation) []State {
 		return []State{gone}
 	}
 	return nil
+}
+
+// overtaken: another verb took the sandbox elsewhere, or a kill takes it away (404 from the moment it is taken).
+func (op Operation) overtaken() bool {
+	switch {
+	case op.Said == "superseded":
+		return (op.Verb == "pause" && op.beside["connect"]) || (op.Verb == "connect" && op.beside["pause"])
+	case op.Said == "being-killed", op.Status == 404:
+		return op.Verb != "see" && op.Verb != "kill" && op.beside["kill"]
+	}
+	return false
+}
+
+// overtakenBy gives the verbs whose end bounds what an overtaken operation may still do.
+func (op Operation) overtakenBy(other Operation) bool {
+	if op.Said == "superseded" {
+		return (op.Verb == "pause" && other.Verb == "connect") || (op.Verb == "connect" && other.Verb == "pause") || other.Verb == "kill"
+	}
+	return op.overtaken() && other.Verb == "kill"
+}
+
+// cutShort: it may have got as far as it wanted before it was taken elsewhere.
+func cutShort(state State, op Operation) []State {
+	switch {
+	case op.Verb == "pause" && state == running:
+		return []State{state, paused}
+	case op.Verb == "connect" && state == paused:
+		return []State{state, running}
+	}
+	return []State{state}
 }
 
 func unanswered(state State, op Operation) []State {

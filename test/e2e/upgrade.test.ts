@@ -1,0 +1,84 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readConfig } from '../../src/config.js';
+import { EarlierVersion } from './earlier-version.js';
+import { pythonWith, runPython } from './python-client.js';
+import { serviceEnvironment, startService, type RunningService } from './running-service.js';
+
+const holder = await readFile(path.join(import.meta.dirname, 'guest-programs/holder.py'), 'utf8');
+/** The commit that first wrote the current sealed format. */
+const commit = (await readFile(path.join(import.meta.dirname, '../format-1'), 'utf8')).trim();
+
+const ASK = `python3 -c "import socket; s = socket.create_connection(('127.0.0.1', 7070)); print(s.recv(4096).decode())"`;
+const PORTS = 900;
+/** Its template may have to be built. */
+const BUILD_WITHIN_MS = 600_000;
+
+let python: string;
+let earlier: EarlierVersion | undefined;
+let service: RunningService | undefined;
+beforeAll(async () => {
+  python = await pythonWith('ucloud_sandbox==1.2.0');
+}, 180_000);
+afterAll(async () => {
+  await service?.end();
+  await earlier?.remove();
+});
+
+test(
+  'a sandbox that an earlier version has paused wakes under this one, with its memory',
+  async () => {
+    const env = serviceEnvironment('upgrade', PORTS);
+    const config = readConfig(env);
+    earlier = await EarlierVersion.build(commit, `${config.stateDir}-earlier`);
+    const down = await earlier.up(env, AbortSignal.timeout(BUILD_WITHIN_MS));
+    const play = async (apiKey: string, program: string): Promise<string[]> => {
+      const { stdout, stderr } = await runPython(python, { config, apiKey } as RunningService, program);
+      expect(stderr).toBe('');
+      return stdout.trim().split('\n');
+    };
+    let id: string;
+    let then: Record<string, unknown>;
+    try {
+      const [printedId, before] = await play(
+        await earlier.apiKey(),
+        `
+import time
+from ucloud_sandbox import Sandbox
+s = Sandbox.create(timeout=600)
+s.files.write("/home/user/holder.py", ${JSON.stringify(holder)})
+h = s.commands.run("python3 /home/user/holder.py kept-over-the-upgrade", background=True)
+for _ in range(100):
+    r = s.commands.run(${JSON.stringify(`test -e /home/user/opened.txt && ${ASK} || true`)})
+    if r.stdout.strip(): break
+    time.sleep(0.2)
+print(s.sandbox_id)
+print(r.stdout.strip())
+s.beta_pause()
+`,
+      );
+      id = printedId!;
+      then = JSON.parse(before!) as Record<string, unknown>;
+    } finally {
+      await down();
+    }
+    service = await startService('upgrade', PORTS);
+    const [after] = await play(
+      service.apiKey,
+      `
+from ucloud_sandbox import Sandbox
+s = Sandbox.connect("${id}")
+print(s.commands.run(${JSON.stringify(ASK)}).stdout.strip())
+s.beta_pause()
+s = Sandbox.connect("${id}")
+s.kill()
+`,
+    );
+    const now = JSON.parse(after!) as Record<string, unknown>;
+    expect({ ...now, count: 0 }).toEqual({ ...then, count: 0 });
+    expect(now['secret']).toBe('kept-over-the-upgrade');
+    expect(Number(now['count'])).toBeGreaterThan(Number(then['count']));
+  },
+  BUILD_WITHIN_MS + 300_000,
+);
