@@ -31,9 +31,11 @@ export async function startPiped(command: Command, withStdin: boolean, pool: Pip
   const child = await spawned(command, pipes, withStdin);
   const pid = child.pid!;
   child.once('exit', (code, signal) => {
-    stdin.destroy();
     const end = signal === null ? exitedWith(code ?? -1) : killedBy(signal);
-    void closed.then(() => output.end(end));
+    void closed.then(() => {
+      stdin.destroy();
+      output.end(end);
+    });
   });
   if (!withStdin) stdin.destroy();
   return {
