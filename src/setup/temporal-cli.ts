@@ -1,4 +1,4 @@
-import { access, constants, mkdtemp, rename, rm } from 'node:fs/promises';
+import { access, constants, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -7,7 +7,7 @@ import type { Config } from '../config.js';
 const MODULE = 'github.com/temporalio/cli/cmd/temporal';
 const VERSION = 'v1.5.1';
 
-/** Path of a `temporal` program: the configured one, the one on PATH, the one kept from before, or one built now. */
+/** Path of a `temporal` program: the configured one, the one on PATH, the one kept, or one downloaded or built now. */
 export async function temporalCli(config: Config, say: (line: string) => void): Promise<string> {
   if (config.temporal.cli !== undefined) {
     if (await runs(config.temporal.cli)) return config.temporal.cli;
@@ -24,17 +24,39 @@ export async function temporalCli(config: Config, say: (line: string) => void): 
     )
   )
     return kept;
-  await build(kept, say);
+  const refused = await download(kept, say);
+  if (refused !== undefined) await build(kept, say, refused);
   return kept;
 }
 
 const runs = async (program: string): Promise<boolean> =>
   (await execa(program, ['--version'], { reject: false, timeout: 20_000 })).exitCode === 0;
 
-async function build(to: string, say: (line: string) => void): Promise<void> {
+/** The SDK's own way to a dev server: its one program is kept. @returns why not, or undefined when it is there. */
+async function download(to: string, say: (line: string) => void): Promise<string | undefined> {
+  say('downloading the Temporal CLI (once)');
+  const downloadDir = await mkdtemp(`${to}-download-`);
+  try {
+    const { TestWorkflowEnvironment } = await import('@temporalio/testing');
+    const server = await TestWorkflowEnvironment.createLocal({
+      server: { executable: { type: 'cached-download', downloadDir } },
+    });
+    await server.teardown();
+    const [program] = await readdir(downloadDir);
+    if (program === undefined) return 'the download left no program';
+    await rename(path.join(downloadDir, program), to);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    await rm(downloadDir, { recursive: true, force: true });
+  }
+}
+
+async function build(to: string, say: (line: string) => void, refused: string): Promise<void> {
   if ((await execa('go', ['version'], { reject: false })).exitCode !== 0) {
     throw new Error(
-      'the Temporal CLI is missing, and so is Go to build it. Install the `temporal` program and put it on PATH, or set DORMOUSE_TEMPORAL_CLI.',
+      `the Temporal CLI is missing, could not be downloaded (${refused}), and there is no Go to build it. Install the program "temporal" and put it on PATH, or set DORMOUSE_TEMPORAL_CLI.`,
     );
   }
   say(`building the Temporal CLI ${VERSION} with Go (three minutes or so, once)`);
