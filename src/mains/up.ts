@@ -1,4 +1,4 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, chown, stat, writeFile } from 'node:fs/promises';
 import { readConfig } from '../config.js';
 import { prepareHost } from '../setup/prepare-host.js';
 import { shellFile, snippet } from '../setup/client-settings.js';
@@ -20,6 +20,9 @@ async function main(): Promise<void> {
     await service.start();
     await writeFile('.dormouse.env', shellFile(config, apiKey), { mode: 0o600 });
     await chmod('.dormouse.env', 0o600);
+    // Under sudo, too, it is for the person whose checkout this is.
+    const { uid, gid } = await stat('.');
+    await chown('.dormouse.env', uid, gid);
     say(snippet(config, apiKey));
     await stopping;
   } finally {
