@@ -4,6 +4,7 @@ import type { SavedImage } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
+import { closeGateUnlessBusy, sleepsAlready } from './begin-pause.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
@@ -28,21 +29,11 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
       throw failure('PauseFailed', `the manifest of sandbox ${id} cannot be read; kill it, or bring a good one back`);
     }
     if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
-    if (known.phase.name === 'saved' && known.image !== undefined) {
-      const { image } = known;
-      await context.index.change(id, { generation, view: { ...input.view, image } });
-      await giveBack(context, known);
-      return { outcome: 'paused', image };
-    }
+    const asleep = await sleepsAlready(context, known, input);
+    if (asleep !== undefined) return asleep;
     context.reached('pause.begun');
-    context.traffic.closeGate(id);
-    if (input.onlyIfIdleForMs !== undefined && known.phase.name === 'running') {
-      const idleForMs = context.traffic.idleForMs(id);
-      if (idleForMs < input.onlyIfIdleForMs) {
-        context.traffic.openGate(id);
-        return { outcome: 'busy', idleForMs };
-      }
-    }
+    const busy = closeGateUnlessBusy(context, known, input);
+    if (busy !== undefined) return busy;
     const template = await requireTemplate(context, known.templateKey);
     const manifest = await mark(context, known, generation);
     const saved = await saveOrRollBack(context, manifest, template, input, held);

@@ -1,6 +1,7 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import type { DiskImage } from '../workflows/view.js';
 import { span } from '../src/tracing/span.js';
+import { closeGateUnlessBusy, sleepsAlready } from './begin-pause.js';
 import { failure } from './failure.js';
 import { fenced } from './fence.js';
 import { giveBack } from './give-back.js';
@@ -25,21 +26,11 @@ export async function shutDownVm(
     const known = context.index.get(id);
     if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
-    if (known.phase.name === 'saved' && known.image !== undefined) {
-      const { image } = known;
-      await context.index.change(id, { generation, view: { ...input.view, image } });
-      await giveBack(context, known);
-      return { outcome: 'paused', image };
-    }
+    const asleep = await sleepsAlready(context, known, input);
+    if (asleep !== undefined) return asleep;
     context.reached('shut-down.begun');
-    context.traffic.closeGate(id);
-    if (input.onlyIfIdleForMs !== undefined && known.phase.name === 'running') {
-      const idleForMs = context.traffic.idleForMs(id);
-      if (idleForMs < input.onlyIfIdleForMs) {
-        context.traffic.openGate(id);
-        return { outcome: 'busy', idleForMs };
-      }
-    }
+    const busy = closeGateUnlessBusy(context, known, input);
+    if (busy !== undefined) return busy;
     if (known.phase.name === 'saving') {
       const template = await requireTemplate(context, known.templateKey);
       await rollBackSave(context, known, template, new Error('a shutdown came before the pause had ended'));

@@ -1,0 +1,33 @@
+import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
+import type { Manifest } from '../src/host/manifest.js';
+import { giveBack } from './give-back.js';
+import type { HostContext } from './host-context.js';
+
+/** What both kinds of pause begin with. */
+
+/** The answer for a sandbox that sleeps already: an earlier attempt, or an earlier pause whose answer never arrived. */
+export async function sleepsAlready(
+  context: HostContext,
+  known: Manifest,
+  { generation, view }: PauseVmInput,
+): Promise<PauseVmResult | undefined> {
+  const { id, phase, image } = known;
+  if (phase.name !== 'saved' || image === undefined) return undefined;
+  await context.index.change(id, { generation, view: { ...view, image } });
+  await giveBack(context, known);
+  return { outcome: 'paused', image };
+}
+
+/** Closes the gate, and looks again under it: an automatic pause of an active sandbox opens it and ends with its answer. */
+export function closeGateUnlessBusy(
+  context: HostContext,
+  { id, phase }: Manifest,
+  { onlyIfIdleForMs }: PauseVmInput,
+): PauseVmResult | undefined {
+  context.traffic.closeGate(id);
+  if (onlyIfIdleForMs === undefined || phase.name !== 'running') return undefined;
+  const idleForMs = context.traffic.idleForMs(id);
+  if (idleForMs >= onlyIfIdleForMs) return undefined;
+  context.traffic.openGate(id);
+  return { outcome: 'busy', idleForMs };
+}
