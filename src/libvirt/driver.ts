@@ -27,6 +27,8 @@ export interface VmDriver {
   /** Ends the machine at once; an absent one is fine. */
   destroy(name: string): Promise<void>;
   state(name: string): Promise<MachineState>;
+  /** CPU time that the machine has taken so far, emulation included; in seconds. */
+  cpuSeconds(name: string): Promise<number>;
   /** Names of all live domains whose name starts with `prefix`. */
   list(prefix: string): Promise<string[]>;
   close(): Promise<void>;

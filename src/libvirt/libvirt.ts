@@ -69,6 +69,13 @@ export class LibvirtDriver implements VmDriver {
     return info.state === DomainState.PAUSED ? 'paused' : 'running';
   }
 
+  async cpuSeconds(name: string): Promise<number> {
+    const domain = await this.#lookup(name);
+    if (domain === undefined) throw new DomainError(`there is no machine ${name}`);
+    const { cpuTime } = await this.#connection.use(() => domain.getInfo());
+    return Number(cpuTime) / 1e9;
+  }
+
   async list(prefix: string): Promise<string[]> {
     const names = await this.#connection.use(async (hypervisor) => {
       const domains = await hypervisor.connectListAllDomains();

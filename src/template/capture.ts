@@ -4,6 +4,7 @@ import type { DomainSpec } from '../libvirt/domain-spec.js';
 import type { VmDriver } from '../libvirt/driver.js';
 import { copySparse, findExtents } from '../sealing/sparse-copy.js';
 import { waitForAgent } from '../guest/wait-for-agent.js';
+import { settle } from './settle.js';
 
 /** What of a machine's definition the template fixes; clones differ in the rest. */
 export type TemplateMachine = Omit<
@@ -54,6 +55,7 @@ export async function captureTemplate(
       },
       AbortSignal.timeout(options.timeoutMs),
     );
+    await settle(driver, spec.name);
     await driver.save(spec, deviceState);
     const extents = await findExtents(spec.memoryFile);
     await copySparse(spec.memoryFile, files.memory, extents);

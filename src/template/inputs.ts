@@ -26,7 +26,7 @@ export interface TemplateInputs {
   versions: Record<string, string>;
 }
 
-const LAYOUT = 1;
+const LAYOUT = 2;
 /**
  * Under emulation a model whose every feature QEMU's TCG has: no warnings, no feature that is silently missing.
  * Under KVM the oldest level that current distributions ask for, so that a saved machine fits other hosts.

@@ -32,6 +32,10 @@ export class FakeDriver implements VmDriver {
     return Promise.resolve();
   }
 
+  cpuSeconds(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
   suspend(name: string): Promise<void> {
     this.machines.set(name, 'paused');
     return Promise.resolve();

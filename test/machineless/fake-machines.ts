@@ -75,6 +75,10 @@ export class FakeMachines implements VmDriver {
     return Promise.reject(new DomainError('a machine without a hypervisor cannot be shut down'));
   }
 
+  cpuSeconds(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
   suspend(name: string): Promise<void> {
     this.#stop(this.#existing(name));
     return Promise.resolve();
