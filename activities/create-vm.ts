@@ -6,13 +6,14 @@ import { wrapSandboxKey } from '../src/keys/sandbox-key.js';
 import { copySparse } from '../src/sealing/sparse-copy.js';
 import { span } from '../src/tracing/span.js';
 import type { Template } from '../src/template/template.js';
+import { allOf } from './all-of.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { domainName, machineSpec } from './machine.js';
 import { reserve } from './reserve.js';
 import { wakeGuest } from './wake-guest.js';
-import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
+import { claimSlot, clearWorkspace, prepareMemory, prepareWorkspace } from './workspace.js';
 
 /**
  * Create is a resume of the template: a copy of its memory, its device state with another header, a new overlay.
@@ -74,21 +75,11 @@ async function start(
 ): Promise<string> {
   const paths = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
-  const dataKey = await span('overlay', () => context.pool.claim(template.key, template.disk, paths.overlay));
-  try {
-    context.reached('create.overlay-claimed');
-    await writeDurably(paths.wrappedKey, await wrapSandboxKey(context.masterKey.wrapper, manifest.id, dataKey));
-    context.reached('create.key-written');
-    await prepareWorkspace(context, manifest, dataKey);
-  } finally {
-    dataKey.fill(0);
-  }
-  context.reached('create.workspace-ready');
-  await span('memory', () =>
-    Promise.all([
-      copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal }),
-      copyFile(template.deviceState, paths.deviceState),
-    ]),
+  await prepareMemory(context, manifest);
+  await allOf(
+    prepareDisk(context, manifest, template),
+    span('memory', () => copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal })),
+    copyFile(template.deviceState, paths.deviceState),
   );
   await chown(paths.memoryFile, spec.uid, spec.gid);
   context.reached('create.memory-copied');
@@ -104,6 +95,20 @@ async function start(
   context.reached('create.agent-ready');
   context.traffic.openGate(manifest.id);
   return bootId;
+}
+
+async function prepareDisk(context: HostContext, manifest: Manifest, template: Template): Promise<void> {
+  const paths = context.index.paths.sandbox(manifest.id);
+  const dataKey = await span('overlay', () => context.pool.claim(template.key, template.disk, paths.overlay));
+  try {
+    context.reached('create.overlay-claimed');
+    await writeDurably(paths.wrappedKey, await wrapSandboxKey(context.masterKey.wrapper, manifest.id, dataKey));
+    context.reached('create.key-written');
+    await prepareWorkspace(context, manifest, dataKey);
+  } finally {
+    dataKey.fill(0);
+  }
+  context.reached('create.workspace-ready');
 }
 
 async function clearAway(context: HostContext, manifest: Manifest): Promise<void> {

@@ -6,6 +6,7 @@ import { openImage } from '../src/sealing/open-image.js';
 import type { MachineState } from '../src/libvirt/driver.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
+import { allOf } from './all-of.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
@@ -17,7 +18,7 @@ import { reserve } from './reserve.js';
 import { standAgain } from './roll-back-save.js';
 import { saveAgain } from './save-again.js';
 import { wakeGuest } from './wake-guest.js';
-import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
+import { claimSlot, clearWorkspace, prepareMemory, prepareWorkspace } from './workspace.js';
 
 /**
  * Resume: image authenticated, machine restored standing, image marked consumed, machine let run, agent initialised.
@@ -147,23 +148,25 @@ async function restore(
     const spec = machineSpec(context, manifest, template);
     const dataKey = await dataKeyOf(context, id);
     try {
-      await prepareWorkspace(context, manifest, dataKey);
-      context.reached('resume.workspace-ready');
-      await span('open image', () =>
-        openImage({
-          path: paths.image(input.image.generation),
-          imageKey: imageKey(dataKey),
-          sandboxId: id,
-          generation: input.image.generation,
-          templateKey: template.key,
-          digest: input.image.digest,
-          deviceStatePath: paths.deviceState,
-          memoryPath: paths.memoryFile,
-          baseMemoryPath: template.memory,
-          baseExtents: template.memoryExtents,
-          owner: { uid: spec.uid, gid: spec.gid },
-          signal,
-        }),
+      await prepareMemory(context, manifest);
+      await allOf(
+        prepareWorkspace(context, manifest, dataKey).then(() => context.reached('resume.workspace-ready')),
+        span('open image', () =>
+          openImage({
+            path: paths.image(input.image.generation),
+            imageKey: imageKey(dataKey),
+            sandboxId: id,
+            generation: input.image.generation,
+            templateKey: template.key,
+            digest: input.image.digest,
+            deviceStatePath: paths.deviceState,
+            memoryPath: paths.memoryFile,
+            baseMemoryPath: template.memory,
+            baseExtents: template.memoryExtents,
+            owner: { uid: spec.uid, gid: spec.gid },
+            signal,
+          }),
+        ),
       );
     } finally {
       dataKey.fill(0);

@@ -4,6 +4,7 @@ import { slotUid } from '../src/host/slots.js';
 import { diskPassphrase } from '../src/keys/sandbox-key.js';
 import { removeSecret, setSecret } from '../src/libvirt/secrets.js';
 import { span } from '../src/tracing/span.js';
+import { allOf } from './all-of.js';
 import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
 import { derivedUuid, slotOf } from './machine.js';
@@ -12,20 +13,30 @@ import { derivedUuid, slotOf } from './machine.js';
 export async function prepareWorkspace(context: HostContext, manifest: Manifest, dataKey: Buffer): Promise<void> {
   const paths = context.index.paths.sandbox(manifest.id);
   const uid = slotUid(context.uidBase, slotOf(manifest));
-  await span('guard', () => context.guard.check());
-  await mkdir(paths.deviceStateDirectory, { recursive: true, mode: 0o700 });
-  await mkdir(paths.memoryDirectory, { recursive: true, mode: 0o700 });
-  await chown(paths.memoryDirectory, uid, context.gid);
+  await prepareMemory(context, manifest);
   await chown(paths.overlay, uid, context.gid);
-  await (manifest.allowInternetAccess ? context.guard.allowInternet(uid) : context.guard.denyInternet(uid));
-  await span('secret', () =>
-    setSecret(
-      context.libvirtUri,
-      derivedUuid(manifest.id, 'secret'),
-      `disk of sandbox ${manifest.id} in ${context.index.paths.root}`,
-      diskPassphrase(dataKey),
+  await allOf(
+    span('guard', async () => {
+      await context.guard.check();
+      await (manifest.allowInternetAccess ? context.guard.allowInternet(uid) : context.guard.denyInternet(uid));
+    }),
+    span('secret', () =>
+      setSecret(
+        context.libvirtUri,
+        derivedUuid(manifest.id, 'secret'),
+        `disk of sandbox ${manifest.id} in ${context.index.paths.root}`,
+        diskPassphrase(dataKey),
+      ),
     ),
   );
+}
+
+/** The tmpfs directories alone: memory can be put there while the rest is prepared. */
+export async function prepareMemory(context: HostContext, manifest: Manifest): Promise<void> {
+  const paths = context.index.paths.sandbox(manifest.id);
+  await mkdir(paths.deviceStateDirectory, { recursive: true, mode: 0o700 });
+  await mkdir(paths.memoryDirectory, { recursive: true, mode: 0o700 });
+  await chown(paths.memoryDirectory, slotUid(context.uidBase, slotOf(manifest)), context.gid);
 }
 
 /**
@@ -39,9 +50,11 @@ export async function clearWorkspace(
   { id, slot: named }: Pick<Manifest, 'id' | 'slot'>,
 ): Promise<void> {
   const paths = context.index.paths.sandbox(id);
-  await removeSecret(context.libvirtUri, derivedUuid(id, 'secret'));
-  await rm(paths.memoryDirectory, { recursive: true, force: true });
-  await rm(paths.deviceStateDirectory, { recursive: true, force: true });
+  await allOf(
+    removeSecret(context.libvirtUri, derivedUuid(id, 'secret')),
+    rm(paths.memoryDirectory, { recursive: true, force: true }),
+    rm(paths.deviceStateDirectory, { recursive: true, force: true }),
+  );
   for (const slot of await context.slots.of(id, named)) {
     await context.guard.allowInternet(slotUid(context.uidBase, slot));
     await context.slots.release(slot);
