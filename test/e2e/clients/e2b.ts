@@ -62,6 +62,7 @@ await part('runs commands in the foreground', async () => {
     (error) => error instanceof CommandExitError && error.exitCode === 3 && error.stdout === 'said\n',
   );
   await assert.rejects(sandbox.commands.run('true', { cwd: '/nowhere' }), InvalidArgumentError);
+  assert.equal((await sandbox.commands.run('echo by name > /dev/stderr')).stderr, 'by name\n');
   const many = await Promise.all(Array.from({ length: 10 }, (_, index) => output(`echo ${index}`)));
   assert.equal(many.join(''), '0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n');
 });

@@ -71,6 +71,7 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
         with raises(sdk.InvalidArgumentException):
             sandbox.commands.run("true", cwd="/nowhere")
         assert len(sandbox.commands.run("seq 100000").stdout) == 588_895
+        assert sandbox.commands.run("echo by name > /dev/stderr").stderr == "by name\n"
 
     with part("runs a command in the background, connects to it by its pid, kills it"):
         ticking = sandbox.commands.run("while sleep 0.2; do echo tick; done", background=True)
