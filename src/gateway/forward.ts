@@ -61,7 +61,8 @@ export async function forward(
       await relayRequest(request, client, to, cut.signal, watch);
     } else await relayUpgrade(request, client.socket, client.head, to, cut.signal, watch);
   } catch (error) {
-    if (cut.signal.aborted) return refuse(out, cutByPause(id), request);
+    // A machine that is being saved takes its connections away before anyone cuts them.
+    if (cut.signal.aborted || deps.route(id)?.open === false) return refuse(out, cutByPause(id), request);
     deps.log.debug({ sandbox: id, port, err: error }, 'a port of the guest did not answer');
     refuse(
       out,

@@ -18,6 +18,7 @@ beforeAll(() => {
 
 /** One request to the guest's agent, on connections as clients keep them. @returns how it ended, in a word or two */
 function ask(agent: Agent, token: string): Promise<string> {
+  const since = Date.now();
   return new Promise((resolve) => {
     const asked = request(
       {
@@ -28,21 +29,21 @@ function ask(agent: Agent, token: string): Promise<string> {
       (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (part: string) => (text += part));
-        response.once('error', (error) => resolve(`cut: ${error.message}`));
-        response.once('end', () => resolve(outcomeOf(response.statusCode ?? 0, text)));
+        response.once('error', (error) => resolve(`cut after ${Date.now() - since} ms: ${error.message}`));
+        response.once('end', () => resolve(outcomeOf(response.statusCode ?? 0, text, Date.now() - since)));
       },
     );
-    asked.once('error', (error) => resolve(`cut: ${error.message}`));
+    asked.once('error', (error) => resolve(`cut after ${Date.now() - since} ms: ${error.message}`));
     asked.end('{}');
   });
 }
 
-function outcomeOf(status: number, text: string): string {
+function outcomeOf(status: number, text: string, afterMs: number): string {
   const body = JSON.parse(text) as { message?: string };
   if (status === 200) return 'answered';
   if (status === 409 && /send the request again/.test(body.message ?? '')) return 'refused at the gate';
   if (status === 502 && body.message === 'The sandbox was not found') return 'paused';
-  return `${status} ${body.message}`;
+  return `${status} after ${afterMs} ms: ${body.message}`;
 }
 
 test('of 1 000 requests around the deadline of an automatic pause every one is answered or refused, none cut', async () => {

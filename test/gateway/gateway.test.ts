@@ -168,6 +168,18 @@ describe('a pause', () => {
     expect(status).toBe(409);
   });
 
+  test('does not call a port closed whose machine is being saved', async () => {
+    await world.serveGuest((request) => {
+      world.add('i1', { status: 'pausing' });
+      request.socket.destroy();
+    });
+    const answer = await at('/process.Process/List', { method: 'POST', body: '{}' });
+    expect([answer.status, ((await answer.json()) as { message: string }).message]).toEqual([
+      409,
+      expect.stringContaining('stopped before it answered'),
+    ]);
+  });
+
   test('leaves the exact 502 behind', async () => {
     await world.serveGuest((_request, response) => void response.writeHead(204).end());
     world.add('i1', { status: 'paused' });

@@ -37,7 +37,7 @@ test('row 12: a connect right after an answered pause never hears 409', async ()
     expect(await status('POST', `/sandboxes/${id}/connect`, { timeout: 300 })).toBe(201);
     expect(await status('DELETE', `/sandboxes/${id}`)).toBe(204);
   });
-}, 600_000);
+}, 1_800_000);
 
 test('row 13: a kill 0 to 100 ms after a connect that is under way is final once it is answered', async () => {
   const killed: string[] = [];
@@ -54,7 +54,7 @@ test('row 13: a kill 0 to 100 ms after a connect that is under way is final once
   });
   // Nor later: nothing that was still under way has brought one back.
   for (const id of killed) expect([await api.state(id), bootId(id)]).toEqual([404, undefined]);
-}, 600_000);
+}, 1_800_000);
 
 test('row 11: after a save that failed the machine answers as before, and the sandbox is not shown as paused', async () => {
   const id = await api.create();
