@@ -17,7 +17,7 @@ import { removeImages } from './remove-images.js';
 import { reserve } from './reserve.js';
 import { standAgain } from './roll-back-save.js';
 import { saveAgain } from './save-again.js';
-import { wakeGuest } from './wake-guest.js';
+import { wakeGuest, type WokenAfter } from './wake-guest.js';
 import { claimSlot, clearWorkspace, prepareMemory, prepareWorkspace } from './workspace.js';
 
 /**
@@ -54,11 +54,11 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
       throw await savedAgain(context, id);
     }
     context.reached('resume.begun');
-    const manifest = await stand(context, known, template, live, input, held);
+    const { manifest, after } = await stand(context, known, template, live, input, held);
     await span('run', () => context.driver.run(domainName(id)));
     try {
       context.reached('resume.ran');
-      const bootId = await wakeGuest(context, manifest, held);
+      const bootId = await wakeGuest(context, manifest, held, after);
       context.reached('resume.agent-ready');
       await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
       context.reached('resume.settled');
@@ -88,17 +88,20 @@ async function stand(
   live: MachineState,
   input: ResumeVmInput,
   signal: AbortSignal,
-): Promise<Manifest> {
+): Promise<{ manifest: Manifest; after: WokenAfter }> {
   const { generation } = input;
   if (known.phase.name === 'saving') {
     // A pause that never ended, or this resume's own second save: memory and device state in tmpfs are newest.
     const manifest = await context.index.change(known.id, { generation });
-    await standAgain(context, manifest, template, new Error('a resume came before the pause had ended'));
-    return manifest;
+    const cause = new Error('a resume came before the pause had ended');
+    return { manifest, after: await standAgain(context, manifest, template, cause) };
   }
   const consumed = known.phase.name === 'restoring' && known.phase.consumed;
-  if (consumed || known.phase.name === 'running') return goOn(context, known, generation, live);
-  return restore(context, known, template, input, signal);
+  if (consumed || known.phase.name === 'running') {
+    const manifest = await goOn(context, known, generation, live);
+    return { manifest, after: live === 'running' ? 'adoption' : 'restore' };
+  }
+  return { manifest: await restore(context, known, template, input, signal), after: 'restore' };
 }
 
 async function goOn(

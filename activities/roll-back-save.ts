@@ -5,7 +5,7 @@ import type { Template } from '../src/template/template.js';
 import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
 import { dataKeyOf, machineSpec } from './machine.js';
-import { wakeGuest } from './wake-guest.js';
+import { wakeGuest, type WokenAfter } from './wake-guest.js';
 import { prepareWorkspace } from './workspace.js';
 
 /**
@@ -21,10 +21,10 @@ export async function rollBackSave(
 ): Promise<string> {
   try {
     context.reached('rollback.begun');
-    await standAgain(context, manifest, template, cause);
+    const after = await standAgain(context, manifest, template, cause);
     await context.driver.run(machineSpec(context, manifest, template).name);
     context.reached('rollback.ran');
-    const bootId = await wakeGuest(context, manifest, AbortSignal.timeout(60_000));
+    const bootId = await wakeGuest(context, manifest, AbortSignal.timeout(60_000), after);
     context.reached('rollback.agent-ready');
     await context.index.change(manifest.id, { phase: { name: 'running' }, bootId });
     context.reached('rollback.settled');
@@ -48,10 +48,11 @@ export async function standAgain(
   manifest: Manifest,
   template: Template,
   cause: unknown,
-): Promise<void> {
+): Promise<WokenAfter> {
   const { deviceState } = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
   const state = await context.driver.state(spec.name);
+  let after: WokenAfter = 'adoption';
   if (state !== 'running') {
     if (await isCompleteSave(deviceState)) {
       await context.driver.destroy(spec.name);
@@ -59,6 +60,7 @@ export async function standAgain(
       // The disk's secret is in libvirtd's memory only, and libvirtd may have been restarted since.
       await prepareWorkspace(context, manifest, dataKey).finally(() => dataKey.fill(0));
       await context.driver.restore(spec, deviceState);
+      after = 'restore';
     } else if (state === 'absent') {
       const why = `its machine ended during a pause (${cause instanceof Error ? cause.message : String(cause)})`;
       await context.index.change(manifest.id, { phase: { name: 'lost', why } });
@@ -68,4 +70,5 @@ export async function standAgain(
   context.reached('rollback.restored');
   await rm(deviceState, { force: true });
   context.reached('rollback.device-state-removed');
+  return after;
 }

@@ -8,19 +8,23 @@ import { span } from '../src/tracing/span.js';
 import type { HostContext } from './host-context.js';
 import { slotOf } from './machine.js';
 
+/** What this attempt did to the machine before it woke the guest. */
+export type WokenAfter = 'restore' | 'boot' | 'adoption';
+
 /** How long a guest's agent may take to answer after its machine was let run. */
 const AGENT_TIMEOUT_MS = 45_000;
 
 /**
  * Waits for the agent and initialises it: clock, token, environment, and the kernel's reseed, which it confirms or fails.
- * A machine that was booted has shared its past with no other, and has nothing to reseed for.
+ * A machine that was booted has shared its past with no other, and has nothing to reseed for. One that ran already when
+ * this attempt found it is not restored anew: the agent may have confirmed its one reseed to an attempt that died.
  * @returns the guest's boot id.
  */
 export async function wakeGuest(
   context: HostContext,
   manifest: Manifest,
   signal: AbortSignal,
-  after: 'restore' | 'boot' = 'restore',
+  after: WokenAfter = 'restore',
 ): Promise<string> {
   const { spec } = manifest.view;
   const token = accessToken(context.masterKey.derive('tokens'), manifest.id);

@@ -9,6 +9,7 @@ import { mintKey } from '../api/api-keys.js';
 import type { Config } from '../config.js';
 import { readClaims, SLOTS_DIRECTORY } from '../host/slot-claims.js';
 import { findViolations } from '../invariants/find-violations.js';
+import { observeSecrets } from '../invariants/observe-libvirt.js';
 import { observe } from '../invariants/observe.js';
 import type { Observation } from '../invariants/observation.js';
 import { keyOf, type Violation } from '../invariants/violation.js';
@@ -219,6 +220,10 @@ async function clearAway(config: Config): Promise<void> {
     await execa('virsh', ['-c', config.libvirtUri, 'destroy', name], { reject: false });
     const id = name.slice(DOMAIN_PREFIX.length);
     await execa('virsh', ['-c', config.libvirtUri, 'secret-undefine', derivedUuid(id, 'secret')], { reject: false });
+  }
+  const scope = { stateDir, known: new Set<string>(), secretUuid: (id: string) => derivedUuid(id, 'secret') };
+  for (const { uuid } of await observeSecrets(config.libvirtUri, scope).catch(() => [])) {
+    await execa('virsh', ['-c', config.libvirtUri, 'secret-undefine', uuid], { reject: false });
   }
   for (const claim of await readClaims(SLOTS_DIRECTORY)) {
     if (claim.stateDir === config.stateDir) await rm(path.join(SLOTS_DIRECTORY, String(claim.slot)), { force: true });

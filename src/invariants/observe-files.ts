@@ -55,7 +55,11 @@ async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests
   );
   return {
     ...{ id, name: id, files: inside.map(({ name }) => name) },
-    changedAt: Math.max(0, ...inside.map(({ changedAt }) => changedAt), await changedAt(directory)),
+    // Metrics and log go on for as long as there is a machine, whoever it belongs to.
+    changedAt: Math.max(
+      ...inside.filter(({ name }) => !name.endsWith('.jsonl')).map((entry) => entry.changedAt),
+      await changedAt(directory),
+    ),
     ...(parsed.success ? { manifest: manifestFact(parsed.data) } : {}),
     ...(digests ? { digests: Object.fromEntries(hashes) } : {}),
   };

@@ -29,7 +29,12 @@ const healthy = (): Observation => ({
   ],
   sandboxes: [
     {
-      ...{ id: 'a', name: 'a', changedAt: 1, files: ['key.wrapped', 'manifest.json', 'overlay.qcow2'] },
+      ...{
+        id: 'a',
+        name: 'a',
+        changedAt: 1,
+        files: ['key.wrapped', 'log.jsonl', 'manifest.json', 'metrics.jsonl', 'overlay.qcow2'],
+      },
       manifest: { generation: 3, phase: 'running', slot: 0, allowInternetAccess: true },
     },
     {

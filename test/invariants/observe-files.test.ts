@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -28,6 +28,19 @@ test('manifests are read with images of both kinds; one that is cut off counts a
     ['disk', 4],
     ['memory', 4],
   ]);
+});
+
+test('a machine that still writes its metrics does not make its directory younger', async () => {
+  await sandbox('abc', '{}');
+  const old = new Date(Date.now() - 3_600_000);
+  const before = (await observeFiles(paths.root, false)).sandboxes[0]!.changedAt;
+  await writeFile(paths.sandbox('abc').metrics, '');
+  await utimes(paths.sandbox('abc').directory, old, old);
+  const created = (await observeFiles(paths.root, false)).sandboxes[0]!.changedAt;
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await writeFile(paths.sandbox('abc').metrics, 'more');
+  expect((await observeFiles(paths.root, false)).sandboxes[0]!.changedAt).toBe(created);
+  expect(created).toBeGreaterThanOrEqual(before);
 });
 
 test('memory is seen with its device state; names that are no sandbox are set apart', async () => {

@@ -1,0 +1,105 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { pauseVm } from '../../activities/pause-vm.js';
+import { resumeVm } from '../../activities/resume-vm.js';
+import { rollBackSave } from '../../activities/roll-back-save.js';
+import type { Template } from '../../src/template/template.js';
+import { HostScene } from './host-scene.js';
+
+const never = new AbortController().signal;
+const COMPLETE_SAVE = 'LibvirtQemudSave and what follows';
+const image = (generation: number) => ({ generation, digest: 'd', bytes: 1, savedAt: 1 });
+
+let scene: HostScene;
+beforeEach(async () => {
+  scene = await HostScene.start();
+  await scene.running();
+});
+afterEach(() => scene.stop());
+
+const pause = (generation: number) =>
+  pauseVm(scene.context, { id: scene.id, generation, view: scene.view('paused', generation) }, never);
+const resume = (generation: number, of: number) =>
+  resumeVm(
+    scene.context,
+    { spec: scene.spec, generation, image: image(of), view: scene.view('running', generation) },
+    never,
+  );
+const template = async (): Promise<Template> => (await scene.context.template('k'))!;
+const reseedAsked = (): boolean[] =>
+  scene.asked
+    .filter(({ path }) => path === '/init')
+    .map(({ body }) => (JSON.parse(body) as { requireReseed: boolean }).requireReseed);
+
+test('a save that fails outright leaves the guest running, and asks its agent for no reseed: nothing was restored', async () => {
+  scene.driver.before['save'] = () => {
+    throw new Error('no space left on device');
+  };
+  await expect(pause(2)).rejects.toMatchObject({ type: 'PauseFailed' });
+  expect(scene.manifest.phase).toEqual({ name: 'running' });
+  expect(scene.driver.machines.get(scene.machine)).toBe('running');
+  expect(scene.traffic.isGateOpen(scene.id)).toBe(true);
+  expect(reseedAsked()).toEqual([false]);
+});
+
+test('a roll-back that died in the middle of its restore restores again: whole device state counts, not what stands', async () => {
+  await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
+  await writeFile(scene.sandbox.deviceState, COMPLETE_SAVE);
+  scene.driver.machines.set(scene.machine, 'paused');
+  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'));
+  expect(
+    scene.driver.calls.filter((call) => /destroy|restore|run/.test(call)).map((call) => call.split(' ')[0]),
+  ).toEqual(['destroy', 'restore', 'run']);
+  expect(await readdir(scene.sandbox.deviceStateDirectory)).toEqual([]);
+  expect(reseedAsked()).toEqual([true]);
+});
+
+test('device state beside a machine that runs is stale, and is never restored', async () => {
+  await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
+  await writeFile(scene.sandbox.deviceState, COMPLETE_SAVE);
+  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'));
+  expect(scene.driver.calls.some((call) => call.startsWith('restore'))).toBe(false);
+  expect(await readdir(scene.sandbox.deviceStateDirectory)).toEqual([]);
+});
+
+test('a resume that died after its machine ran goes on with that machine, and asks for no second reseed', async () => {
+  await scene.context.index.change(scene.id, {
+    ...{ generation: 3, phase: { name: 'restoring', consumed: true }, image: image(2) },
+  });
+  await writeFile(scene.sandbox.image(2), 'sealed');
+  expect(await resume(3, 2)).toEqual({ bootId: 'boot-1' });
+  expect(scene.driver.calls.some((call) => call.startsWith('restore'))).toBe(false);
+  expect(reseedAsked()).toEqual([false]);
+  expect((await readdir(scene.sandbox.directory)).filter((name) => name.startsWith('image-'))).toEqual([]);
+});
+
+test('a pause that died after its image was durable is finished, and nothing of it is left behind', async () => {
+  await scene.context.index.change(scene.id, { generation: 3, phase: { name: 'saved' }, slot: null, image: image(3) });
+  for (const generation of [2, 3]) await writeFile(scene.sandbox.image(generation), 'sealed');
+  scene.driver.machines.clear();
+  expect(await pause(3)).toMatchObject({ outcome: 'paused', image: { generation: 3 } });
+  expect((await readdir(scene.sandbox.directory)).filter((name) => name.startsWith('image-'))).toEqual([
+    'image-3.sealed',
+  ]);
+  expect(await readdir(scene.paths.memory)).toEqual([]);
+  expect([...scene.claims]).toEqual([]);
+});
+
+test('a failure after the image is durable rolls nothing back', async () => {
+  await scene.context.index.change(scene.id, { generation: 3, phase: { name: 'saved' }, slot: null, image: image(3) });
+  await writeFile(scene.sandbox.image(3), 'sealed');
+  scene.driver.before['destroy'] = () => {
+    throw new Error('libvirt is being restarted');
+  };
+  await expect(pause(3)).rejects.toThrow('libvirt is being restarted');
+  expect(scene.manifest).toMatchObject({ phase: { name: 'saved' }, image: { generation: 3 } });
+  delete scene.driver.before['destroy'];
+  expect(await pause(3)).toMatchObject({ outcome: 'paused' });
+});
+
+test('an older manifest that was put back is refused, and the sandbox is not called lost', async () => {
+  await mkdir(scene.sandbox.directory, { recursive: true });
+  scene.driver.machines.clear();
+  await expect(resume(6, 5)).rejects.toMatchObject({ type: 'ImageDamaged' });
+  expect(scene.manifest.phase).toEqual({ name: 'running' });
+});
