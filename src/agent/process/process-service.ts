@@ -25,8 +25,14 @@ export function processService(state: AgentState, events: ProcessEvents, pipes: 
       const running = await launch(request, context, state, events, pipes);
       const listener = running.output.listen();
       table.add({ running, config: request.process!, tag: request.tag });
-      killAfter(running, context.timeoutMs());
-      yield* processEvents(running, listener, keepaliveMs(context.requestHeader), context.signal);
+      const isLate = killAfter(running, context.timeoutMs());
+      for await (const event of processEvents(running, listener, keepaliveMs(context.requestHeader), context.signal)) {
+        // This timer and the stream's own run out together: whichever is first, the client hears of its limit.
+        if (event.event.event?.case === 'end' && isLate()) {
+          throw new ConnectError('the command took longer than it was given', Code.DeadlineExceeded);
+        }
+        yield event;
+      }
     },
 
     async *connect(request, context) {
@@ -92,11 +98,19 @@ async function launch(
   return running;
 }
 
-/** The time that a start allows is the process's, also when its client is gone by then. */
-function killAfter(running: Running, ms: number | undefined): void {
-  if (ms === undefined) return;
-  const timer = setTimeout(() => running.kill('SIGKILL'), Math.max(0, ms));
+/** The time that a start allows is the process's, also when its client is gone by then. @returns whether it is over. */
+function killAfter(running: Running, ms: number | undefined): () => boolean {
+  if (ms === undefined) return () => false;
+  let late = false;
+  const timer = setTimeout(
+    () => {
+      late = true;
+      running.kill('SIGKILL');
+    },
+    Math.max(0, ms),
+  );
   running.output.onEnd(() => clearTimeout(timer));
+  return () => late;
 }
 
 async function input(running: Running, given: ProcessInput | undefined): Promise<void> {
