@@ -23,9 +23,10 @@ export function createAgent(options: AgentOptions): Server {
   const events = new ProcessEvents();
   const rpc = rpcListener(state, events, options.pipes);
   const sockets = new Set<Socket>();
-  // Connections from before a pause lead nowhere, and nobody will ever say so.
+  // Connections from before a pause lead nowhere, and nobody will ever say so. They are reset, not ended: the kernel would
+  // keep an ended one for minutes, and reset a new connection that happens to come from the same port.
   const onRestored = (request: IncomingMessage): void => {
-    for (const socket of sockets) if (socket !== request.socket) socket.destroy();
+    for (const socket of sockets) if (socket !== request.socket) socket.resetAndDestroy();
   };
   const server = createServer({ requestTimeout: 0, noDelay: true }, (request, response) => {
     const [pathname = '/', search = ''] = (request.url ?? '/').split('?', 2);
