@@ -54,8 +54,10 @@ export class FakeWorld implements SandboxClient {
   };
   /** The next call of a verb fails with this. */
   readonly failNext = new Map<string, ErrorCode>();
-  /** How long lifecycle verbs take. */
+  /** How long lifecycle verbs take, counted from when `lookups` requests have looked for their sandbox. */
   delayMs = 0;
+  lookups = 0;
+  lookedUp = 0;
   /** Where the guests' agents listen. */
   guest: GuestAddress = { host: '127.0.0.1', port: 1 };
   /** Ports of the guests' localhost that are open, and where they really are. */
@@ -80,7 +82,10 @@ export class FakeWorld implements SandboxClient {
       index: {
         list: (tenant) =>
           [...this.views.values()].filter((view) => tenant === undefined || view.spec.tenant === tenant),
-        get: (id) => this.views.get(id),
+        get: (id) => {
+          this.lookedUp += 1;
+          return this.views.get(id);
+        },
       },
       report: () => Promise.resolve(this.report),
       route: (id) => {
@@ -235,6 +240,7 @@ export class FakeWorld implements SandboxClient {
 
   async #called(verb: string, id: string, input?: unknown, updateId?: string): Promise<void> {
     this.calls.push({ verb, id, input, ...(updateId === undefined ? {} : { updateId }) });
+    while (this.lookedUp < this.lookups) await new Promise((resolve) => setTimeout(resolve, 5));
     if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
     const code = this.failNext.get(verb);
     this.failNext.delete(verb);

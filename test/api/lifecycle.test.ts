@@ -10,7 +10,7 @@ beforeEach(() => {
   world.views.clear();
   world.calls.length = 0;
   world.failNext.clear();
-  world.delayMs = 0;
+  Object.assign(world, { delayMs: 0, lookups: 0, lookedUp: 0 });
 });
 
 describe('pause', () => {
@@ -25,7 +25,7 @@ describe('pause', () => {
 
   test('many at once are one update, and all get its outcome', async () => {
     world.add('i1');
-    world.delayMs = 300;
+    Object.assign(world, { delayMs: 300, lookups: 20 });
     const answers = await Promise.all(Array.from({ length: 20 }, () => world.api('POST', '/sandboxes/i1/pause', {})));
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([204]));
     expect(world.countOf('pause')).toBe(1);
@@ -67,7 +67,7 @@ describe('connect', () => {
 
   test('two hundred at once wake it with one update and no extension', async () => {
     world.add('i1', { status: 'paused' });
-    world.delayMs = 400;
+    Object.assign(world, { delayMs: 400, lookups: 200 });
     const connects = Array.from({ length: 200 }, () => world.api('POST', '/v2/sandboxes/i1/connect', {}));
     const answers = await Promise.all(connects);
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([201]));
@@ -76,7 +76,7 @@ describe('connect', () => {
 
   test('who joined with a longer timeout gets the longer timeout', async () => {
     world.add('i1', { status: 'paused' });
-    world.delayMs = 200;
+    Object.assign(world, { delayMs: 200, lookups: 5 });
     const seconds = [60, 4000, 60, 5000, 300];
     await Promise.all(seconds.map((timeout) => world.api('POST', '/v2/sandboxes/i1/connect', { timeout })));
     expect(world.countOf('resume')).toBe(1);
