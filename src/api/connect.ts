@@ -40,14 +40,15 @@ async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number, memo
   const { outcome, joined } = deps.join.run(`${memory ? 'connect' : 'reboot'} ${id}`, () =>
     resumeJoined(deps, known, { mode: 'connect', timeoutMs: wanted, ...(memory ? {} : { memory }) }),
   );
-  const result = await outcome;
-  let view = result.view;
-  while (joined && view.endAt < neededUntil) {
+  let result = await outcome;
+  while (joined && result.view.endAt < neededUntil) {
+    // A connect of its own, and not a new timeout: the sandbox may have been paused again meanwhile.
     const extension = deps.join.run(`extend ${id}`, () =>
-      deps.client.setTimeout(id, { timeoutMs: wanted, mode: 'extend' }),
+      resumeJoined(deps, { ...known, status: 'running' }, { mode: 'connect', timeoutMs: wanted }),
     );
-    view = await extension.outcome;
+    const extended = await extension.outcome;
+    result = { view: extended.view, resumed: result.resumed || extended.resumed };
     if (!extension.joined) break;
   }
-  return { view, resumed: result.resumed };
+  return result;
 }
