@@ -34,7 +34,7 @@ export class SlotClaims {
     await writeFile(draft, JSON.stringify({ bootId: await currentBoot(), stateDir, sandbox }), { mode: 0o600 });
     try {
       for (;;) {
-        const slot = freeSlot(new Set(await this.#taken()), count);
+        const slot = freeSlot(new Set(await slotsIn(directory)), count);
         if (slot === undefined || (await linked(draft, this.#file(slot)))) return slot;
       }
     } finally {
@@ -66,7 +66,7 @@ export class SlotClaims {
     if (lock === undefined) return;
     try {
       const bootId = await currentBoot();
-      for (const slot of await this.#taken()) {
+      for (const slot of await slotsIn(directory)) {
         const text = await readFile(this.#file(slot), 'utf8').catch(() => undefined);
         if (text === undefined) continue;
         const claim = claimShape.parse(JSON.parse(text));
@@ -79,10 +79,6 @@ export class SlotClaims {
     }
   }
 
-  async #taken(): Promise<number[]> {
-    return (await readdir(this.options.directory)).filter((name) => /^\d+$/.test(name)).map(Number);
-  }
-
   #file(slot: number): string {
     return path.join(this.options.directory, String(slot));
   }
@@ -92,10 +88,14 @@ export type Claim = z.infer<typeof claimShape> & { slot: number };
 
 /** Every claim of the machine that can be read. */
 export async function readClaims(directory: string): Promise<Claim[]> {
-  const slots = (await readdir(directory).catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
+  const slots = await slotsIn(directory).catch(() => []);
   const claims = await Promise.all(slots.map((slot) => readClaim(directory, slot)));
   return claims.filter((claim) => claim !== undefined);
 }
+
+/** Names of the claims' files; drafts are not among them. */
+const slotsIn = async (directory: string): Promise<number[]> =>
+  (await readdir(directory)).filter((name) => /^\d+$/.test(name)).map(Number);
 
 async function readClaim(directory: string, slot: number): Promise<Claim | undefined> {
   const text = await readFile(path.join(directory, String(slot)), 'utf8').catch(() => undefined);
