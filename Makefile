@@ -1,4 +1,4 @@
-.PHONY: up test demo bench chaos prepare linearizability linearizability-guests
+.PHONY: up test demo bench chaos chaos-controls prepare linearizability linearizability-guests
 
 # Installs what is missing, builds the template once, starts everything and stays in the foreground.
 up: prepare
@@ -27,6 +27,10 @@ linearizability-guests: prepare
 # The crash matrix, on a service of its own: `make chaos ARGS="--seed 2 --minutes 30"`. Restarts libvirtd.
 chaos: prepare
 	@node dist/src/mains/chaos.js $(ARGS)
+
+# Four defects put into a copy of the service on purpose: the crash matrix has to find each.
+chaos-controls: prepare
+	@node test/chaos-controls/run.mjs
 
 prepare:
 	@setup/prepare.sh

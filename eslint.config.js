@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'src/gen/', 'node_modules/', 'test/histories/'] },
+  { ignores: ['dist/', 'dist-broken/', 'src/gen/', 'node_modules/', 'test/histories/'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommended],

@@ -1,15 +1,22 @@
 import path from 'node:path';
 
+/** Says how far the clocks of a run's roles stand aside. */
+export const clockFileOf = (stateDir: string): string => `${stateDir}.clock`;
+
 /** Settings of a run's own service: ports from `port` on, a state directory and host id that nobody else has. */
 export function chaosEnvironment(
   env: NodeJS.ProcessEnv,
   { home, port }: { home: string; port: number },
 ): NodeJS.ProcessEnv {
+  const stateDir = path.join(home, `chaos-${port}`);
+  const clock = new URL('stepped-clock.js', import.meta.url);
+  clock.searchParams.set('file', clockFileOf(stateDir));
   return {
     ...env,
-    DORMOUSE_STATE_DIR: path.join(home, `chaos-${port}`),
+    DORMOUSE_STATE_DIR: stateDir,
     DORMOUSE_HOST_ID: `chaos-${port}`,
     DORMOUSE_CRASH_POINTS_FILE: path.join(home, `chaos-${port}.points`),
+    NODE_OPTIONS: `${env['NODE_OPTIONS'] ?? ''} --import=${clock.href}`.trim(),
     DORMOUSE_API_PORT: String(port),
     DORMOUSE_PROXY_PORT: String(port + 1),
     DORMOUSE_GATEWAY_PORT: String(port + 2),

@@ -16,7 +16,7 @@ export class Fleet {
   constructor(private readonly rig: Rig) {}
 
   /** A marked guest, running. @throws Error when a step without any fault fails. */
-  async newGuest(body: object = {}, api?: string): Promise<Guest> {
+  async newGuest(body: object = {}, { api, keeps }: { api?: string; keeps?: Guest['keeps'] } = {}): Promise<Guest> {
     const answer = await this.rig.client.call(
       'POST',
       '/sandboxes',
@@ -26,23 +26,34 @@ export class Fleet {
     if (answer.status !== 201)
       throw new Error(`create without a fault: ${answer.status} ${JSON.stringify(answer.body)}`);
     const { id, token } = created(answer);
-    return this.rig.client.mark(id, token);
+    return this.rig.client.mark(id, token, keeps);
   }
 
   has(id: string): boolean {
     return this.#subject?.id === id;
   }
 
-  async pause({ id }: { id: string }): Promise<void> {
-    const answer = await this.rig.client.call('POST', `/sandboxes/${id}/pause`, {});
+  async pause({ id, keeps }: { id: string; keeps?: Guest['keeps'] }): Promise<void> {
+    const answer = await this.rig.client.call('POST', `/sandboxes/${id}/pause`, { memory: keeps !== 'disk' });
     if (answer.status !== 204)
       throw new Error(`pause without a fault: ${answer.status} ${JSON.stringify(answer.body)}`);
   }
 
-  async wake({ id }: { id: string }): Promise<void> {
-    const answer = await this.rig.client.call('POST', `/sandboxes/${id}/connect`, { timeout: 3_600 });
+  /** A boot may take longer than a caller is let wait: then it is asked for again, as the answer says. */
+  async wake({ id, keeps }: { id: string; keeps?: Guest['keeps'] }): Promise<void> {
+    let answer: Answer;
+    let times = 0;
+    do answer = await this.rig.client.call('POST', `/sandboxes/${id}/connect`, { timeout: 3_600 });
+    while (keeps === 'disk' && answer.status === 504 && ++times < 4);
     if (answer.status !== 200 && answer.status !== 201)
       throw new Error(`connect without a fault: ${answer.status} ${JSON.stringify(answer.body)}`);
+  }
+
+  /** After every machine has ended: those that slept are still there. */
+  afterPowerLoss(): void {
+    if (this.#running !== undefined) this.rig.bystanders.delete(this.#running.id);
+    this.#running = undefined;
+    if (!this.#asleep) this.#subject = undefined;
   }
 
   /** Bystanders: one runs, one sleeps. */

@@ -2,14 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const ANSWER_WITHIN_MS = 70_000;
-const NONCE_FILE = '/dev/shm/nonce';
+const NONCE_FILES = { memory: '/dev/shm/nonce', disk: '/root/nonce' };
 
-/** A sandbox of the run, and what only its memory knows. */
+/** A sandbox of the run, and what only its memory (or, where it is booted again, its disk) knows. */
 export interface Guest {
   id: string;
   token: string;
   nonce: string;
   bootId: string;
+  keeps: 'memory' | 'disk';
 }
 
 export interface Answer {
@@ -37,18 +38,30 @@ export class ChaosClient {
     }
   }
 
-  /** Puts a nonce into the guest's RAM and remembers its boot. */
-  async mark(id: string, token: string): Promise<Guest> {
+  /** Puts a nonce where the guest is to keep it, its RAM or its disk, and remembers its boot. */
+  async mark(id: string, token: string, keeps: Guest['keeps'] = 'memory'): Promise<Guest> {
     const nonce = randomBytes(16).toString('hex');
-    await this.#file(id, token, NONCE_FILE, nonce);
-    return { id, token, nonce, bootId: await this.#file(id, token, '/proc/sys/kernel/random/boot_id') };
+    await this.#file(id, token, NONCE_FILES[keeps], nonce);
+    return { id, token, nonce, bootId: await this.#file(id, token, '/proc/sys/kernel/random/boot_id'), keeps };
   }
 
-  /** @returns what is wrong, or undefined: the very same memory, never booted again. */
+  /** Traffic to the guest, as anyone's: one request, answered by the guest, or not. */
+  async visit({ id, token }: { id: string; token: string }): Promise<Answer> {
+    return fetch(this.#urlOf('/proc/uptime'), {
+      headers: headersOf(id, token),
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    }).then(
+      async (response) => ({ status: response.status, body: await response.text() }),
+      (error: Error) => ({ status: 0, body: String(error.cause ?? error) }),
+    );
+  }
+
+  /** @returns what is wrong, or undefined: the very same memory, never booted again; or the very same disk. */
   async prove(guest: Guest): Promise<string | undefined> {
     try {
-      const nonce = await this.#file(guest.id, guest.token, NONCE_FILE);
-      if (nonce !== guest.nonce) return `the nonce in its memory is "${nonce}", not "${guest.nonce}"`;
+      const nonce = await this.#file(guest.id, guest.token, NONCE_FILES[guest.keeps]);
+      if (nonce !== guest.nonce) return `the nonce in its ${guest.keeps} is "${nonce}", not "${guest.nonce}"`;
+      if (guest.keeps === 'disk') return undefined;
       const bootId = await this.#file(guest.id, guest.token, '/proc/sys/kernel/random/boot_id');
       return bootId === guest.bootId ? undefined : `it was booted again: boot id ${bootId}, not ${guest.bootId}`;
     } catch (error) {
@@ -60,12 +73,9 @@ export class ChaosClient {
   async #file(id: string, token: string, file: string, content?: string): Promise<string> {
     let last = '';
     for (let attempt = 0; attempt < 10; attempt++) {
-      const response = await fetch(`${this.service.proxy}/files?username=root&path=${encodeURIComponent(file)}`, {
+      const response = await fetch(this.#urlOf(file), {
         method: content === undefined ? 'GET' : 'POST',
-        headers: {
-          ...{ 'x-access-token': token, 'e2b-sandbox-id': id, 'e2b-sandbox-port': '49983' },
-          'content-type': 'application/octet-stream',
-        },
+        headers: headersOf(id, token),
         ...(content === undefined ? {} : { body: content }),
         signal: AbortSignal.timeout(20_000),
       }).catch((error: unknown) => error as Error);
@@ -79,4 +89,13 @@ export class ChaosClient {
     }
     throw new Error(last);
   }
+
+  #urlOf(file: string): string {
+    return `${this.service.proxy}/files?username=root&path=${encodeURIComponent(file)}`;
+  }
 }
+
+const headersOf = (id: string, token: string): Record<string, string> => ({
+  ...{ 'x-access-token': token, 'e2b-sandbox-id': id, 'e2b-sandbox-port': '49983' },
+  'content-type': 'application/octet-stream',
+});

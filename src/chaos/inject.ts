@@ -44,6 +44,8 @@ export async function prepare(rig: Rig, fault: Fault): Promise<Injection> {
       await resize((blocks - bfree) * bsize + LEFT_IN_MEMORY_MIB * MIB);
       return { ...nothing, undo: async () => void (await resize(blocks * bsize)) };
     }
+    case 'clock':
+      return { ...nothing, undo: () => rig.stepClock(0) };
     default:
       return nothing;
   }
@@ -72,8 +74,24 @@ export async function strike(rig: Rig, fault: Fault, id: () => string | undefine
     }
     case 'second-host-worker':
       return secondHostWorkerRefuses(rig);
+    case 'clock':
+      await delay(fault.afterMs);
+      await rig.stepClock(fault.byMs);
+      return true;
+    case 'host-beside':
+      return liveBeside(rig);
     default:
       return true;
+  }
+}
+
+async function liveBeside(rig: Rig): Promise<boolean> {
+  const neighbour = await rig.startNeighbour();
+  try {
+    await neighbour.live();
+    return true;
+  } finally {
+    await neighbour.end();
   }
 }
 

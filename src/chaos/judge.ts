@@ -13,14 +13,20 @@ const acknowledged = ({ status }: Answer): boolean => status >= 200 && status < 
 export function judge({ step, fault }: Case, answer: Answer, ending: Ending): string | undefined {
   const told = `${step} under "${faultName(fault)}" was answered ${answer.status}, and the sandbox is ${ending}`;
   if (ENDS.has(step)) return ending === 'ended' ? undefined : told;
+  // What was in memory went with the power; what was acknowledged as paused was not in memory.
+  if (fault.kind === 'power-loss') {
+    const expected = step === 'pause' || step === 'auto-pause' ? 'paused' : 'ended';
+    return acknowledged(answer) && ending === expected ? undefined : told;
+  }
   // Only the death of its own machine may end a sandbox, or a create of which nobody was told that it worked.
   if (ending === 'ended') {
-    if (fault.kind === 'kill-qemu' && !(step === 'pause' && acknowledged(answer))) return undefined;
+    if (fault.kind === 'kill-qemu' && !((step === 'pause' || step === 'shut-down') && acknowledged(answer)))
+      return undefined;
     return step === 'create' && !acknowledged(answer) ? undefined : told;
   }
   if (fault.kind === 'damage') return ending === 'paused' && answer.status === 500 ? undefined : told;
   if (step === 'auto-pause') return ending === 'paused' ? undefined : told;
   if (!acknowledged(answer)) return undefined;
-  const promised = step === 'pause' ? 'paused' : 'running';
+  const promised = step === 'pause' || step === 'shut-down' ? 'paused' : 'running';
   return ending === promised ? undefined : told;
 }

@@ -1,12 +1,18 @@
-import { CRASH_POINTS, type CrashPoint } from '../../activities/crash-points.js';
+import { CRASH_POINTS, DISK_ONLY_POINTS, type CrashPoint } from '../../activities/crash-points.js';
 import { randomFrom, shuffled } from './random.js';
 
-/** `terminate`: an operator ends the workflow past it; the reaper removes what it owned. */
+/**
+ * `wake`: a resume by traffic. `shut-down` and `boot`: pause and resume of the disk alone, a minute each under emulation.
+ * `terminate`: an operator ends the workflow past it; the reaper removes what it owned.
+ */
 export const STEPS = [
   'create',
   'pause',
   'resume',
+  'wake',
   'auto-pause',
+  'shut-down',
+  'boot',
   'timeout-kill',
   'kill',
   'kill-paused',
@@ -30,7 +36,13 @@ export type Fault =
   | { kind: 'no-disk' }
   | { kind: 'no-memory' }
   | { kind: 'damage'; what: Damage }
-  | { kind: 'second-host-worker' };
+  | { kind: 'second-host-worker' }
+  /** Another host on the same machine, whose own host worker is killed in the middle of its own sandbox's life. */
+  | { kind: 'host-beside' }
+  /** Of the roles' clocks, not the machine's, in the middle of the step; and back after it. */
+  | { kind: 'clock'; byMs: number; afterMs: number }
+  /** After the answer: every process dies, the disk keeps what had reached it, and the machine starts again. */
+  | { kind: 'power-loss' };
 
 export interface Case {
   step: Step;
@@ -45,6 +57,8 @@ export const faultName = (fault: Fault): string => {
       return `kill -9 ${fault.role}`;
     case 'damage':
       return `image ${fault.what}`;
+    case 'clock':
+      return `clock ${fault.byMs > 0 ? '+' : '-'}1 h`;
     default:
       return fault.kind;
   }
@@ -70,7 +84,12 @@ function within(verb: string, names: string[], leading: string): Partial<Record<
 
 const STEP_OF: Record<string, Step> = {
   ...{ create: 'create', pause: 'pause', rollback: 'pause', resume: 'resume', 'save-again': 'resume', destroy: 'kill' },
+  ...{ 'shut-down': 'shut-down', boot: 'boot' },
 };
+
+const HOUR_MS = 3_600_000;
+/** Steps with a case of their own for each fault of the matrix's second half; the slow ones have few. */
+const QUICK = STEPS.filter((step) => step !== 'shut-down' && step !== 'boot');
 
 function pointCase(point: CrashPoint, what: 'crash' | 'fail', step: Step = STEP_OF[point.split('.')[0]!]!): Case {
   const leading = LEADING[point];
@@ -86,10 +105,11 @@ export const crashCases = (): Case[] => CRASH_POINTS.map((point) => pointCase(po
  * allow. The order within a group is the one in which they are reached.
  */
 export function shortForm(): Case[] {
-  const group = (step: Step, ...points: string[]): Case => {
-    const lines = points.map((point) => `${step}.${point}`);
-    return { step, fault: { kind: 'point', name: `crash at ${lines.join(', ')}`, lines } };
-  };
+  const group = (step: Step, ...points: string[]): Case =>
+    inOneStep(
+      step,
+      points.map((point) => `${step}.${point}`),
+    );
   return [
     group('pause', 'begun', 'marked', 'saved', 'sealed'),
     group('resume', 'begun', 'cleared', 'slot-claimed', 'marked'),
@@ -99,6 +119,28 @@ export function shortForm(): Case[] {
     group('resume', 'consumed', 'ran', 'agent-ready', 'settled'),
     group('pause', 'saved', 'machine-gone'),
     group('resume', 'restored fail', 'undoing', 'restored fail', 'undone', 'image-removed'),
+  ];
+}
+
+const inOneStep = (step: Step, lines: string[]): Case => ({
+  step,
+  fault: { kind: 'point', name: `crash at ${lines.join(', ')}`, lines },
+});
+
+/** Every moment of a pause of the disk alone, and of the boot after it, in as few of them as attempts allow. */
+function diskOnlyCases(): Case[] {
+  const of = (verb: string): CrashPoint[] => DISK_ONLY_POINTS.filter((point) => point.startsWith(`${verb}.`));
+  const boot = of('boot');
+  const rest: [Step, Fault][] = [
+    ['shut-down', { kind: 'kill', role: 'control-worker', afterMs: 800 }],
+    ['boot', { kind: 'kill', role: 'temporal', afterMs: 2_000 }],
+    ['boot', { kind: 'kill-qemu', afterMs: 3_000 }],
+  ];
+  return [
+    inOneStep('shut-down', of('shut-down')),
+    inOneStep('boot', boot.slice(0, 4)),
+    inOneStep('boot', boot.slice(4)),
+    ...rest.map(([step, fault]) => ({ step, fault })),
   ];
 }
 
@@ -119,13 +161,23 @@ export function matrix(seed: number): Case[] {
     ...(['create', 'resume'] as const).map((step): Case => ({ step, fault: { kind: 'no-memory' } })),
     ...(['create', 'pause', 'resume'] as const).map((step): Case => ({ step, fault: { kind: 'no-disk' } })),
     { step: 'pause', fault: { kind: 'second-host-worker' } },
+    ...shuffled(of('resume'), random)
+      .slice(0, 6)
+      .map((point) => pointCase(point, 'crash', 'wake')),
+    ...diskOnlyCases(),
+    ...(['create', 'pause', 'resume', 'kill'] as const).map((step): Case => ({ step, fault: { kind: 'host-beside' } })),
+    ...(['create', 'pause', 'auto-pause', 'resume', 'wake', 'kill', 'kill-paused'] as const).map((step): Case => ({
+      step,
+      fault: { kind: 'power-loss' },
+    })),
   ];
-  for (const step of STEPS) {
+  for (const step of QUICK) {
     for (const role of ['host-worker', 'control-worker', 'api', 'temporal'] as const) {
       for (let time = 0; time < 2; time++) cases.push({ step, fault: { kind: 'kill', role, afterMs: moment(1_500) } });
     }
     for (let time = 0; time < 2; time++) cases.push({ step, fault: { kind: 'kill-qemu', afterMs: moment(1_500) } });
     cases.push({ step, fault: { kind: 'restart-libvirtd', afterMs: moment(1_000) } });
+    for (const byMs of [HOUR_MS, -HOUR_MS]) cases.push({ step, fault: { kind: 'clock', byMs, afterMs: moment(500) } });
   }
   for (const step of ['create', 'pause', 'resume', 'kill'] as const)
     cases.push({ step, fault: { kind: 'freeze-host-worker', afterMs: moment(800) } });

@@ -1,5 +1,4 @@
-import { execa } from 'execa';
-import { access, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { access, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,27 +6,31 @@ import type { Connection } from '@temporalio/client';
 import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
 import { mintKey } from '../api/api-keys.js';
 import type { Config } from '../config.js';
-import { readClaims, SLOTS_DIRECTORY } from '../host/slot-claims.js';
+import { SLOTS_DIRECTORY } from '../host/slot-claims.js';
 import { findViolations } from '../invariants/find-violations.js';
-import { observeSecrets } from '../invariants/observe-libvirt.js';
 import { observe } from '../invariants/observe.js';
 import type { Observation } from '../invariants/observation.js';
 import { keyOf, type Violation } from '../invariants/violation.js';
 import { Child } from '../setup/child.js';
 import { clientUrls } from '../setup/client-settings.js';
 import { hostGuardRules } from '../setup/guard-rules.js';
+import { prepareDirectories } from '../setup/directories.js';
 import { prepareHost } from '../setup/prepare-host.js';
 import { waitForHttp } from '../setup/wait.js';
 import { Service } from '../setup/service.js';
 import { lazyConnection } from '../temporal/connection.js';
 import { SandboxRuns, type SandboxRun } from '../temporal/sandbox-runs.js';
+import { clockFileOf } from './environment.js';
+import { clearGround, endMachines, layGround, mountGround, unmountGround } from './ground.js';
 import { ChaosClient } from './guest.js';
+import { Neighbour, stateDirBeside } from './neighbour.js';
+import { cutPower } from './power.js';
 
-/** So that memory can run out without anyone else's on this machine. */
-const MEMORY_MIB = 3_500;
 const LISTED_AFTER_MS = 1_500;
+const CLOCK_FOLLOWED_WITHIN_MS = 5_000;
+/** Control worker, host worker, api and the short-lived api. */
+const ROLES_WITH_A_CLOCK = 4;
 const SHORT_LIVED_PORTS = 10;
-const DISK_MIB = 6_000;
 export const SETTLES_WITHIN_MS = 120_000;
 
 /** A service of the run's own, whose state directory nobody else uses, and the means to hurt it. */
@@ -35,7 +38,7 @@ export class Rig {
   /** Ids of guests that no fault is aimed at. */
   readonly bystanders = new Set<string>();
 
-  readonly #shortLived: Child;
+  #shortLived: Child | undefined;
 
   private constructor(
     readonly config: Config,
@@ -45,33 +48,14 @@ export class Rig {
     private readonly connection: Connection,
     private readonly runs: SandboxRuns,
     private readonly guardTable: string,
-  ) {
-    this.#shortLived = new Child({
-      name: 'short-lived-api',
-      command: process.execPath,
-      args: [fileURLToPath(new URL('../mains/api.js', import.meta.url))],
-      env: {
-        ...env,
-        DORMOUSE_API_PORT: String(config.apiPort + SHORT_LIVED_PORTS),
-        DORMOUSE_PROXY_PORT: String(config.proxyPort + SHORT_LIVED_PORTS),
-        DORMOUSE_PAUSED_RETENTION: '4s',
-      },
-      logFile: path.join(config.stateDir, 'logs', 'short-lived-api.log'),
-      stopWithinMs: 5_000,
-      say: () => undefined,
-    });
-  }
+    private readonly apiKey: string,
+  ) {}
 
   /** @param config with its own state directory, ports, host id and crash points file; `env` is what it was read from. */
   static async start(config: Config, env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<Rig> {
-    await clearAway(config);
-    await mkdir(config.stateDir, { recursive: true });
-    await mountDisk(config.stateDir);
-    const memory = path.join(config.stateDir, 'memory');
-    await mkdir(memory, { recursive: true });
-    await execa('mount', ['-t', 'tmpfs', '-o', `mode=711,size=${MEMORY_MIB}m,noswap`, 'dormouse', memory], {
-      reject: false,
-    });
+    await clearGround(config);
+    await clearGround({ ...config, stateDir: stateDirBeside(config) });
+    await layGround(config);
     await prepareHost(config, say);
     const apiKey = await mintKey(config.apiKeysFile, 'default');
     const service = new Service(config, env, () => undefined);
@@ -84,6 +68,7 @@ export class Rig {
       connection,
       new SandboxRuns(connection, config.temporal.namespace),
       (await hostGuardRules(config)).table,
+      apiKey,
     );
     await rig.#start().catch(async (error: unknown) => {
       await rig.end();
@@ -93,10 +78,28 @@ export class Rig {
   }
 
   async end(): Promise<void> {
-    await this.#shortLived.stop();
+    await this.#shortLived?.stop();
     await this.service.stop();
     await this.connection.close();
-    await clearAway(this.config);
+    await clearGround(this.config);
+    const clock = clockFileOf(this.config.stateDir);
+    for (const file of [clock, `${clock}.followed`]) await rm(file, { force: true });
+  }
+
+  /** The machine loses its power, and is started again: every process dies, and the disk has what had reached it. */
+  async losePower(): Promise<void> {
+    const { config } = this;
+    await cutPower(config.stateDir);
+    await Promise.all([this.service.crash(), this.#shortLived?.end()]);
+    await endMachines(config);
+    await unmountGround(config.stateDir);
+    await mountGround(config.stateDir);
+    await prepareDirectories(config);
+    await this.#start();
+  }
+
+  startNeighbour(): Promise<Neighbour> {
+    return Neighbour.start(this.config, this.env, this.apiKey);
   }
 
   /** An api beside the service's own, whose sandboxes are kept for seconds only once they are paused. */
@@ -106,6 +109,7 @@ export class Rig {
 
   async #start(): Promise<void> {
     await this.service.start();
+    this.#shortLived = shortLivedApi(this.config, this.env);
     this.#shortLived.start();
     await waitForHttp(`${this.shortLivedApi}/health`, 'api', path.join(this.config.stateDir, 'logs', 'api.log'));
   }
@@ -122,6 +126,24 @@ export class Rig {
       () => true,
       () => false,
     );
+  }
+
+  /**
+   * Steps the clock of every role; 0: back to the machine's. The machine's own stays.
+   * @returns once they all follow. @throws Error when they do not.
+   */
+  async stepClock(byMs: number): Promise<void> {
+    const file = clockFileOf(this.config.stateDir);
+    const end = Date.now() + CLOCK_FOLLOWED_WITHIN_MS;
+    await rm(`${file}.followed`, { force: true });
+    await writeFile(file, String(byMs));
+    for (;;) {
+      const said = await readFile(`${file}.followed`, 'utf8').catch(() => '');
+      const followed = new Set(said.split('\n').filter((line) => line.endsWith(` ${byMs}`)));
+      if (followed.size >= ROLES_WITH_A_CLOCK) return;
+      if (Date.now() > end) throw new Error(`${followed.size} of ${ROLES_WITH_A_CLOCK} roles followed a clock step`);
+      await delay(50);
+    }
   }
 
   get #switch(): string {
@@ -200,36 +222,18 @@ export class Rig {
   }
 }
 
-/** A small file system of the run's own, so that it can be filled. */
-async function mountDisk(stateDir: string): Promise<void> {
-  const image = `${stateDir}.disk`;
-  await execa('truncate', ['-s', `${DISK_MIB}M`, image]);
-  await execa('mkfs.ext4', ['-q', '-F', '-m', '0', image]);
-  await execa('mount', ['-o', 'loop', image, stateDir]);
-}
-
-/** What an earlier run on this state directory left: domains, secrets, claims, mounts, files. */
-async function clearAway(config: Config): Promise<void> {
-  const stateDir = await realpath(config.stateDir).catch(() => config.stateDir);
-  const { stdout } = await execa('virsh', ['-c', config.libvirtUri, '-q', 'list', '--name', '--all'], {
-    reject: false,
+const shortLivedApi = (config: Config, env: NodeJS.ProcessEnv): Child =>
+  new Child({
+    name: 'short-lived-api',
+    command: process.execPath,
+    args: [fileURLToPath(new URL('../mains/api.js', import.meta.url))],
+    env: {
+      ...env,
+      DORMOUSE_API_PORT: String(config.apiPort + SHORT_LIVED_PORTS),
+      DORMOUSE_PROXY_PORT: String(config.proxyPort + SHORT_LIVED_PORTS),
+      DORMOUSE_PAUSED_RETENTION: '4s',
+    },
+    logFile: path.join(config.stateDir, 'logs', 'short-lived-api.log'),
+    stopWithinMs: 5_000,
+    say: () => undefined,
   });
-  for (const name of stdout.split('\n').filter((line) => line.startsWith(DOMAIN_PREFIX))) {
-    const xml = await execa('virsh', ['-c', config.libvirtUri, 'dumpxml', name], { reject: false });
-    if (!xml.stdout.includes(`${stateDir}/`)) continue;
-    await execa('virsh', ['-c', config.libvirtUri, 'destroy', name], { reject: false });
-    const id = name.slice(DOMAIN_PREFIX.length);
-    await execa('virsh', ['-c', config.libvirtUri, 'secret-undefine', derivedUuid(id, 'secret')], { reject: false });
-  }
-  const scope = { stateDir, known: new Set<string>(), secretUuid: (id: string) => derivedUuid(id, 'secret') };
-  for (const { uuid } of await observeSecrets(config.libvirtUri, scope).catch(() => [])) {
-    await execa('virsh', ['-c', config.libvirtUri, 'secret-undefine', uuid], { reject: false });
-  }
-  for (const claim of await readClaims(SLOTS_DIRECTORY)) {
-    if (claim.stateDir === config.stateDir) await rm(path.join(SLOTS_DIRECTORY, String(claim.slot)), { force: true });
-  }
-  await execa('umount', [path.join(config.stateDir, 'memory')], { reject: false });
-  await execa('umount', [config.stateDir], { reject: false });
-  await rm(config.stateDir, { recursive: true, force: true });
-  await rm(`${config.stateDir}.disk`, { force: true });
-}

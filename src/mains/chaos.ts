@@ -2,12 +2,13 @@ import { Command } from 'commander';
 import { execa } from 'execa';
 import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
+import type { CaseOutcome } from '../chaos/case-outcome.js';
 import { chaosEnvironment } from '../chaos/environment.js';
 import { Fleet } from '../chaos/fleet.js';
 import { faultName, keyOfCase, matrix } from '../chaos/plan.js';
 import { appendResult, readResults, resultsTable, type Result } from '../chaos/results.js';
 import { Rig } from '../chaos/rig.js';
-import { runCase, type CaseOutcome } from '../chaos/run-case.js';
+import { runCase } from '../chaos/run-case.js';
 import { readConfig } from '../config.js';
 
 /**

@@ -27,6 +27,7 @@ export class Child {
   constructor(private readonly options: ChildOptions) {}
 
   start(): void {
+    this.#stopping = false;
     const { name, command, args, env, logFile, say } = this.options;
     const log = openSync(logFile, 'a', 0o600);
     const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', command, ...args], {
@@ -47,7 +48,7 @@ export class Child {
         if (this.#stopping) return;
         say(`${name} ended (${signal ?? `exit code ${code}`}) and is started again; its log is ${logFile}`);
         void delay(RESTART_AFTER_MS).then(() => {
-          if (!this.#stopping) this.start();
+          if (!this.#stopping && this.#process === child) this.start();
         });
       });
     });
@@ -58,6 +59,12 @@ export class Child {
     const exited = this.#exited;
     this.#process?.kill('SIGKILL');
     await exited;
+  }
+
+  /** kill -9, and is not started again. */
+  async end(): Promise<void> {
+    this.#stopping = true;
+    await this.crash();
   }
 
   /** @returns false when there is no process. */

@@ -59,6 +59,12 @@ export class Service {
     this.#children.clear();
   }
 
+  /** kill -9 of every role at once; none is started again. */
+  async crash(): Promise<void> {
+    await Promise.all([...this.#children.values()].map((child) => child.end()));
+    this.#children.clear();
+  }
+
   async #startTemporal(): Promise<void> {
     const { config } = this;
     const cli = await temporalCli(config, this.say);
