@@ -26,7 +26,10 @@ export async function layGround({ stateDir }: Ground): Promise<void> {
 
 /** The disk as it is, and an empty tmpfs on it. */
 export async function mountGround(stateDir: string): Promise<void> {
-  await execa('mount', ['-o', 'loop', diskOf(stateDir), stateDir]);
+  // A loop device of its own each time: where another mount namespace still holds the old one, its file system, dead
+  // since the power was cut, would be what is mounted. Detached at once, which takes effect with the last use.
+  const { stdout: device } = await execa('losetup', ['--find', '--show', diskOf(stateDir)]);
+  await execa('mount', [device, stateDir]).finally(() => execa('losetup', ['--detach', device]));
   const memory = path.join(stateDir, 'memory');
   await mkdir(memory, { recursive: true });
   const options = `mode=711,size=${MEMORY_MIB}m`;

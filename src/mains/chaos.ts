@@ -75,7 +75,9 @@ async function main(): Promise<number> {
       return 1;
     }
   } finally {
-    await keepLogs(rig, options.results, seed);
+    await keepLogs(rig, options.results, seed).catch((error: unknown) =>
+      say(`logs could not be kept: ${String(error)}`),
+    );
     await rig.end();
   }
   say(`\n${resultsTable(results)}`);
