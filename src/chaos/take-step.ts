@@ -40,11 +40,13 @@ export async function subjectOf(fleet: Fleet, step: Step, rig: Rig): Promise<Gue
   }
 }
 
-/** Takes the step as its client does, and waits for what comes by a timer; the answer is the client's. */
+/** Takes the step as its client does, and waits for what comes after the answer; the answer is the client's. */
 export async function take(rig: Rig, step: Step, guest: Guest | undefined): Promise<Answer> {
   const answer = await ask(rig, step, guest);
   // What comes by a timer comes after the answer; the fault is meant for it.
   if (guest !== undefined && BY_TIMER.has(step)) await rig.settled(guest.id, (run) => hasCome(step, run));
+  // "Not known yet": it goes on, and what the fault is meant for may be still to come.
+  if (guest !== undefined && answer.status === 504) await rig.settled(guest.id);
   return answer;
 }
 
