@@ -2,7 +2,6 @@ import type { BootVmInput, VmRunning } from '../workflows/host-activities.js';
 import type { DiskImage } from '../workflows/view.js';
 import { AGENT_PORT } from '../src/gateway/wire.js';
 import { waitForAgent } from '../src/guest/wait-for-agent.js';
-import { measureRoom, missingRoom } from '../src/host/admission.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { slotAddress } from '../src/host/slots.js';
 import type { Template } from '../src/template/template.js';
@@ -14,6 +13,7 @@ import type { HostContext } from './host-context.js';
 import { factsOf } from './inspect-vm.js';
 import { dataKeyOf, domainName, machineSpec, requireTemplate, slotOf } from './machine.js';
 import { removeImages } from './remove-images.js';
+import { reserve } from './reserve.js';
 import { wakeGuest } from './wake-guest.js';
 import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
 
@@ -72,16 +72,15 @@ async function begin(
   { generation }: BootVmInput,
   template: Template,
 ): Promise<Manifest> {
-  if (known.phase.name === 'saved') {
-    const missing = missingRoom(await measureRoom(context.index, context.reserved), template.memoryMiB);
-    if (missing !== undefined) throw failure('InsufficientCapacity', missing);
-  }
-  const slot = await claimSlot(context, known.id);
-  context.reached('boot.slot-claimed');
-  // Newer than a memory that is given up, so that the workflow takes the host's word for it.
-  const image: DiskImage =
-    known.image?.kind === 'disk' ? known.image : { kind: 'disk', generation, savedAt: Date.now() };
-  const manifest = await context.index.change(known.id, { generation, phase: { name: 'booting' }, slot, image });
+  const manifest = await reserve(context, known.id, template.memoryMiB, () =>
+    claimSlot(context, known.id, (slot) => {
+      context.reached('boot.slot-claimed');
+      // Newer than a memory that is given up, so that the workflow takes the host's word for it.
+      const image: DiskImage =
+        known.image?.kind === 'disk' ? known.image : { kind: 'disk', generation, savedAt: Date.now() };
+      return context.index.change(known.id, { generation, phase: { name: 'booting' }, slot, image });
+    }),
+  );
   context.reached('boot.marked');
   await removeImages(context.index.paths.sandbox(known.id), undefined);
   return manifest;

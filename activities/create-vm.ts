@@ -47,25 +47,26 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
 }
 
 const admit = (context: HostContext, input: CreateVmInput, template: Template): Promise<Manifest> =>
-  reserve(context, input.spec.id, template.memoryMiB, async () => {
-    const slot = await claimSlot(context, input.spec.id);
-    context.reached('create.slot-claimed');
-    const manifest: Manifest = {
-      schema: 1,
-      id: input.spec.id,
-      generation: input.generation,
-      phase: { name: 'creating' },
-      templateKey: template.key,
-      slot,
-      memoryMiB: template.memoryMiB,
-      allowInternetAccess: input.spec.allowInternetAccess,
-      view: { ...input.view, status: 'creating' },
-    };
-    await mkdir(context.index.paths.sandbox(manifest.id).directory, { recursive: true, mode: 0o711 });
-    await context.index.put(manifest);
-    context.reached('create.recorded');
-    return manifest;
-  });
+  reserve(context, input.spec.id, template.memoryMiB, () =>
+    claimSlot(context, input.spec.id, async (slot) => {
+      context.reached('create.slot-claimed');
+      const manifest: Manifest = {
+        schema: 1,
+        id: input.spec.id,
+        generation: input.generation,
+        phase: { name: 'creating' },
+        templateKey: template.key,
+        slot,
+        memoryMiB: template.memoryMiB,
+        allowInternetAccess: input.spec.allowInternetAccess,
+        view: { ...input.view, status: 'creating' },
+      };
+      await mkdir(context.index.paths.sandbox(manifest.id).directory, { recursive: true, mode: 0o711 });
+      await context.index.put(manifest);
+      context.reached('create.recorded');
+      return manifest;
+    }),
+  );
 
 async function start(
   context: HostContext,

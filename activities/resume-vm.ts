@@ -140,13 +140,14 @@ async function restore(
     await context.driver.destroy(domainName(id));
     await clearWorkspace(context, known);
     context.reached('resume.cleared');
-    const manifest = await reserve(context, id, template.memoryMiB, async () => {
-      const slot = await claimSlot(context, id);
-      context.reached('resume.slot-claimed');
-      return context.index.change(id, {
-        ...{ generation: input.generation, slot, phase: { name: 'restoring', consumed: false } },
-      });
-    });
+    const manifest = await reserve(context, id, template.memoryMiB, () =>
+      claimSlot(context, id, (slot) => {
+        context.reached('resume.slot-claimed');
+        return context.index.change(id, {
+          ...{ generation: input.generation, slot, phase: { name: 'restoring', consumed: false } },
+        });
+      }),
+    );
     context.reached('resume.marked');
     const spec = machineSpec(context, manifest, template);
     const dataKey = await dataKeyOf(context, id);

@@ -61,12 +61,22 @@ export async function clearWorkspace(
   }
 }
 
-/** @throws InsufficientCapacity when every slot of this machine is taken. */
-export async function claimSlot(context: HostContext, id: string): Promise<number> {
+/**
+ * Claims a slot, and has it recorded: a claim that no manifest names would not be given back before the next start.
+ * @throws InsufficientCapacity when every slot of this machine is taken; what `record` throws.
+ */
+export async function claimSlot<T>(context: HostContext, id: string, record: (slot: number) => Promise<T>): Promise<T> {
   const slot = await context.slots.claim(id);
-  if (slot !== undefined) return slot;
-  throw failure(
-    'InsufficientCapacity',
-    'every unix user for guests of this host is taken (DORMOUSE_UID_COUNT). Pause or kill another sandbox.',
-  );
+  if (slot === undefined) {
+    throw failure(
+      'InsufficientCapacity',
+      'every unix user for guests of this host is taken (DORMOUSE_UID_COUNT). Pause or kill another sandbox.',
+    );
+  }
+  try {
+    return await record(slot);
+  } catch (error) {
+    await context.slots.release(slot);
+    throw error;
+  }
 }

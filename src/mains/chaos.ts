@@ -44,11 +44,18 @@ async function main(): Promise<number> {
   const env = chaosEnvironment(process.env, { home: readConfig(process.env).home, port: Number(options.port) });
   const rig = await Rig.start(readConfig(env), env, say);
   const results: Result[] = [];
+  let asked = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      say('stopping once the present case is over; a second signal leaves its machines behind until the next run');
+      asked = true;
+    });
+  }
   try {
     const fleet = new Fleet(rig);
     await fleet.muster();
     for (const [number, chaos] of todo) {
-      if (Date.now() > end) break;
+      if (asked || Date.now() > end) break;
       const start = Date.now();
       const outcome = await runCase(rig, fleet, chaos, { wakeToProve: true }).catch((error: unknown): CaseOutcome => ({
         ...{ injected: true, answer: '', outcome: 'unsettled' },

@@ -1,5 +1,6 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createVm } from '../../activities/create-vm.js';
 import { pauseVm } from '../../activities/pause-vm.js';
 import { resumeVm } from '../../activities/resume-vm.js';
 import { rollBackSave } from '../../activities/roll-back-save.js';
@@ -102,4 +103,15 @@ test('an older manifest that was put back is refused, and the sandbox is not cal
   scene.driver.machines.clear();
   await expect(resume(6, 5)).rejects.toMatchObject({ type: 'ImageDamaged' });
   expect(scene.manifest.phase).toEqual({ name: 'running' });
+});
+
+test('a slot whose claim could not be recorded is given back', async () => {
+  scene.claims.clear();
+  const spec = { ...scene.spec, id: `${scene.id}x` };
+  scene.reached = (point) => {
+    if (point === 'create.slot-claimed') throw new Error('no space left on device');
+  };
+  const created = createVm(scene.context, { spec, generation: 1, view: scene.view('running', 1) }, never);
+  await expect(created).rejects.toThrow('no space left on device');
+  expect(scene.claims).toEqual(new Set());
 });
