@@ -60,8 +60,7 @@ export function page(views: readonly SandboxView[], query: ListQuery, isOfTempla
 
 function matches(view: SandboxView, query: ListQuery): boolean {
   const state = publicState(view);
-  // Not listed before it is ready: until then its create has not been answered.
-  if (state === undefined || view.status === 'creating') return false;
+  if (state === undefined) return false;
   if (query.state !== undefined && !query.state.includes(state)) return false;
   if (query.startedAfter !== undefined && view.startedAt <= query.startedAfter) return false;
   const { metadata } = view.spec;

@@ -18,9 +18,10 @@ describe('the v2 list', () => {
     world.add('i1', { startedAt: 1000, status: 'paused' });
     world.add('i3', { startedAt: 3000 });
     world.add('foreign', { startedAt: 2000 }, { tenant: 'b' });
-    for (const status of ['creating', 'killing', 'killed', 'failed'] as const) world.add(`x${status}`, { status });
-    expect(await ids('')).toEqual(['i3', 'i1', 'i2']);
-    expect(await ids('?order=asc')).toEqual(['i1', 'i2', 'i3']);
+    world.add('i4', { startedAt: 4000, status: 'creating' });
+    for (const status of ['killing', 'killed', 'failed'] as const) world.add(`x${status}`, { status });
+    expect(await ids('')).toEqual(['i4', 'i3', 'i1', 'i2']);
+    expect(await ids('?order=asc')).toEqual(['i1', 'i2', 'i3', 'i4']);
     expect(await ids('', 'key-b')).toEqual(['foreign']);
   });
 
