@@ -231,7 +231,7 @@ const shortLivedApi = (config: Config, env: NodeJS.ProcessEnv): Child =>
       ...env,
       DORMOUSE_API_PORT: String(config.apiPort + SHORT_LIVED_PORTS),
       DORMOUSE_PROXY_PORT: String(config.proxyPort + SHORT_LIVED_PORTS),
-      DORMOUSE_PAUSED_RETENTION: '4s',
+      DORMOUSE_PAUSED_RETENTION: '8s',
     },
     logFile: path.join(config.stateDir, 'logs', 'short-lived-api.log'),
     stopWithinMs: 5_000,
