@@ -5,6 +5,7 @@ import type { Template } from '../src/template/template.js';
 import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
 import { dataKeyOf, machineSpec } from './machine.js';
+import { removeImages } from './remove-images.js';
 import { wakeGuest, type WokenAfter } from './wake-guest.js';
 import { prepareWorkspace } from './workspace.js';
 
@@ -22,6 +23,8 @@ export async function rollBackSave(
   try {
     context.reached('rollback.begun');
     const after = await standAgain(context, manifest, template, cause);
+    // One that was sealed before the pause failed is dead from the next step on.
+    await removeImages(context.index.paths.sandbox(manifest.id), undefined);
     await context.driver.run(machineSpec(context, manifest, template).name);
     context.reached('rollback.ran');
     const bootId = await wakeGuest(context, manifest, AbortSignal.timeout(60_000), after);

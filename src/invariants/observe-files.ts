@@ -45,7 +45,7 @@ export async function observeFiles(stateDir: string, digests: boolean): Promise<
 }
 
 async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests: boolean): Promise<DirectoryFact> {
-  const { directory, manifest } = paths.sandbox(id);
+  const { directory, manifest, overlay } = paths.sandbox(id);
   const inside = await entries(directory);
   const text = await readFile(manifest, 'utf8').catch(() => '');
   const parsed = manifestShape.safeParse(parseJson(text));
@@ -55,9 +55,11 @@ async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests
   );
   return {
     ...{ id, name: id, files: inside.map(({ name }) => name) },
-    // Metrics and log go on for as long as there is a machine, whoever it belongs to.
+    // Metrics, log and disk go on for as long as there is a machine, whoever it belongs to.
     changedAt: Math.max(
-      ...inside.filter(({ name }) => !name.endsWith('.jsonl')).map((entry) => entry.changedAt),
+      ...inside
+        .filter(({ name }) => !name.endsWith('.jsonl') && name !== path.basename(overlay))
+        .map((entry) => entry.changedAt),
       await changedAt(directory),
     ),
     ...(parsed.success ? { manifest: manifestFact(parsed.data) } : {}),

@@ -105,6 +105,14 @@ test('an older manifest that was put back is refused, and the sandbox is not cal
   expect(scene.manifest.phase).toEqual({ name: 'running' });
 });
 
+test('an image that was sealed before its pause failed is gone once the machine runs again', async () => {
+  await scene.context.index.change(scene.id, { generation: 2, phase: { name: 'saving' } });
+  await writeFile(scene.sandbox.image(2), 'sealed');
+  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'));
+  expect((await scene.files(scene.sandbox.directory)).filter((name) => name.startsWith('image-'))).toEqual([]);
+  expect(scene.manifest.phase).toEqual({ name: 'running' });
+});
+
 test('a slot whose claim could not be recorded is given back', async () => {
   scene.claims.clear();
   const spec = { ...scene.spec, id: `${scene.id}x` };

@@ -30,15 +30,17 @@ test('manifests are read with images of both kinds; one that is cut off counts a
   ]);
 });
 
-test('a machine that still writes its metrics does not make its directory younger', async () => {
+test('a machine that still writes its metrics and its disk does not make its directory younger', async () => {
   await sandbox('abc', '{}');
   const old = new Date(Date.now() - 3_600_000);
   const before = (await observeFiles(paths.root, false)).sandboxes[0]!.changedAt;
   await writeFile(paths.sandbox('abc').metrics, '');
+  await writeFile(paths.sandbox('abc').overlay, '');
   await utimes(paths.sandbox('abc').directory, old, old);
   const created = (await observeFiles(paths.root, false)).sandboxes[0]!.changedAt;
   await new Promise((resolve) => setTimeout(resolve, 30));
   await writeFile(paths.sandbox('abc').metrics, 'more');
+  await writeFile(paths.sandbox('abc').overlay, 'more');
   expect((await observeFiles(paths.root, false)).sandboxes[0]!.changedAt).toBe(created);
   expect(created).toBeGreaterThanOrEqual(before);
 });
