@@ -19,12 +19,21 @@ async function main(): Promise<number> {
   const options = new Command()
     .option('--seed <n>', 'order and moments of the faults', '1')
     .option('--minutes <n>', 'begin no step after this time', '60')
+    .option('--from <n>', 'begin at this place in the order of the seed', '0')
     .option('--port <n>', 'first of the ports of its service', '17000')
     .option('--only <regexp>', 'only cases "step × fault" that match', '')
     .option('--results <directory>', 'results by commit, one JSON line per step', '.chaos')
     .option('--table', 'print the table of all results, and run nothing')
     .parse()
-    .opts<{ seed: string; minutes: string; port: string; only: string; results: string; table?: boolean }>();
+    .opts<{
+      seed: string;
+      minutes: string;
+      port: string;
+      from: string;
+      only: string;
+      results: string;
+      table?: boolean;
+    }>();
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   if (options.table === true) {
     say(resultsTable(await readResults(options.results)));
@@ -38,7 +47,7 @@ async function main(): Promise<number> {
   );
   const wanted = new RegExp(options.only);
   const todo = [...matrix(seed).entries()].filter(
-    ([number, chaos]) => !done.has(number) && wanted.test(keyOfCase(chaos)),
+    ([number, chaos]) => number >= Number(options.from) && !done.has(number) && wanted.test(keyOfCase(chaos)),
   );
   say(`commit ${commit}, seed ${seed}: ${todo.length} cases to go`);
   const env = chaosEnvironment(process.env, { home: readConfig(process.env).home, port: Number(options.port) });
