@@ -5,6 +5,7 @@ import { slotAddress } from '../src/host/slots.js';
 import type { HostContext } from './host-context.js';
 import { domainName, slotOf } from './machine.js';
 import { wakeGuest } from './wake-guest.js';
+import { within } from '../src/within.js';
 
 const BOOT_WITHIN_MS = 180_000;
 
@@ -45,9 +46,9 @@ async function afterReboot(context: HostContext, id: string): Promise<void> {
       same();
       if ((await context.driver.state(domainName(id))) === 'absent') throw new Error('its machine has ended');
     };
-    const within = AbortSignal.timeout(BOOT_WITHIN_MS);
-    await waitForAgent(address, check, within);
-    await context.locks.hold(id, before.generation, within, async (held) => {
+    const limit = within(BOOT_WITHIN_MS);
+    await waitForAgent(address, check, limit);
+    await context.locks.hold(id, before.generation, limit, async (held) => {
       const bootId = await wakeGuest(context, same(), held, 'boot');
       if (bootId === before.bootId) return;
       await context.index.change(id, { bootId });

@@ -7,6 +7,7 @@ import { slotAddress } from '../src/host/slots.js';
 import { accessToken } from '../src/keys/access-token.js';
 import type { HostContext } from './host-context.js';
 import { domainName, slotOf } from './machine.js';
+import { within } from '../src/within.js';
 
 const SYNC_WITHIN_MS = 8_000;
 /** With the sync before and the rest after, a caller still has the answer within its 55 s. */
@@ -38,8 +39,8 @@ export async function powerOff(context: HostContext, manifest: Manifest, signal:
 /** In case that the shutdown has to be cut short. A guest that does not answer is shut down all the same. */
 async function syncGuest(context: HostContext, manifest: Manifest, signal: AbortSignal): Promise<void> {
   const token = accessToken(context.masterKey.derive('tokens'), manifest.id);
-  const within = AbortSignal.any([signal, AbortSignal.timeout(SYNC_WITHIN_MS)]);
-  await syncDisk({ host: slotAddress(slotOf(manifest)), port: AGENT_PORT }, token, within).catch((error: unknown) => {
+  const limit = within(SYNC_WITHIN_MS, signal);
+  await syncDisk({ host: slotAddress(slotOf(manifest)), port: AGENT_PORT }, token, limit).catch((error: unknown) => {
     signal.throwIfAborted();
     context.log.warn({ sandbox: manifest.id, err: error }, 'a guest did not sync its disk before its shutdown');
   });

@@ -8,6 +8,7 @@ import { dataKeyOf, machineSpec } from './machine.js';
 import { removeImages } from './remove-images.js';
 import { wakeGuest, type WokenAfter } from './wake-guest.js';
 import { prepareWorkspace } from './workspace.js';
+import { within } from '../src/within.js';
 
 /**
  * After a failed pause: the machine runs again, on its own memory file.
@@ -27,7 +28,7 @@ export async function rollBackSave(
     await removeImages(context.index.paths.sandbox(manifest.id), undefined);
     await context.driver.run(machineSpec(context, manifest, template).name);
     context.reached('rollback.ran');
-    const bootId = await wakeGuest(context, manifest, AbortSignal.timeout(60_000), after);
+    const bootId = await wakeGuest(context, manifest, within(60_000), after);
     context.reached('rollback.agent-ready');
     await context.index.change(manifest.id, { phase: { name: 'running' }, bootId });
     context.reached('rollback.settled');

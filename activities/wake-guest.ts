@@ -7,6 +7,7 @@ import { openField } from '../src/keys/sealed-field.js';
 import { span } from '../src/tracing/span.js';
 import type { HostContext } from './host-context.js';
 import { slotOf } from './machine.js';
+import { within } from '../src/within.js';
 
 /** What this attempt did to the machine before it woke the guest. */
 export type WokenAfter = 'restore' | 'boot' | 'adoption';
@@ -39,7 +40,7 @@ export async function wakeGuest(
     initGuest(
       { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
       { accessToken: token, envVars, defaultUser: 'user', requireReseed: after === 'restore' },
-      AbortSignal.any([signal, AbortSignal.timeout(AGENT_TIMEOUT_MS)]),
+      within(AGENT_TIMEOUT_MS, signal),
     ),
   );
   return bootId;

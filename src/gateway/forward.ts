@@ -19,6 +19,7 @@ import {
 } from './refusals.js';
 import { WholeFrames } from './whole-frames.js';
 import { AGENT_PORT, isPassive } from './wire.js';
+import { within } from '../within.js';
 
 const DIAL_WITHIN_MS = 15_000;
 
@@ -84,7 +85,7 @@ async function destination(
   const headers = endToEnd(request.rawHeaders, isOurs);
   const to = { ...route.address, headers, path: request.url ?? '/' };
   if (port === AGENT_PORT) return to;
-  const signal = AbortSignal.any([cut, AbortSignal.timeout(DIAL_WITHIN_MS)]);
+  const signal = within(DIAL_WITHIN_MS, cut);
   return { ...to, connection: await deps.dial(route.address, route.token, port, signal) };
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { init, type GuestAddress, type InitAnswer } from './client.js';
+import { within } from '../within.js';
 
 export interface InitGuest {
   accessToken: string;
@@ -24,7 +25,7 @@ export async function initGuest(address: GuestAddress, body: InitGuest, signal: 
         address,
         body.accessToken,
         { ...body, timestamp: new Date().toISOString() },
-        AbortSignal.any([signal, AbortSignal.timeout(TRY_TIMEOUT_MS)]),
+        within(TRY_TIMEOUT_MS, signal),
       );
     } catch (error) {
       if (error instanceof Error && error.name === 'AgentRefusedError') throw error;

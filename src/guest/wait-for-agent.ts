@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { health, type GuestAddress } from './client.js';
+import { within } from '../within.js';
 
 const TRY_EVERY_MS = 200;
 
@@ -14,7 +15,7 @@ export async function waitForAgent(
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
-    const answered = await health(address, AbortSignal.any([signal, AbortSignal.timeout(5_000)])).catch(() => false);
+    const answered = await health(address, within(5_000, signal)).catch(() => false);
     if (answered) return;
     await check();
     await delay(TRY_EVERY_MS, undefined, { signal });

@@ -7,6 +7,7 @@ import type { MachineState, VmDriver } from './driver.js';
 import { DomainError } from './errors.js';
 import { ignoreSharedMemory, ignoresSharedMemory } from './migration-capability.js';
 import { rewriteSaveImage } from './save-image-header.js';
+import { within } from '../within.js';
 
 const MONITOR_TIMEOUT_MS = 30_000;
 const NO_SUCH_DOMAIN = /domain not found|no domain with matching|failed to get domain/i;
@@ -42,7 +43,7 @@ export class LibvirtDriver implements VmDriver {
   }
 
   async save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void> {
-    if (!(await ignoresSharedMemory(spec.qmpSocket, AbortSignal.timeout(MONITOR_TIMEOUT_MS)))) {
+    if (!(await ignoresSharedMemory(spec.qmpSocket, within(MONITOR_TIMEOUT_MS)))) {
       throw new DomainError(`${spec.name}: QEMU would save the memory too; refusing to write plain memory to ${image}`);
     }
     await this.#onDomain(spec.name, (domain) => domain.save(image));
@@ -117,13 +118,12 @@ export class LibvirtDriver implements VmDriver {
   async #withMemoryIgnored(spec: DomainSpec, start: () => Promise<unknown>): Promise<void> {
     await rm(spec.qmpSocket, { force: true });
     const over = new AbortController();
-    const monitor = ignoreSharedMemory(
-      spec.qmpSocket,
-      AbortSignal.any([over.signal, AbortSignal.timeout(MONITOR_TIMEOUT_MS)]),
-    ).catch(async (error: unknown) => {
-      if (!over.signal.aborted) await this.destroy(spec.name);
-      throw error;
-    });
+    const monitor = ignoreSharedMemory(spec.qmpSocket, within(MONITOR_TIMEOUT_MS, over.signal)).catch(
+      async (error: unknown) => {
+        if (!over.signal.aborted) await this.destroy(spec.name);
+        throw error;
+      },
+    );
     const starting = start().catch((error: unknown) => {
       over.abort();
       throw error;
