@@ -51,8 +51,11 @@ export async function prepare(rig: Rig, fault: Fault): Promise<Injection> {
   }
 }
 
-/** Faults that come while the step is under way. @returns whether it took place. */
-export async function strike(rig: Rig, fault: Fault, id: () => string | undefined): Promise<boolean> {
+/**
+ * Faults that come while the step is under way.
+ * @param aimedAt whether a machine is the step's own. @returns whether it took place.
+ */
+export async function strike(rig: Rig, fault: Fault, aimedAt: (id: string) => boolean): Promise<boolean> {
   switch (fault.kind) {
     case 'kill':
       await delay(fault.afterMs);
@@ -60,7 +63,7 @@ export async function strike(rig: Rig, fault: Fault, id: () => string | undefine
       return true;
     case 'kill-qemu':
       await delay(fault.afterMs);
-      return killQemu(rig, id());
+      return killQemu(rig, aimedAt);
     case 'restart-libvirtd':
       await delay(fault.afterMs);
       await restartLibvirtd(rig);
@@ -95,12 +98,10 @@ async function liveBeside(rig: Rig): Promise<boolean> {
   }
 }
 
-async function killQemu(rig: Rig, id: string | undefined): Promise<boolean> {
+async function killQemu(rig: Rig, aimedAt: (id: string) => boolean): Promise<boolean> {
   const { stateDir } = rig.config;
   const found = guestProcesses(await runningProcesses(), { stateDir, domainPrefix: DOMAIN_PREFIX, known: new Set() });
-  const his = found.filter(
-    (one) => one.kind === 'qemu' && (id === undefined ? !rig.bystanders.has(one.id) : one.id === id),
-  );
+  const his = found.filter((one) => one.kind === 'qemu' && aimedAt(one.id));
   for (const { pid } of his) process.kill(pid, 'SIGKILL');
   return his.length > 0;
 }

@@ -26,11 +26,14 @@ export async function runCase(
   if (chaos.fault.kind === 'power-loss') return powerCase(rig, fleet, chaos);
   const guest = await subjectOf(fleet, chaos.step, rig);
   const startsBefore = guest === undefined ? 0 : await machineStarts(guest.id);
+  // Of a create nobody knows the id yet: it is the one that is new.
+  const aimedAt = (id: string): boolean =>
+    guest === undefined ? !rig.bystanders.has(id) && !fleet.has(id) : id === guest.id;
   const injection = await prepare(rig, chaos.fault);
   let injected = false;
   let answer: Answer;
   try {
-    [answer, injected] = await Promise.all([take(rig, chaos.step, guest), strike(rig, chaos.fault, () => guest?.id)]);
+    [answer, injected] = await Promise.all([take(rig, chaos.step, guest), strike(rig, chaos.fault, aimedAt)]);
   } finally {
     await rig.service.ready();
     injected &&= await injection.tookPlace();
