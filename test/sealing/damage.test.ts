@@ -7,21 +7,27 @@ import { CHUNK_KIND, openChunk, sealChunk } from '../../src/sealing/chunk.js';
 import { applyBlock, MAX_BLOCK_PAGES } from '../../src/sealing/memory-block.js';
 import type { OpenOptions } from '../../src/sealing/open-image.js';
 import type { SealedImage } from '../../src/sealing/seal-image.js';
+import { createSealPool } from '../../src/sealing/worker-pool.js';
 import { chunksOf, makeScene, noise, PAGE, type Scene, sealScene, sha256 } from './scene.js';
 
 const MIB = 1024 * 1024;
 let scene: Scene;
 let sealed: SealedImage;
 let good: Buffer;
+/** One thread: chunks come in the same order at every attempt. */
+const pool = createSealPool({ workers: 1 });
 
 beforeAll(async () => {
   const memory = Buffer.alloc(8 * MIB);
   for (const at of [1, 600, 1100, 1700]) noise(`m${at}`, 3 * PAGE).copy(memory, at * PAGE);
   scene = await makeScene(Buffer.alloc(8 * MIB), memory, noise('device', 9000));
-  sealed = await sealScene(scene);
+  sealed = await sealScene(scene, { pool });
   good = await readFile(scene.seal.path);
 });
-afterAll(() => scene.remove());
+afterAll(async () => {
+  await scene.remove();
+  await pool.close();
+});
 
 /** Opens the given bytes. Unless said otherwise the caller believes their digest, so that only the format protects. */
 async function openBytes(bytes: Buffer, changes: Partial<OpenOptions> = {}): Promise<void> {
@@ -89,7 +95,7 @@ describe('an image is refused, and leaves no output,', () => {
   });
 
   it('with chunks of another attempt at the same pause', async () => {
-    await sealScene(scene);
+    await sealScene(scene, { pool });
     const other = await readFile(scene.seal.path);
     const [start, end] = chunksOf(good)[0]!;
     const mixed = Buffer.from(good);
@@ -108,7 +114,7 @@ describe('an image is refused, and leaves no output,', () => {
   });
 
   it('when it is a genuine image, but not the one with the digest asked for', async () => {
-    await sealScene(scene);
+    await sealScene(scene, { pool });
     const other = await readFile(scene.seal.path);
     await expectRefused(other, /SHA-256/, { digest: sealed.digest });
     await expectRefused(good, /SHA-256/, { digest: '' });
