@@ -96,7 +96,7 @@ describe('opening', () => {
       const abort = new AbortController();
       const pool = interrupting(at, () => abort.abort(new Error('killed')));
       await expect(scene.open(sealed, { signal: abort.signal, pool })).rejects.toThrow('killed');
-      expect(await scene.outputs()).toEqual(['image']);
+      expect(await scene.outputs()).toEqual(['image-7']);
       await pool.close();
     }
   });
@@ -105,7 +105,7 @@ describe('opening', () => {
     const sealed = await sealScene(scene);
     const error = await scene.open(sealed, { memoryPath: '/dev/null/x' }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'ENOTDIR' });
-    expect(await scene.outputs()).toEqual(['image']);
+    expect(await scene.outputs()).toEqual(['image-7']);
   });
 });
 

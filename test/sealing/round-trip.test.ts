@@ -2,7 +2,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readImageHeader } from '../../src/sealing/image-header.js';
-import { chunksOf, IMAGE_KEY, makeScene, noise, PAGE, type Scene, sealScene, sha256 } from './scene.js';
+import { digestOf, IMAGE_KEY, makeScene, noise, PAGE, type Scene, sealScene } from './scene.js';
 
 const MIB = 1024 * 1024;
 const scenes: Scene[] = [];
@@ -28,13 +28,13 @@ describe('a sealed image', () => {
     expect(sealed).toMatchObject({ storedPages: 3 + 256 + 1, zeroPages: 300 });
     const file = await readFile(it.seal.path);
     expect(sealed.bytes).toBe(file.length);
-    expect(sealed.digest).toBe(sha256(file));
+    expect(sealed.digest).toBe(await digestOf(file));
     expect((await stat(it.seal.path)).mode & 0o777).toBe(0o600);
     await it.open(sealed);
     const restored = await it.restored();
     expect(restored.memory.equals(memory)).toBe(true);
     expect(restored.device.equals(device)).toBe(true);
-    expect(await it.outputs()).toEqual(['image', 'restored.dev', 'restored.ram']);
+    expect(await it.outputs()).toEqual(['image-7', 'restored.dev', 'restored.ram']);
   });
 
   it('holds only the pages that differ: none of an unchanged guest, and nothing for a page that became zero', async () => {
@@ -49,7 +49,8 @@ describe('a sealed image', () => {
     const zeroed = await scene(base, Buffer.alloc(4 * MIB), Buffer.of(1));
     const empty = await sealScene(zeroed);
     expect(empty).toMatchObject({ storedPages: 0, zeroPages: 1024 });
-    expect(empty.bytes).toBeLessThan(1200);
+    // A part that is only marked costs its place in the table and a chunk without pages.
+    expect(empty.bytes).toBeLessThan(700 + 16 * 110);
     await zeroed.open(empty);
     expect((await zeroed.restored()).memory.equals(Buffer.alloc(4 * MIB))).toBe(true);
   });
@@ -88,15 +89,16 @@ describe('a sealed image', () => {
     await sealScene(it);
     const second = await readFile(it.seal.path);
     expect(first.subarray(16, 48)).not.toEqual(second.subarray(16, 48));
-    const [start, end] = chunksOf(first)[0]!;
-    expect(first.subarray(start + 4, end)).not.toEqual(second.subarray(start + 4, end));
+    expect(first.length).toBe(second.length);
+    const same = first.subarray(512).filter((byte, at) => byte === second[512 + at]).length;
+    expect(same).toBeLessThan(first.length / 50);
   });
 
   it('tells its header without a key', async () => {
     const it = await scene(Buffer.alloc(3 * PAGE), noise('m', 3 * PAGE), noise('d', 99));
     await sealScene(it);
     expect(await readImageHeader(it.seal.path)).toMatchObject({
-      formatVersion: 1,
+      formatVersion: 2,
       sandboxId: it.seal.sandboxId,
       generation: 7,
       templateKey: 'template-1',
