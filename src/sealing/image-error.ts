@@ -17,4 +17,12 @@ export class ImageDamagedError extends Error {
 /** Something inside an image is not as the format demands. `openImage` turns it into an `ImageDamagedError`. */
 export class FormatError extends Error {
   override readonly name = 'FormatError';
+
+  constructor(
+    problem: string,
+    /** Which of the image's files is at fault; absent where only one can be meant. */
+    readonly path?: string,
+  ) {
+    super(problem);
+  }
 }

@@ -4,7 +4,9 @@ import { expandKey } from '../keys/derive.js';
 import { FormatError, ImageDamagedError } from './image-error.js';
 
 /** See docs/sealed-format.md for the bytes. A change of any of these is a new format version. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
+/** Still read, by `open-image-1.ts`. */
+const READABLE_VERSIONS: readonly number[] = [1, FORMAT_VERSION];
 export const HEADER_BYTES = 512;
 export const PAGE_BYTES = 4096;
 export const MAX_DEVICE_STATE_BYTES = 64 * 1024 * 1024;
@@ -64,8 +66,8 @@ export function decodeHeader(bytes: Buffer): ImageHeader {
   if (bytes.length !== HEADER_BYTES) throw new FormatError(`it is too short to hold a header`);
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new FormatError('it is not a sealed image (wrong magic)');
   const formatVersion = bytes.readUInt32LE(AT.version);
-  if (formatVersion !== FORMAT_VERSION) {
-    throw new FormatError(`it has format version ${formatVersion}; this program knows version ${FORMAT_VERSION}`);
+  if (!READABLE_VERSIONS.includes(formatVersion)) {
+    throw new FormatError(`it has format version ${formatVersion}; this program reads ${READABLE_VERSIONS.join(', ')}`);
   }
   if (bytes.readUInt32LE(AT.headerBytes) !== HEADER_BYTES) throw new FormatError('its header has a wrong length');
   if (bytes.readUInt32LE(AT.pageBytes) !== PAGE_BYTES) throw new FormatError('its page size is not 4096');
@@ -117,7 +119,7 @@ export const hashHeader = (bytes: Buffer): Buffer => createHash('sha256').update
 
 /** The key of one file. As a KeyObject, so that worker threads share it instead of copying its bytes. */
 export function fileKey(imageKey: Buffer, header: ImageHeader): KeyObject {
-  const info = ['dormouse/sealed/v1', header.sandboxId, String(header.generation)];
+  const info = [`dormouse/sealed/v${header.formatVersion}`, header.sandboxId, String(header.generation)];
   const bytes = expandKey(imageKey, info, header.salt);
   const key = createSecretKey(bytes);
   bytes.fill(0);

@@ -4,7 +4,12 @@ import { PAGE_BYTES } from './image-header.js';
 /** A reader takes blocks of up to this many pages (4 MiB). */
 export const MAX_BLOCK_PAGES = 1024;
 const FIXED_BYTES = 24;
-export const MAX_PAYLOAD_BYTES = FIXED_BYTES + 2 * (MAX_BLOCK_PAGES / 8) + MAX_BLOCK_PAGES * PAGE_BYTES;
+
+/** Size of the payload of a block of `pages` pages of which `stored` are stored. */
+export const payloadBytes = (pages: number, stored: number): number =>
+  FIXED_BYTES + 2 * Math.ceil(pages / 8) + stored * PAGE_BYTES;
+
+export const MAX_PAYLOAD_BYTES = payloadBytes(MAX_BLOCK_PAGES, MAX_BLOCK_PAGES);
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 

@@ -1,24 +1,33 @@
 import { randomBytes } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
-import { CHUNK_KIND, sealChunk } from './chunk.js';
+import { DraftSync } from './draft-sync.js';
+import { readEarlier, type EarlierImage, type Reusable } from './earlier-image.js';
+import { writeExactly } from './exact-io.js';
 import {
   encodeHeader,
   fileKey,
   FORMAT_VERSION,
+  HEADER_BYTES,
   hashHeader,
   MAX_DEVICE_STATE_BYTES,
   PAGE_BYTES,
   SALT_BYTES,
 } from './image-header.js';
-import { OrderedWriter } from './ordered-writer.js';
-import { encodeEnd, type SealedChunk, type SealTask } from './seal-task.js';
+import {
+  DEVICE_CHUNK_BYTES,
+  encodeTable,
+  PART_BYTES,
+  type Frame,
+  type ImageTable,
+  type PartEntry,
+} from './image-table.js';
+import { digestOfParts, FIRST_INDEX, sealTail } from './image-tail.js';
+import { digestKey } from './part-digest.js';
+import { BLOCK_BYTES, draftCounters, nextIndex, nextOffset, type Draft, type SealMemoryTask } from './seal-block.js';
+import { runJobs } from './run-jobs.js';
 import type { Extent } from './sparse-copy.js';
 import { syncDirectoryOf, temporaryFile } from './temporary-file.js';
 import { sharedSealPool, type SealPool } from './worker-pool.js';
-
-/** Small enough to balance two threads, large enough that most equal memory costs one comparison per block. */
-const BLOCK_BYTES = 2 * 1024 * 1024;
-const DEVICE_CHUNK_BYTES = 1024 * 1024;
 
 export interface SealOptions {
   /** The image; replaced only by a complete new one. Its directory must exist. */
@@ -36,6 +45,8 @@ export interface SealOptions {
   baseMemoryPath: string;
   /** `findExtents(baseMemoryPath)`: saves reading the holes of the template. */
   baseExtents?: readonly Extent[];
+  /** What did not change since is referred to there. One that is of no use does no harm. */
+  earlier?: EarlierImage;
   /** Aborts within one block's work (some 20 ms). */
   signal?: AbortSignal;
   /** Default: the threads shared by the whole process. */
@@ -43,19 +54,21 @@ export interface SealOptions {
 }
 
 export interface SealedImage {
-  /** SHA-256 of the sealed file, hex. */
+  /** What the image is known by, hex: see `digestOfImage`. */
   digest: string;
-  /** Size of the sealed file. */
+  /** Size of the new file. */
   bytes: number;
-  /** Pages of 4096 bytes whose content is in the image. */
+  /** Generations of the files that the image is made of, its own first: all of them are needed to open it. */
+  files: number[];
+  /** Pages of 4096 bytes whose content is in the new file. */
   storedPages: number;
   /** Pages that became all zero: marked only. */
   zeroPages: number;
 }
 
 /**
- * Writes device state and the memory pages that differ from the template into one sealed file, durably: when this
- * resolves the file is in its place and survives a power cut. On failure or abort nothing new is left.
+ * Writes device state and the memory that differs from the template, and from an earlier image, into one sealed file,
+ * durably: when this resolves the file is in its place and survives a power cut. On failure or abort nothing new is left.
  *
  * @throws the signal's reason; errors of the file system (`ENOSPC`, ...); Error or FormatError when what is to be
  *   sealed is not as promised (sizes, empty device state, ids too long)
@@ -69,7 +82,7 @@ export async function sealImage(options: SealOptions): Promise<SealedImage> {
 export async function writeImage(options: SealOptions, salt: Buffer): Promise<SealedImage> {
   options.signal?.throwIfAborted();
   const inputs: FileHandle[] = [];
-  const input = async (path: string): Promise<{ fd: number; size: number }> => {
+  const input = async (path: string): Promise<Source> => {
     const handle = await open(path, 'r');
     inputs.push(handle);
     return { fd: handle.fd, size: (await handle.stat()).size };
@@ -79,29 +92,36 @@ export async function writeImage(options: SealOptions, salt: Buffer): Promise<Se
     const memory = await input(options.memoryPath);
     const base = await input(options.baseMemoryPath);
     checkSizes(options, device.size, memory.size, base.size);
-    const { sandboxId, generation, templateKey } = options;
-    const header = {
-      ...{ formatVersion: FORMAT_VERSION, sandboxId, generation, templateKey, salt },
-      ...{ memoryBytes: memory.size, deviceStateBytes: device.size },
-    };
+    const { imageKey, sandboxId, generation, templateKey } = options;
+    const identity = { sandboxId, generation, templateKey, memoryBytes: memory.size };
+    const header = { ...identity, formatVersion: FORMAT_VERSION, deviceStateBytes: device.size, salt };
     const headerBytes = encodeHeader(header);
-    const seal = { key: fileKey(options.imageKey, header), headerHash: hashHeader(headerBytes) };
+    const seal = { key: fileKey(imageKey, header), headerHash: hashHeader(headerBytes) };
+    const earlier = options.earlier && (await readEarlier(options.earlier, imageKey, identity));
     const draft = await temporaryFile(options.path);
+    const sync = new DraftSync(draft.handle);
     try {
-      const writer = new OrderedWriter(draft.handle);
-      await writer.append(headerBytes);
-      const counter = new SharedArrayBuffer(4);
-      const tasks = allTasks({ ...seal, counter }, device, memory, base, options.baseExtents);
-      const pages = await sealAll(tasks, writer, options.pool ?? sharedSealPool(), options.signal);
-      const index = writer.written;
-      const end = encodeEnd(index + 1, pages.storedPages, pages.zeroPages);
-      await writer.append(sealChunk({ ...seal, index, last: true }, CHUNK_KIND.end, end));
+      writeExactly(draft.handle.fd, headerBytes, 0);
+      const counters = draftCounters(FIRST_INDEX, HEADER_BYTES);
+      const target = { fd: draft.handle.fd, ...seal, counters };
+      const sealed = await sealAll(options, { device, memory, base }, target, earlier, sync);
+      const own = { generation, headerHash: seal.headerHash.toString('hex') };
+      const table = makeTable(own, sealed, earlier);
+      const tailAt = nextOffset(counters);
+      const tail = sealTail(seal, encodeTable(table), tailAt, nextIndex(counters));
+      writeExactly(draft.handle.fd, tail, tailAt);
+      await sync.settle();
       await draft.handle.sync();
       options.signal?.throwIfAborted();
       await draft.moveInto();
       await syncDirectoryOf(options.path);
-      return { digest: writer.digest(), bytes: writer.bytes, ...pages };
+      return {
+        ...{ digest: digestOfParts(headerBytes, tail), bytes: tailAt + tail.length },
+        ...{ files: table.files.map((file) => file.generation) },
+        ...{ storedPages: sealed.storedPages, zeroPages: sealed.zeroPages },
+      };
     } finally {
+      await sync.settle().catch(() => undefined);
       await draft.dispose();
     }
   } finally {
@@ -109,57 +129,91 @@ export async function writeImage(options: SealOptions, salt: Buffer): Promise<Se
   }
 }
 
-type Source = { fd: number; size: number };
-type Common = Pick<SealTask & { do: 'seal-device' }, 'key' | 'headerHash' | 'counter'>;
+interface Source {
+  fd: number;
+  size: number;
+}
+interface Sealed {
+  device: Frame[];
+  entries: Omit<PartEntry, 'file'>[];
+  reused: number[];
+  storedPages: number;
+  zeroPages: number;
+}
 
-function* allTasks(
-  common: Common,
-  device: Source,
-  memory: Source,
-  base: Source,
-  extents: readonly Extent[] | undefined,
-): Generator<SealTask> {
-  for (let offset = 0; offset < device.size; offset += DEVICE_CHUNK_BYTES) {
-    const bytes = Math.min(DEVICE_CHUNK_BYTES, device.size - offset);
-    yield { do: 'seal-device', fd: device.fd, offset, bytes, ...common };
+/** Everything but table and end, by all threads at once. */
+async function sealAll(
+  options: SealOptions,
+  { device, memory, base }: Record<'device' | 'memory' | 'base', Source>,
+  draft: Draft,
+  earlier: Reusable | undefined,
+  sync: DraftSync,
+): Promise<Sealed> {
+  const pool = options.pool ?? sharedSealPool();
+  const sealed: Sealed = { device: [], entries: [], reused: [], storedPages: 0, zeroPages: 0 };
+  const key = digestKey(options.imageKey, options.sandboxId);
+  const known = (part: number): string | undefined => earlier?.parts.get(part)?.digest;
+  function* allJobs(): Generator<() => Promise<void>> {
+    for (let offset = 0; offset < device.size; offset += DEVICE_CHUNK_BYTES) {
+      const bytes = Math.min(DEVICE_CHUNK_BYTES, device.size - offset);
+      yield async () => {
+        sealed.device[offset / DEVICE_CHUNK_BYTES] = await pool.run({
+          ...{ do: 'seal-device', draft, fd: device.fd, offset, bytes },
+        });
+      };
+    }
+    for (const block of memoryBlocks(memory.size, options.baseExtents)) {
+      const parts = Array.from(
+        { length: Math.ceil(block.bytes / PART_BYTES) },
+        (_, at) => block.offset / PART_BYTES + at,
+      );
+      const task: SealMemoryTask = {
+        ...{ do: 'seal-memory', draft, fd: memory.fd, baseFd: block.baseIsZero ? undefined : base.fd },
+        ...{ offset: block.offset, bytes: block.bytes, digestKey: key, known: parts.map(known) },
+      };
+      yield async () => {
+        const found = await pool.run(task);
+        sealed.entries.push(...found.entries);
+        sealed.reused.push(...found.reused);
+        sealed.storedPages += found.storedPages;
+        sealed.zeroPages += found.zeroPages;
+        sync.progress(nextOffset(draft.counters));
+      };
+    }
   }
+  await runJobs(allJobs(), pool.size * 2, options.signal);
+  return sealed;
+}
+
+interface Block {
+  offset: number;
+  bytes: number;
+  baseIsZero: boolean;
+}
+
+function* memoryBlocks(size: number, extents: readonly Extent[] | undefined): Generator<Block> {
   let at = 0;
-  for (let offset = 0; offset < memory.size; offset += BLOCK_BYTES) {
-    const bytes = Math.min(BLOCK_BYTES, memory.size - offset);
+  for (let offset = 0; offset < size; offset += BLOCK_BYTES) {
+    const bytes = Math.min(BLOCK_BYTES, size - offset);
     while (extents && at < extents.length && extents[at]![0] + extents[at]![1] <= offset) at++;
-    const zero = extents && (at === extents.length || extents[at]![0] >= offset + bytes);
-    yield { do: 'seal-memory', fd: memory.fd, baseFd: zero ? undefined : base.fd, offset, bytes, ...common };
+    const baseIsZero = extents !== undefined && (at === extents.length || extents[at]![0] >= offset + bytes);
+    yield { offset, bytes, baseIsZero };
   }
 }
 
-async function sealAll(
-  tasks: Generator<SealTask>,
-  writer: OrderedWriter,
-  pool: SealPool,
-  signal: AbortSignal | undefined,
-): Promise<{ storedPages: number; zeroPages: number }> {
-  const pages = { storedPages: 0, zeroPages: 0 };
-  let failed = false;
-  const lane = async (): Promise<void> => {
-    try {
-      for (const task of tasks) {
-        if (failed) return;
-        signal?.throwIfAborted();
-        const chunk = (await pool.run(task)) as SealedChunk | null;
-        if (!chunk) continue;
-        pages.storedPages += chunk.storedPages;
-        pages.zeroPages += chunk.zeroPages;
-        await writer.accept(chunk.index, chunk.frame);
-      }
-    } catch (error) {
-      failed = true;
-      throw error;
-    }
+/** New parts and those of earlier files, with the files that are still needed. */
+function makeTable(own: ImageTable['files'][0], sealed: Sealed, earlier: Reusable | undefined): ImageTable {
+  const reused = sealed.reused.map((part) => earlier!.parts.get(part)!);
+  const needed = [...new Set(reused.map(({ file }) => file))].sort((a, b) => a - b);
+  const numbers = new Map(needed.map((file, at) => [file, at + 1]));
+  return {
+    files: [own, ...needed.map((file) => earlier!.files[file]!)],
+    device: sealed.device,
+    parts: [
+      ...sealed.entries.map((entry) => ({ ...entry, file: 0 })),
+      ...reused.map((entry) => ({ ...entry, file: numbers.get(entry.file)! })),
+    ].sort((a, b) => a.part - b.part),
   };
-  // Wait for all, also after a failure: the threads still read from the files that the caller closes next.
-  const lanes = await Promise.allSettled(Array.from({ length: pool.size * 2 }, lane));
-  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
-  return pages;
 }
 
 function checkSizes(options: SealOptions, device: number, memory: number, base: number): void {

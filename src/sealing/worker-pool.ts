@@ -1,6 +1,8 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import { Worker, type TransferListItem } from 'node:worker_threads';
 import { FormatError } from './image-error.js';
-import type { SealTask, TaskResult } from './seal-task.js';
+import type { ResultOf, SealTask, TaskResult } from './seal-task.js';
 import type { Reply } from './seal-worker.js';
 
 interface Job {
@@ -18,7 +20,7 @@ export interface SealPool {
   /** Number of threads. */
   readonly size: number;
   /** Runs a task on the next free thread. Once it settles, no thread uses the task's file descriptors any more. */
-  run(task: SealTask, transfer?: TransferListItem[]): Promise<TaskResult>;
+  run<T extends SealTask>(task: T, transfer?: TransferListItem[]): Promise<ResultOf<T>>;
   /** Ends the threads; tasks that are not done are rejected. */
   close(): Promise<void>;
 }
@@ -70,9 +72,9 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
 
   return {
     size: slots.length,
-    run: (task, transfer = []) =>
-      new Promise<TaskResult>((resolve, reject) => {
-        queue.push({ task, transfer, resolve, reject });
+    run: <T extends SealTask>(task: T, transfer: TransferListItem[] = []) =>
+      new Promise<ResultOf<T>>((resolve, reject) => {
+        queue.push({ task, transfer, resolve: resolve as (value: TaskResult) => void, reject });
         script ??= options.scriptUrl ? Promise.resolve(options.scriptUrl) : findScript();
         script.then(dispatch).catch((error: unknown) => {
           script = undefined;
@@ -92,7 +94,7 @@ let shared: SealPool | undefined;
 export const sharedSealPool = (): SealPool => (shared ??= createSealPool());
 
 function failureOf(reply: Exclude<Reply, { value: unknown }>): Error {
-  if (reply.damaged) return new FormatError(reply.error);
+  if (reply.damaged) return new FormatError(reply.error, reply.path);
   return Object.assign(new Error(reply.error), reply.code === undefined ? {} : { code: reply.code });
 }
 
@@ -102,7 +104,17 @@ async function findScript(): Promise<URL> {
   const bundler = 'esbuild';
   const { build } = (await import(bundler)) as typeof import('esbuild');
   const entry = new URL('./seal-worker.ts', import.meta.url).pathname;
-  const built = await build({ entryPoints: [entry], bundle: true, platform: 'node', format: 'esm', write: false });
+  // A module of a data: URL finds no packages; koffi, which cannot be bundled, is named by its file.
+  const koffi = pathToFileURL(createRequire(import.meta.url).resolve('koffi')).href;
+  const built = await build({
+    ...{ entryPoints: [entry], bundle: true, platform: 'node', format: 'esm', write: false },
+    plugins: [
+      {
+        name: 'koffi by its file',
+        setup: ({ onResolve }) => onResolve({ filter: /^koffi$/ }, () => ({ path: koffi, external: true })),
+      },
+    ],
+  });
   const code = Buffer.from(built.outputFiles[0]!.contents).toString('base64');
   return new URL(`data:text/javascript;base64,${code}`);
 }

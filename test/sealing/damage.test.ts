@@ -4,16 +4,21 @@ import path from 'node:path';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHUNK_KIND, openChunk, sealChunk } from '../../src/sealing/chunk.js';
+import type { Frame } from '../../src/sealing/image-table.js';
 import { applyBlock, MAX_BLOCK_PAGES } from '../../src/sealing/memory-block.js';
 import type { OpenOptions } from '../../src/sealing/open-image.js';
 import type { SealedImage } from '../../src/sealing/seal-image.js';
+import { pack } from '../../src/sealing/packing.js';
 import { createSealPool } from '../../src/sealing/worker-pool.js';
-import { chunksOf, makeScene, noise, PAGE, type Scene, sealScene, sha256 } from './scene.js';
+import { digestOf, makeScene, noise, PAGE, type Scene, sealScene, tableOf } from './scene.js';
 
 const MIB = 1024 * 1024;
 let scene: Scene;
 let sealed: SealedImage;
 let good: Buffer;
+let table: Awaited<ReturnType<typeof tableOf>>;
+/** All that stands between header and table. */
+let frames: Frame[];
 /** One thread: chunks come in the same order at every attempt. */
 const pool = createSealPool({ workers: 1 });
 
@@ -23,6 +28,8 @@ beforeAll(async () => {
   scene = await makeScene(Buffer.alloc(8 * MIB), memory, noise('device', 9000));
   sealed = await sealScene(scene, { pool });
   good = await readFile(scene.seal.path);
+  table = await tableOf(scene, sealed);
+  frames = [...table.device, ...table.parts];
 });
 afterAll(async () => {
   await scene.remove();
@@ -33,7 +40,7 @@ afterAll(async () => {
 async function openBytes(bytes: Buffer, changes: Partial<OpenOptions> = {}): Promise<void> {
   await writeFile(scene.seal.path, bytes);
   try {
-    await scene.open({ ...sealed, digest: sha256(bytes) }, changes);
+    await scene.open({ ...sealed, digest: await digestOf(bytes) }, changes);
   } finally {
     await writeFile(scene.seal.path, good);
   }
@@ -47,15 +54,16 @@ async function expectRefused(bytes: Buffer, problem: RegExp, changes: Partial<Op
   expect(error, 'the image was accepted').toMatchObject({ name: 'ImageDamagedError', code: 'ImageDamaged' });
   expect(error!.message).toContain(JSON.stringify(changes.sandboxId ?? scene.seal.sandboxId));
   expect(error!.message).toMatch(problem);
-  expect(await scene.outputs()).toEqual(['image']);
+  expect(await scene.outputs()).toEqual(['image-7']);
 }
 
 describe('an image is refused, and leaves no output,', () => {
-  it('with any bit flipped: every byte of header and frames, samples of the rest', async () => {
+  it('with any bit flipped: every byte of header and tail, both ends of every chunk, samples of the rest', async () => {
     const offsets = new Set(Array.from({ length: 512 }, (_, at) => at));
-    for (const [start, end] of chunksOf(good)) {
-      for (let at = 0; at < 16; at++) offsets.add(start + at).add(end - 1 - at);
+    for (const { offset, length } of frames) {
+      for (let at = 0; at < 8; at++) offsets.add(offset + at).add(offset + length - 1 - at);
     }
+    for (let at = table.at; at < good.length; at++) offsets.add(at);
     for (let at = 512; at < good.length; at += 997) offsets.add(at);
     for (const at of offsets) {
       const bytes = Buffer.from(good);
@@ -64,43 +72,47 @@ describe('an image is refused, and leaves no output,', () => {
     }
   }, 120_000);
 
-  it('with a flipped bit that only the digest is asked about', async () => {
+  it('with a flipped bit in its table, before anything of it is opened, by its digest alone', async () => {
     const bytes = Buffer.from(good);
-    bytes[good.length - 1]! ^= 1;
-    await expectRefused(bytes, /fails authentication/, { digest: sealed.digest });
+    bytes[table.at]! ^= 1;
+    await expectRefused(bytes, /its digest is/, { digest: sealed.digest });
   });
 
   it('cut short at every chunk boundary and between them, or longer than it was', async () => {
-    const ends = [512, ...chunksOf(good).map(([, end]) => end)].filter((end) => end < good.length);
-    for (const end of ends) await expectRefused(good.subarray(0, end), /cut short/);
-    for (const length of [0, 1, 511, 513, 515, 516, 530, good.length - 1]) {
-      await expectRefused(good.subarray(0, length), /short|header/);
-    }
+    const ends = [512, ...frames.map(({ offset, length }) => offset + length), table.at, good.length - 1];
+    for (const end of ends)
+      await expectRefused(good.subarray(0, end), /cut short|impossible place|not where|authentication/);
+    for (const length of [0, 1, 511, 513, 530]) await expectRefused(good.subarray(0, length), /short|header/);
     await expectRefused(Buffer.concat([good, Buffer.of(0)]), /./);
-    const last = chunksOf(good).at(-1)!;
-    await expectRefused(Buffer.concat([good, good.subarray(...last)]), /fails authentication/);
+    await expectRefused(Buffer.concat([good, good.subarray(table.at)]), /./);
+    const longer = Buffer.concat([good.subarray(0, table.at), Buffer.alloc(100), good.subarray(table.at)]);
+    longer.writeBigUInt64LE(BigInt(table.at + 100), longer.length - 56);
+    await expectRefused(longer, /not where/);
   });
 
-  it('with chunks swapped, left out or repeated', async () => {
-    const chunks = chunksOf(good);
-    const compose = (order: number[]): Buffer =>
-      Buffer.concat([good.subarray(0, 512), ...order.map((at) => good.subarray(...chunks[at]!))]);
-    const inOrder = chunks.map((_, at) => at);
-    expect(compose(inOrder).equals(good)).toBe(true);
-    for (let at = 0; at + 1 < chunks.length; at++) {
-      await expectRefused(compose(inOrder.with(at, at + 1).with(at + 1, at)), /fails authentication/);
-      await expectRefused(compose(inOrder.toSpliced(at, 1)), /fails authentication/);
-      await expectRefused(compose(inOrder.toSpliced(at, 0, at)), /fails authentication/);
+  it('with chunks exchanged', async () => {
+    let exchanged = 0;
+    for (const one of frames) {
+      for (const other of frames) {
+        if (one === other || one.length !== other.length) continue;
+        const bytes = Buffer.from(good);
+        good.copy(bytes, one.offset, other.offset, other.offset + other.length);
+        await expectRefused(bytes, /fails authentication/);
+        exchanged++;
+      }
     }
+    expect(exchanged).toBeGreaterThan(4);
   });
 
   it('with chunks of another attempt at the same pause', async () => {
     await sealScene(scene, { pool });
     const other = await readFile(scene.seal.path);
-    const [start, end] = chunksOf(good)[0]!;
-    const mixed = Buffer.from(good);
-    other.copy(mixed, start, start, end);
-    await expectRefused(mixed, /fails authentication/);
+    expect(other.length).toBe(good.length);
+    for (const [start, end] of [...frames.map(({ offset, length }) => [offset, offset + length]), [table.at]]) {
+      const mixed = Buffer.from(good);
+      other.copy(mixed, start, start, end);
+      await expectRefused(mixed, /fails authentication/);
+    }
   });
 
   it('as the image of another sandbox, generation or template, by its header and by its key', async () => {
@@ -109,15 +121,15 @@ describe('an image is refused, and leaves no output,', () => {
     await expectRefused(good, /template/, { templateKey: 'template-2' });
     const renamed = Buffer.from(good);
     renamed.writeBigUInt64LE(8n, 48);
-    await expectRefused(renamed, /fails authentication/, { generation: 8 });
+    await expectRefused(renamed, /fails authentication/, { generation: 8, digest: await digestOf(renamed) });
     await expectRefused(good, /fails authentication/, { imageKey: Buffer.alloc(32, 2) });
   });
 
   it('when it is a genuine image, but not the one with the digest asked for', async () => {
     await sealScene(scene, { pool });
     const other = await readFile(scene.seal.path);
-    await expectRefused(other, /SHA-256/, { digest: sealed.digest });
-    await expectRefused(good, /SHA-256/, { digest: '' });
+    await expectRefused(other, /its digest is/, { digest: sealed.digest });
+    await expectRefused(good, /its digest is/, { digest: '' });
   });
 
   it('when it is not there', async () => {
@@ -126,17 +138,17 @@ describe('an image is refused, and leaves no output,', () => {
     });
   });
 
-  it('when the template has another size, without blaming it for a missing template', async () => {
+  it('when the memory has another size, without blaming it for a missing memory', async () => {
     await truncate(scene.seal.baseMemoryPath, 4 * MIB);
     await expectRefused(good, /memory size/);
     await truncate(scene.seal.baseMemoryPath, 8 * MIB);
-    await expect(scene.open(sealed, { baseMemoryPath: '/nowhere' })).rejects.toMatchObject({ code: 'ENOENT' });
-    expect(await scene.outputs()).toEqual(['image']);
+    await expect(scene.open(sealed, { memoryPath: '/nowhere' })).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await scene.outputs()).toEqual(['image-7']);
   });
 
   it('after all this the untouched image still opens', async () => {
     await openBytes(good, { digest: sealed.digest });
-    expect(await scene.outputs()).toEqual(['image', 'restored.dev', 'restored.ram']);
+    expect(await scene.outputs()).toEqual(['image-7', 'restored.dev', 'restored.ram']);
     await rm(path.join(scene.directory, 'restored.dev'));
     await rm(path.join(scene.directory, 'restored.ram'));
   });
@@ -145,12 +157,12 @@ describe('an image is refused, and leaves no output,', () => {
 describe('a crafted length is refused before anything of its size is allocated:', () => {
   const before = (): number => process.memoryUsage().arrayBuffers;
 
-  it('of a chunk', async () => {
-    for (const length of [0, 23, 0x0080_0000, 0x7fff_ffff, 0xffff_ffff]) {
+  it('of the table', async () => {
+    for (const at of [0n, 511n, BigInt(good.length), 2n ** 40n, 2n ** 63n]) {
       const bytes = Buffer.from(good);
-      bytes.writeUInt32LE(length, 512);
+      bytes.writeBigUInt64LE(at, good.length - 56);
       const start = before();
-      await expectRefused(bytes, /impossible length/);
+      await expectRefused(bytes, /impossible place/);
       expect(before() - start).toBeLessThan(64 * MIB);
     }
   });
@@ -164,16 +176,16 @@ describe('a crafted length is refused before anything of its size is allocated:'
     const bytes = Buffer.from(good);
     bytes.writeBigUInt64LE(value, at);
     await writeFile(scene.seal.path, bytes);
-    await expect(scene.open({ ...sealed, digest: sha256(bytes) })).rejects.toThrow(/limit|whole pages/);
+    await expect(scene.open({ ...sealed, digest: await digestOf(bytes) })).rejects.toThrow(/limit|whole pages/);
     await writeFile(scene.seal.path, good);
   });
 
   it('of what a genuine chunk unpacks to', () => {
     const place = { key: createSecretKey(Buffer.alloc(32)), headerHash: Buffer.alloc(32), index: 0, last: false };
-    const bomb = sealChunk(place, CHUNK_KIND.memory, Buffer.alloc(4 * MIB));
-    expect(bomb.length).toBeLessThan(8192);
-    expect(openChunk(place, bomb.subarray(4)).payload.length).toBe(4 * MIB);
-    expect(() => sealChunk(place, CHUNK_KIND.memory, Buffer.alloc(5 * MIB))).toThrow(/too large/);
+    const into = Buffer.alloc(8192);
+    const length = sealChunk(place, CHUNK_KIND.memory, Buffer.alloc(4 * MIB), into, 0);
+    expect(openChunk(place, into.subarray(0, length)).payload.length).toBe(4 * MIB);
+    expect(() => sealChunk(place, CHUNK_KIND.memory, Buffer.alloc(5 * MIB), into, 0)).toThrow(/too large/);
     const forged = (encoding: number, claimed: number, body: Buffer): Buffer => {
       const inner = Buffer.of(CHUNK_KIND.memory, encoding, 0, 0, 0, 0, 0, 0);
       inner.writeUInt32LE(claimed, 4);
@@ -188,9 +200,14 @@ describe('a crafted length is refused before anything of its size is allocated:'
     for (const claimed of [0, 1, 4096, 4 * MIB]) {
       expect(() => openChunk(place, forged(1, claimed, large))).toThrow(/does not unpack/);
     }
+    const packed = Buffer.from(pack(Buffer.alloc(4 * MIB))!);
+    for (const claimed of [0, 1, 4096, 4 * MIB - 1, 4 * MIB + 1]) {
+      expect(() => openChunk(place, forged(2, claimed, packed))).toThrow(/does not unpack/);
+    }
     expect(() => openChunk(place, forged(1, 0xffff_ffff, large))).toThrow(/above the limit/);
     expect(() => openChunk(place, forged(0, 5, Buffer.alloc(4)))).toThrow(/does not unpack/);
     expect(() => openChunk(place, forged(2, 4, Buffer.alloc(4)))).toThrow(/does not unpack/);
+    expect(() => openChunk(place, forged(3, 4, Buffer.alloc(4)))).toThrow(/does not unpack/);
     expect(openChunk(place, forged(0, 4, Buffer.alloc(4))).payload).toEqual(Buffer.alloc(4));
     expect(before() - start).toBeLessThan(64 * MIB);
   });

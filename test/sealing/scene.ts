@@ -1,9 +1,13 @@
-import { createCipheriv, createHash } from 'node:crypto';
+import { createCipheriv, createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { digestOfImage } from '../../src/sealing/image-digest.js';
+import { openImageFile } from '../../src/sealing/image-file.js';
+import type { ImageTable } from '../../src/sealing/image-table.js';
 import { openImage, type OpenOptions } from '../../src/sealing/open-image.js';
+import { readTable } from '../../src/sealing/read-table.js';
 import { sealImage, type SealedImage, type SealOptions } from '../../src/sealing/seal-image.js';
 
 export const PAGE = 4096;
@@ -15,6 +19,8 @@ const ROOT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 /** A directory with a template's memory, a guest's memory and device state, and what sealing and opening them needs. */
 export interface Scene {
   directory: string;
+  /** Where the image of a generation is. */
+  pathOf(generation: number): string;
   seal: SealOptions;
   open(sealed: SealedImage, changes?: Partial<OpenOptions>): Promise<void>;
   /** What `open` restored. */
@@ -33,7 +39,7 @@ export async function makeScene(base: Buffer, memory: Buffer, device: Buffer): P
     writeFile(at('guest.dev'), device),
   ]);
   const seal: SealOptions = {
-    path: at('image'),
+    path: at('image-7'),
     imageKey: IMAGE_KEY,
     sandboxId: 'i1a2b3c4d5e6f7g8h9j0k',
     generation: 7,
@@ -45,13 +51,22 @@ export async function makeScene(base: Buffer, memory: Buffer, device: Buffer): P
   const { imageKey, sandboxId, generation, templateKey, baseMemoryPath } = seal;
   return {
     directory,
+    pathOf: (of) => at(`image-${of}`),
     seal,
-    open: (sealed, changes) =>
-      openImage({
-        ...{ path: seal.path, imageKey, sandboxId, generation, templateKey, baseMemoryPath, digest: sealed.digest },
-        ...{ deviceStatePath: at('restored.dev'), memoryPath: at('restored.ram') },
-        ...changes,
-      }),
+    open: async (sealed, changes) => {
+      await copyFile(baseMemoryPath, at('restored.ram'));
+      try {
+        const device = await openImage({
+          ...{ path: seal.path, imageKey, sandboxId, generation, templateKey, digest: sealed.digest },
+          ...{ memoryPath: at('restored.ram'), pathOf: (of: number) => at(`image-${of}`) },
+          ...changes,
+        });
+        await writeFile(at('restored.dev'), device);
+      } catch (error) {
+        await rm(at('restored.ram'));
+        throw error;
+      }
+    },
     restored: async () => ({
       memory: await readFile(at('restored.ram')),
       device: await readFile(at('restored.dev')),
@@ -71,8 +86,27 @@ export function noise(seed: string, bytes: number): Buffer {
 export const sealScene = (scene: Scene, changes: Partial<SealOptions> = {}): Promise<SealedImage> =>
   sealImage({ ...scene.seal, ...changes });
 
-/** Start and end of every chunk, its 4 length bytes included. */
-export function chunksOf(image: Buffer): [start: number, end: number][] {
+/** The table of an image, and where it begins. */
+export async function tableOf(
+  scene: Scene,
+  sealed: SealedImage,
+  generation = scene.seal.generation,
+): Promise<ImageTable & { at: number }> {
+  const { imageKey, sandboxId, templateKey } = scene.seal;
+  const memoryBytes = (await stat(scene.seal.memoryPath)).size;
+  const wanted = { sandboxId, generation, templateKey, memoryBytes };
+  const file = await openImageFile(scene.pathOf(generation), imageKey, wanted);
+  try {
+    const table = await readTable(file, sealed.digest);
+    const own = [...table.device, ...table.parts.filter((part) => part.file === 0)];
+    return { ...table, at: Math.max(512, ...own.map(({ offset, length }) => offset + length)) };
+  } finally {
+    await file.handle.close();
+  }
+}
+
+/** Start and end of every chunk of an image of format version 1, its 4 length bytes included. */
+export function chunksOf1(image: Buffer): [start: number, end: number][] {
   const chunks: [number, number][] = [];
   for (let at = 512; at < image.length;) {
     const end = at + 4 + image.readUInt32LE(at);
@@ -83,3 +117,10 @@ export function chunksOf(image: Buffer): [start: number, end: number][] {
 }
 
 export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** The digest of these bytes as an image. */
+export async function digestOf(bytes: Buffer): Promise<string> {
+  const file = path.join(ROOT, `dormouse-digest-${randomUUID()}`);
+  await writeFile(file, bytes);
+  return digestOfImage(file).finally(() => rm(file));
+}

@@ -1,7 +1,7 @@
 import { FormatError } from './image-error.js';
-import type { OpenedChunk } from './seal-task.js';
+import type { OpenedChunk } from './open-chunk-1.js';
 
-/** Checks that the chunks of an image make a whole: device state without gaps, no block twice, totals as promised. */
+/** Checks that the chunks of a version 1 image make a whole: device state without gaps, no block twice, totals as promised. */
 export class Coverage {
   readonly #device: [number, number][] = [];
   readonly #memory: [number, number][] = [];
