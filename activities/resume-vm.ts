@@ -1,8 +1,10 @@
-import { rm } from 'node:fs/promises';
+import { chown, rm, writeFile } from 'node:fs/promises';
 import type { ResumeVmInput, VmRunning } from '../workflows/host-activities.js';
 import type { Manifest } from '../src/host/manifest.js';
+import type { SandboxPaths } from '../src/host/state-paths.js';
 import { imageKey } from '../src/keys/sandbox-key.js';
 import { openImage } from '../src/sealing/open-image.js';
+import { copySparse } from '../src/sealing/sparse-copy.js';
 import type { MachineState } from '../src/libvirt/driver.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
@@ -155,26 +157,12 @@ async function restore(
       await prepareMemory(context, manifest);
       await allOf(
         prepareWorkspace(context, manifest, dataKey).then(() => context.reached('resume.workspace-ready')),
-        span('open image', () =>
-          openImage({
-            path: paths.image(input.image.generation),
-            imageKey: imageKey(dataKey),
-            sandboxId: id,
-            generation: input.image.generation,
-            templateKey: template.key,
-            digest: input.image.digest,
-            deviceStatePath: paths.deviceState,
-            memoryPath: paths.memoryFile,
-            baseMemoryPath: template.memory,
-            baseExtents: template.memoryExtents,
-            owner: { uid: spec.uid, gid: spec.gid },
-            signal,
-          }),
-        ),
+        unseal(paths, template, input, imageKey(dataKey), signal),
       );
     } finally {
       dataKey.fill(0);
     }
+    await chown(paths.memoryFile, spec.uid, spec.gid);
     context.reached('resume.opened');
     signal.throwIfAborted();
     await span('restore', () => context.driver.restore(spec, paths.deviceState));
@@ -200,5 +188,27 @@ async function restore(
       `sandbox ${id} could not be resumed and stays paused`,
       await factsOf(context, id),
     );
+  }
+}
+
+/** Memory file and device state, in tmpfs; neither is genuine before this has resolved. */
+async function unseal(
+  paths: SandboxPaths,
+  template: Template,
+  { spec, image }: ResumeVmInput,
+  key: Buffer,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await span('memory', () => copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal }));
+    const deviceState = await span('open image', () =>
+      openImage({
+        ...{ path: paths.image(image.generation), imageKey: key, memoryPath: paths.memoryFile, signal },
+        ...{ sandboxId: spec.id, generation: image.generation, templateKey: template.key, digest: image.digest },
+      }),
+    );
+    await writeFile(paths.deviceState, deviceState, { mode: 0o600 });
+  } finally {
+    key.fill(0);
   }
 }

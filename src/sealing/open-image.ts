@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
-import { open, unlink, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { LENGTH_BYTES, MAX_SEALED_BYTES, MIN_SEALED_BYTES } from './chunk.js';
 import { FormatError, ImageDamagedError } from './image-error.js';
 import { decodeHeader, fileKey, HEADER_BYTES, hashHeader, type ImageHeader } from './image-header.js';
 import { Coverage } from './coverage.js';
 import type { OpenedChunk } from './seal-task.js';
-import { copyInto, type Extent } from './sparse-copy.js';
-import { temporaryFile } from './temporary-file.js';
 import { sharedSealPool, type SealPool } from './worker-pool.js';
 
 export interface OpenOptions {
@@ -18,68 +16,53 @@ export interface OpenOptions {
   generation: number;
   templateKey: string;
   digest: string;
-  /** Outputs, in tmpfs: they hold the guest's memory in the clear. Replaced only when everything is authentic. */
-  deviceStatePath: string;
+  /**
+   * Holds the template's memory already, and is changed in place. Other processes may have it mapped, but nothing may run
+   * on it before this has resolved: until then what is in it is not known to be genuine.
+   */
   memoryPath: string;
-  /** The template's memory. */
-  baseMemoryPath: string;
-  /** `findExtents(baseMemoryPath)`, kept from when the template was made; without it the copy takes longer. */
-  baseExtents?: readonly Extent[];
   signal?: AbortSignal;
-  /** Who shall own the outputs (QEMU's user); default: this process's user. */
-  owner?: { uid: number; gid: number };
-  /** Mode of the outputs, default 0600. */
-  mode?: number;
   /** Default: the threads shared by the whole process. */
   pool?: SealPool;
 }
 
 /**
- * Restores device state and memory from a sealed image. Outputs appear only after every byte of the image is
- * authenticated; the image itself is never changed. On failure or abort no output is left behind.
+ * Applies a sealed image to a memory file, and hands out the device state that belongs to it. Resolves only after every
+ * byte of the image is authenticated; the image itself is never changed. On failure or abort what is in the memory file
+ * is worth nothing, and the caller removes it.
  *
+ * @returns the device state
  * @throws ImageDamagedError if the image is missing, damaged, or not the one asked for; errors of the file system on
- *   the outputs or the template (`ENOSPC`, ...) as they are: then the image is not at fault; the signal's reason
+ *   the memory file (`ENOSPC`, ...) as they are: then the image is not at fault; the signal's reason
  */
-export async function openImage(options: OpenOptions): Promise<void> {
+export async function openImage(options: OpenOptions): Promise<Buffer> {
   options.signal?.throwIfAborted();
-  const closing: (() => Promise<void>)[] = [];
-  const use = <T extends { close(): Promise<void> } | { dispose(): Promise<void> }>(resource: T): T => {
-    closing.push(() => ('close' in resource ? resource.close() : resource.dispose()));
-    return resource;
+  const closing: FileHandle[] = [];
+  const use = (handle: FileHandle): FileHandle => {
+    closing.push(handle);
+    return handle;
   };
   try {
     const image = use(await openImageFile(options));
-    const base = use(await open(options.baseMemoryPath, 'r'));
+    const memory = use(await open(options.memoryPath, 'r+'));
     const { size } = await image.stat();
     const headerBytes = await read(image, 0, Math.min(HEADER_BYTES, size));
     const header = decodeHeader(headerBytes);
-    checkIdentity(header, options, (await base.stat()).size);
+    checkIdentity(header, options, (await memory.stat()).size);
 
-    const memory = use(await temporaryFile(options.memoryPath));
-    const device = use(await temporaryFile(options.deviceStatePath));
-    await copyInto(base, memory.handle, options.baseExtents, options.signal);
-    await device.handle.truncate(header.deviceStateBytes);
-    const outputs = { memoryFd: memory.handle.fd, deviceFd: device.handle.fd };
+    const deviceState = new SharedArrayBuffer(header.deviceStateBytes);
+    const outputs = { memoryFd: memory.fd, deviceState };
     const digest = await openChunks(image, size, header, headerBytes, outputs, options);
     if (digest !== options.digest) {
       throw new FormatError(`its SHA-256 is ${digest}, the image asked for has ${JSON.stringify(options.digest)}`);
     }
     options.signal?.throwIfAborted();
-    for (const { handle } of [memory, device]) {
-      if (options.mode !== undefined) await handle.chmod(options.mode);
-      if (options.owner) await handle.chown(options.owner.uid, options.owner.gid);
-    }
-    await memory.moveInto();
-    await device.moveInto().catch(async (error: unknown) => {
-      await unlink(options.memoryPath).catch(() => undefined);
-      throw error;
-    });
+    return Buffer.from(deviceState);
   } catch (error) {
     if (error instanceof FormatError) throw new ImageDamagedError(options.sandboxId, options.path, error.message);
     throw error;
   } finally {
-    for (const close of closing.reverse()) await close();
+    for (const handle of closing) await handle.close();
   }
 }
 
@@ -89,14 +72,14 @@ async function openImageFile(options: OpenOptions): Promise<FileHandle> {
   });
 }
 
-function checkIdentity(header: ImageHeader, wanted: OpenOptions, baseBytes: number): void {
+function checkIdentity(header: ImageHeader, wanted: OpenOptions, memoryBytes: number): void {
   const differs = (what: string, is: string | number, want: string | number): void => {
     if (is !== want) throw new FormatError(`its ${what} is ${JSON.stringify(is)}, expected ${JSON.stringify(want)}`);
   };
   differs('sandbox id', header.sandboxId, wanted.sandboxId);
   differs('generation', header.generation, wanted.generation);
   differs('template', header.templateKey, wanted.templateKey);
-  differs('memory size', header.memoryBytes, baseBytes);
+  differs('memory size', header.memoryBytes, memoryBytes);
 }
 
 /** Reads the file once from front to end: each byte is hashed, and opened from the same buffer. @returns SHA-256, hex */
@@ -105,13 +88,12 @@ async function openChunks(
   size: number,
   header: ImageHeader,
   headerBytes: Buffer,
-  outputs: { memoryFd: number; deviceFd: number },
+  outputs: { memoryFd: number; deviceState: SharedArrayBuffer },
   options: OpenOptions,
 ): Promise<string> {
   const pool = options.pool ?? sharedSealPool();
   const hash = createHash('sha256').update(headerBytes);
   const seal = { key: fileKey(options.imageKey, header), headerHash: hashHeader(headerBytes) };
-  const sizes = { memoryBytes: header.memoryBytes, deviceStateBytes: header.deviceStateBytes };
   const coverage = new Coverage();
   const running = new Set<Promise<void>>();
   let failure: { error: unknown } | undefined;
@@ -128,7 +110,8 @@ async function openChunks(
       const sealed = await read(image, position + LENGTH_BYTES, length);
       hash.update(prefix).update(sealed);
       const last = end === size;
-      const task = { do: 'open', ...seal, ...sizes, ...outputs, sealed, index, last } as const;
+      const { memoryBytes } = header;
+      const task = { do: 'open', ...seal, memoryBytes, ...outputs, sealed, index, last } as const;
       const job: Promise<void> = pool
         .run(task, [sealed.buffer])
         .then((chunk) => coverage.add(chunk as OpenedChunk))
@@ -140,7 +123,7 @@ async function openChunks(
       position = end;
     }
   } finally {
-    // The threads write to files that the caller closes next.
+    // The threads write to a file that the caller closes next.
     await Promise.all(running);
   }
   if (failure) throw failure.error;

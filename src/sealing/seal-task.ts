@@ -32,8 +32,7 @@ export type SealTask = Sealing &
         last: boolean;
         memoryFd: number;
         memoryBytes: number;
-        deviceFd: number;
-        deviceStateBytes: number;
+        deviceState: SharedArrayBuffer;
       }
   );
 
@@ -103,8 +102,10 @@ function open(task: SealTask & { do: 'open' }): OpenedChunk {
     const data = payload.subarray(DEVICE_OFFSET_BYTES);
     if (data.length < 1) throw new FormatError('a device chunk is empty');
     const offset = Number(payload.readBigUInt64LE(0));
-    if (offset + data.length > task.deviceStateBytes) throw new FormatError('a device chunk lies outside the file');
-    writeExactly(task.deviceFd, data, offset);
+    if (offset + data.length > task.deviceState.byteLength) {
+      throw new FormatError('a device chunk lies outside the device state');
+    }
+    new Uint8Array(task.deviceState).set(data, offset);
     return { kind: 'device', offset, bytes: data.length };
   }
   if (payload.length !== END_BYTES) throw new FormatError('the last chunk has a wrong length');

@@ -126,11 +126,11 @@ describe('an image is refused, and leaves no output,', () => {
     });
   });
 
-  it('when the template has another size, without blaming it for a missing template', async () => {
+  it('when the memory has another size, without blaming it for a missing memory', async () => {
     await truncate(scene.seal.baseMemoryPath, 4 * MIB);
     await expectRefused(good, /memory size/);
     await truncate(scene.seal.baseMemoryPath, 8 * MIB);
-    await expect(scene.open(sealed, { baseMemoryPath: '/nowhere' })).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(scene.open(sealed, { memoryPath: '/nowhere' })).rejects.toMatchObject({ code: 'ENOENT' });
     expect(await scene.outputs()).toEqual(['image']);
   });
 

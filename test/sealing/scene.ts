@@ -1,6 +1,6 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openImage, type OpenOptions } from '../../src/sealing/open-image.js';
@@ -46,12 +46,20 @@ export async function makeScene(base: Buffer, memory: Buffer, device: Buffer): P
   return {
     directory,
     seal,
-    open: (sealed, changes) =>
-      openImage({
-        ...{ path: seal.path, imageKey, sandboxId, generation, templateKey, baseMemoryPath, digest: sealed.digest },
-        ...{ deviceStatePath: at('restored.dev'), memoryPath: at('restored.ram') },
-        ...changes,
-      }),
+    open: async (sealed, changes) => {
+      await copyFile(baseMemoryPath, at('restored.ram'));
+      try {
+        const device = await openImage({
+          ...{ path: seal.path, imageKey, sandboxId, generation, templateKey, digest: sealed.digest },
+          ...{ memoryPath: at('restored.ram') },
+          ...changes,
+        });
+        await writeFile(at('restored.dev'), device);
+      } catch (error) {
+        await rm(at('restored.ram'));
+        throw error;
+      }
+    },
     restored: async () => ({
       memory: await readFile(at('restored.ram')),
       device: await readFile(at('restored.dev')),
