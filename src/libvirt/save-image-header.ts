@@ -57,7 +57,8 @@ export const streamOf = (image: Buffer, name: string): Buffer =>
 
 function checkedDataLength(head: Buffer, name: string): number {
   const magic = head.toString('latin1', 0, MAGIC.length);
-  if (magic !== MAGIC || head.length < HEADER_BYTES) throw new UnknownSaveImageError(`${name} is not a complete libvirt save image`);
+  if (magic !== MAGIC || head.length < HEADER_BYTES)
+    throw new UnknownSaveImageError(`${name} is not a complete libvirt save image`);
   const version = head.readUInt32LE(VERSION);
   const format = head.readUInt32LE(FORMAT);
   const length = head.readUInt32LE(DATA_LENGTH);
