@@ -18,7 +18,7 @@ import { restoreMachine } from './restore-machine.js';
 import { standAgain } from './roll-back-save.js';
 import { saveAgain } from './save-again.js';
 import { wakeGuest, type WokenAfter } from './wake-guest.js';
-import { claimSlot, clearWorkspace, prepareDisk, prepareNetwork } from './workspace.js';
+import { claimSlot, clearWorkspace, clearWorkspaceButSecret, prepareDisk, prepareNetwork } from './workspace.js';
 
 /**
  * Resume: image authenticated, machine restored standing, image marked consumed, machine let run, agent initialised.
@@ -137,7 +137,7 @@ async function restore(
   }
   try {
     await context.driver.destroy(domainName(id));
-    await clearWorkspace(context, known);
+    await clearWorkspaceButSecret(context, known);
     context.reached('resume.cleared');
     const manifest = await reserve(context, id, template.memoryMiB, () =>
       claimSlot(context, id, (slot) => {

@@ -52,16 +52,20 @@ export async function prepareMemory(context: HostContext, manifest: Manifest): P
  * The slots are those that the sandbox has claimed, not the one in its manifest: after a crash that one may be given back
  * already, and taken by another sandbox.
  */
-export async function clearWorkspace(
+export async function clearWorkspace(context: HostContext, manifest: Pick<Manifest, 'id' | 'slot'>): Promise<void> {
+  await allOf(
+    removeSecret(context.libvirtUri, derivedUuid(manifest.id, 'secret')),
+    clearWorkspaceButSecret(context, manifest),
+  );
+}
+
+/** As {@link clearWorkspace}, where the secret is about to be set anew. */
+export async function clearWorkspaceButSecret(
   context: HostContext,
   { id, slot: named }: Pick<Manifest, 'id' | 'slot'>,
 ): Promise<void> {
   const paths = context.index.paths.sandbox(id);
-  await allOf(
-    removeSecret(context.libvirtUri, derivedUuid(id, 'secret')),
-    rm(paths.memoryDirectory, { recursive: true, force: true }),
-    removeDeviceState(paths),
-  );
+  await allOf(rm(paths.memoryDirectory, { recursive: true, force: true }), removeDeviceState(paths));
   for (const slot of await context.slots.of(id, named)) {
     await context.guard.allowInternet(slotUid(context.uidBase, slot));
     await context.slots.release(slot);

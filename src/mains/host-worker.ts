@@ -219,7 +219,14 @@ async function main(): Promise<void> {
   guests.stop();
   gateway.close();
   gateway.closeAllConnections();
-  await Promise.allSettled([pool.close(), memories.close(), client.close(), connection.close(), driver.close(), stopTracing()]);
+  await Promise.allSettled([
+    pool.close(),
+    memories.close(),
+    client.close(),
+    connection.close(),
+    driver.close(),
+    stopTracing(),
+  ]);
   await unlock();
 }
 
