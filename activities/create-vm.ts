@@ -1,19 +1,19 @@
-import { chown, copyFile, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
 import { writeDurably } from '../src/host/durable-file.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { wrapSandboxKey } from '../src/keys/sandbox-key.js';
-import { copySparse } from '../src/sealing/sparse-copy.js';
 import { span } from '../src/tracing/span.js';
 import type { Template } from '../src/template/template.js';
 import { allOf } from './all-of.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
-import { domainName, machineSpec } from './machine.js';
+import { domainName } from './machine.js';
 import { reserve } from './reserve.js';
+import { restoreMachine } from './restore-machine.js';
 import { wakeGuest } from './wake-guest.js';
-import { claimSlot, clearWorkspace, prepareMemory, prepareWorkspace } from './workspace.js';
+import { claimSlot, clearWorkspace, prepareDisk, prepareNetwork } from './workspace.js';
 
 /**
  * Create is a resume of the template: a copy of its memory, its device state with another header, a new overlay.
@@ -33,6 +33,7 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
       throw failure('TemplateNotFound', `this host does not have template ${spec.templateKey}`);
     context.reached('create.begun');
     if (known !== undefined) await clearAway(context, known);
+    context.memories.keep(template);
     const manifest = await span('admit', () => admit(context, input, template));
     try {
       const bootId = await start(context, manifest, template, held);
@@ -74,23 +75,26 @@ async function start(
   template: Template,
   signal: AbortSignal,
 ): Promise<string> {
-  const paths = context.index.paths.sandbox(manifest.id);
-  const spec = machineSpec(context, manifest, template);
-  await prepareMemory(context, manifest);
-  await allOf(
-    prepareDisk(context, manifest, template),
-    span('memory', () => copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal })),
-    copyFile(template.deviceState, paths.deviceState),
+  await restoreMachine(
+    context,
+    manifest,
+    template,
+    {
+      prepare: () =>
+        allOf(
+          prepareOverlay(context, manifest, template).then(() => context.reached('create.disk-ready')),
+          prepareNetwork(context, manifest).then(() => context.reached('create.network-ready')),
+        ),
+      fill: async (deviceState) => {
+        context.reached('create.memory-made');
+        return deviceState;
+      },
+    },
+    signal,
   );
-  await chown(paths.memoryFile, spec.uid, spec.gid);
-  context.reached('create.memory-copied');
-  signal.throwIfAborted();
-  await span('restore', () => context.driver.restore(spec, paths.deviceState));
   context.reached('create.restored');
-  await rm(paths.deviceState);
-  context.reached('create.device-state-removed');
   signal.throwIfAborted();
-  await span('run', () => context.driver.run(spec.name));
+  await span('run', () => context.driver.run(domainName(manifest.id)));
   context.reached('create.ran');
   const bootId = await wakeGuest(context, manifest, signal);
   context.reached('create.agent-ready');
@@ -98,18 +102,20 @@ async function start(
   return bootId;
 }
 
-async function prepareDisk(context: HostContext, manifest: Manifest, template: Template): Promise<void> {
+async function prepareOverlay(context: HostContext, manifest: Manifest, template: Template): Promise<void> {
   const paths = context.index.paths.sandbox(manifest.id);
   const dataKey = await span('overlay', () => context.pool.claim(template.key, template.disk, paths.overlay));
   try {
     context.reached('create.overlay-claimed');
-    await writeDurably(paths.wrappedKey, await wrapSandboxKey(context.masterKey.wrapper, manifest.id, dataKey));
-    context.reached('create.key-written');
-    await prepareWorkspace(context, manifest, dataKey);
+    await allOf(
+      wrapSandboxKey(context.masterKey.wrapper, manifest.id, dataKey).then((wrapped) =>
+        writeDurably(paths.wrappedKey, wrapped).then(() => context.reached('create.key-written')),
+      ),
+      prepareDisk(context, manifest, dataKey),
+    );
   } finally {
     dataKey.fill(0);
   }
-  context.reached('create.workspace-ready');
 }
 
 async function clearAway(context: HostContext, manifest: Manifest): Promise<void> {

@@ -3,6 +3,7 @@ import type { VmDriver } from '../src/libvirt/driver.js';
 import type { LogEntry } from '../src/gateway/wire.js';
 import type { Logger } from '../src/log.js';
 import type { Room } from '../src/host/admission.js';
+import type { MemoryPool } from '../src/host/memory-pool.js';
 import type { OverlayPool } from '../src/host/overlay-pool.js';
 import type { SandboxIndex } from '../src/host/sandbox-index.js';
 import type { SandboxLocks } from '../src/host/sandbox-locks.js';
@@ -23,6 +24,7 @@ export interface HostContext {
   locks: SandboxLocks;
   slots: SlotClaims;
   pool: OverlayPool;
+  memories: MemoryPool<Template>;
   masterKey: MasterKey;
   traffic: Traffic;
   guard: Guard;

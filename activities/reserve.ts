@@ -13,7 +13,14 @@ const oneAtATime = pLimit(1);
  */
 export const reserve = <T>(context: HostContext, id: string, memoryMiB: number, record: () => Promise<T>): Promise<T> =>
   oneAtATime(async () => {
-    const missing = missingRoom(await measureRoom(context.index, context.reserved, id), memoryMiB);
+    const { index, reserved, memories } = context;
+    const missingNow = async (): Promise<string | undefined> => {
+      const withCopies = { ...reserved, memoryMiB: reserved.memoryMiB + memories.heldMiB };
+      return missingRoom(await measureRoom(index, withCopies, id), memoryMiB);
+    };
+    let missing = await missingNow();
+    // Copies of memory were made in case there is room.
+    if (missing !== undefined && (await memories.giveUp())) missing = await missingNow();
     if (missing !== undefined) throw failure('InsufficientCapacity', missing);
     return record();
   });

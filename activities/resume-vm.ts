@@ -1,10 +1,7 @@
-import { chown, rm, writeFile } from 'node:fs/promises';
 import type { ResumeVmInput, VmRunning } from '../workflows/host-activities.js';
 import type { Manifest } from '../src/host/manifest.js';
-import type { SandboxPaths } from '../src/host/state-paths.js';
 import { imageKey } from '../src/keys/sandbox-key.js';
 import { openImage } from '../src/sealing/open-image.js';
-import { copySparse } from '../src/sealing/sparse-copy.js';
 import type { MachineState } from '../src/libvirt/driver.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
@@ -14,13 +11,14 @@ import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
-import { dataKeyOf, domainName, machineSpec, requireTemplate } from './machine.js';
+import { dataKeyOf, domainName, requireTemplate } from './machine.js';
 import { removeImages } from './remove-images.js';
 import { reserve } from './reserve.js';
+import { restoreMachine } from './restore-machine.js';
 import { standAgain } from './roll-back-save.js';
 import { saveAgain } from './save-again.js';
 import { wakeGuest, type WokenAfter } from './wake-guest.js';
-import { claimSlot, clearWorkspace, prepareMemory, prepareWorkspace } from './workspace.js';
+import { claimSlot, clearWorkspace, clearWorkspaceButSecret, prepareDisk, prepareNetwork } from './workspace.js';
 
 /**
  * Resume: image authenticated, machine restored standing, image marked consumed, machine let run, agent initialised.
@@ -137,10 +135,9 @@ async function restore(
   if (known.image === undefined || known.image.generation !== input.image.generation) {
     throw failure('ImageDamaged', `sandbox ${id}: the host has no image of generation ${input.image.generation}`);
   }
-  const paths = context.index.paths.sandbox(id);
   try {
     await context.driver.destroy(domainName(id));
-    await clearWorkspace(context, known);
+    await clearWorkspaceButSecret(context, known);
     context.reached('resume.cleared');
     const manifest = await reserve(context, id, template.memoryMiB, () =>
       claimSlot(context, id, (slot) => {
@@ -151,24 +148,26 @@ async function restore(
       }),
     );
     context.reached('resume.marked');
-    const spec = machineSpec(context, manifest, template);
     const dataKey = await dataKeyOf(context, id);
     try {
-      await prepareMemory(context, manifest);
-      await allOf(
-        prepareWorkspace(context, manifest, dataKey).then(() => context.reached('resume.workspace-ready')),
-        unseal(paths, template, input, imageKey(dataKey), signal),
+      await restoreMachine(
+        context,
+        manifest,
+        template,
+        {
+          prepare: () =>
+            allOf(
+              prepareDisk(context, manifest, dataKey).then(() => context.reached('resume.disk-ready')),
+              prepareNetwork(context, manifest).then(() => context.reached('resume.network-ready')),
+            ),
+          fill: (_, over) => unseal(context, input, template, dataKey, over),
+        },
+        signal,
       );
     } finally {
       dataKey.fill(0);
     }
-    await chown(paths.memoryFile, spec.uid, spec.gid);
-    context.reached('resume.opened');
-    signal.throwIfAborted();
-    await span('restore', () => context.driver.restore(spec, paths.deviceState));
     context.reached('resume.restored');
-    await rm(paths.deviceState);
-    context.reached('resume.device-state-removed');
     signal.throwIfAborted();
     // Durable, naming this attempt by its generation, before any virtual CPU runs: no image is ever used twice.
     const used = await context.index.change(id, { phase: { name: 'restoring', consumed: true } });
@@ -191,23 +190,25 @@ async function restore(
   }
 }
 
-/** Memory file and device state, in tmpfs; neither is genuine before this has resolved. */
+/** @returns the device state, once all of the image is found to be genuine. */
 async function unseal(
-  paths: SandboxPaths,
-  template: Template,
+  context: HostContext,
   { spec, image }: ResumeVmInput,
-  key: Buffer,
+  template: Template,
+  dataKey: Buffer,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Buffer> {
+  const paths = context.index.paths.sandbox(spec.id);
+  const key = imageKey(dataKey);
   try {
-    await span('memory', () => copySparse(template.memory, paths.memoryFile, template.memoryExtents, { signal }));
     const deviceState = await span('open image', () =>
       openImage({
         ...{ path: paths.image(image.generation), imageKey: key, memoryPath: paths.memoryFile, signal },
         ...{ sandboxId: spec.id, generation: image.generation, templateKey: template.key, digest: image.digest },
       }),
     );
-    await writeFile(paths.deviceState, deviceState, { mode: 0o600 });
+    context.reached('resume.opened');
+    return deviceState;
   } finally {
     key.fill(0);
   }

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import type { Manifest } from '../src/host/manifest.js';
 import { isCompleteSave } from '../src/libvirt/save-image-header.js';
 import type { Template } from '../src/template/template.js';
@@ -53,7 +53,7 @@ export async function standAgain(
   template: Template,
   cause: unknown,
 ): Promise<WokenAfter> {
-  const { deviceState } = context.index.paths.sandbox(manifest.id);
+  const { deviceState, restorePipe } = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
   const state = await context.driver.state(spec.name);
   let after: WokenAfter = 'adoption';
@@ -63,7 +63,8 @@ export async function standAgain(
       const dataKey = await dataKeyOf(context, manifest.id);
       // The disk's secret is in libvirtd's memory only, and libvirtd may have been restarted since.
       await prepareWorkspace(context, manifest, dataKey).finally(() => dataKey.fill(0));
-      await context.driver.restore(spec, deviceState);
+      const head = await readFile(deviceState);
+      await context.driver.restore(spec, { pipe: restorePipe, head, whole: Promise.resolve(head) });
       after = 'restore';
     } else if (state === 'absent') {
       const why = `its machine ended during a pause (${cause instanceof Error ? cause.message : String(cause)})`;

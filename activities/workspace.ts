@@ -1,7 +1,9 @@
 import { chown, mkdir, rm } from 'node:fs/promises';
 import type { Manifest } from '../src/host/manifest.js';
+import type { SandboxPaths } from '../src/host/state-paths.js';
 import { slotUid } from '../src/host/slots.js';
 import { diskPassphrase } from '../src/keys/sandbox-key.js';
+import { releaseReaders } from '../src/libvirt/restore-pipe.js';
 import { removeSecret, setSecret } from '../src/libvirt/secrets.js';
 import { span } from '../src/tracing/span.js';
 import { allOf } from './all-of.js';
@@ -11,27 +13,32 @@ import { derivedUuid, slotOf } from './machine.js';
 
 /** What a machine needs around it while it lives: tmpfs directories, the disk's libvirt secret, its network rule. */
 export async function prepareWorkspace(context: HostContext, manifest: Manifest, dataKey: Buffer): Promise<void> {
-  const paths = context.index.paths.sandbox(manifest.id);
-  const uid = slotUid(context.uidBase, slotOf(manifest));
   await prepareMemory(context, manifest);
-  await chown(paths.overlay, uid, context.gid);
-  await allOf(
-    span('guard', async () => {
-      await context.guard.check();
-      await (manifest.allowInternetAccess ? context.guard.allowInternet(uid) : context.guard.denyInternet(uid));
-    }),
-    span('secret', () =>
-      setSecret(
-        context.libvirtUri,
-        derivedUuid(manifest.id, 'secret'),
-        `disk of sandbox ${manifest.id} in ${context.index.paths.root}`,
-        diskPassphrase(dataKey),
-      ),
+  await allOf(prepareNetwork(context, manifest), prepareDisk(context, manifest, dataKey));
+}
+
+export const prepareNetwork = (context: HostContext, manifest: Manifest): Promise<void> =>
+  span('guard', async () => {
+    const uid = slotUid(context.uidBase, slotOf(manifest));
+    await context.guard.check();
+    await (manifest.allowInternetAccess ? context.guard.allowInternet(uid) : context.guard.denyInternet(uid));
+  });
+
+/** The disk is the machine's unix user's, and libvirt knows its passphrase. */
+export async function prepareDisk(context: HostContext, manifest: Manifest, dataKey: Buffer): Promise<void> {
+  const { overlay } = context.index.paths.sandbox(manifest.id);
+  await chown(overlay, slotUid(context.uidBase, slotOf(manifest)), context.gid);
+  await span('secret', () =>
+    setSecret(
+      context.libvirtUri,
+      derivedUuid(manifest.id, 'secret'),
+      `disk of sandbox ${manifest.id} in ${context.index.paths.root}`,
+      diskPassphrase(dataKey),
     ),
   );
 }
 
-/** The tmpfs directories alone: memory can be put there while the rest is prepared. */
+/** The tmpfs directories. */
 export async function prepareMemory(context: HostContext, manifest: Manifest): Promise<void> {
   const paths = context.index.paths.sandbox(manifest.id);
   await mkdir(paths.deviceStateDirectory, { recursive: true, mode: 0o700 });
@@ -45,20 +52,30 @@ export async function prepareMemory(context: HostContext, manifest: Manifest): P
  * The slots are those that the sandbox has claimed, not the one in its manifest: after a crash that one may be given back
  * already, and taken by another sandbox.
  */
-export async function clearWorkspace(
+export async function clearWorkspace(context: HostContext, manifest: Pick<Manifest, 'id' | 'slot'>): Promise<void> {
+  await allOf(
+    removeSecret(context.libvirtUri, derivedUuid(manifest.id, 'secret')),
+    clearWorkspaceButSecret(context, manifest),
+  );
+}
+
+/** As {@link clearWorkspace}, where the secret is about to be set anew. */
+export async function clearWorkspaceButSecret(
   context: HostContext,
   { id, slot: named }: Pick<Manifest, 'id' | 'slot'>,
 ): Promise<void> {
   const paths = context.index.paths.sandbox(id);
-  await allOf(
-    removeSecret(context.libvirtUri, derivedUuid(id, 'secret')),
-    rm(paths.memoryDirectory, { recursive: true, force: true }),
-    rm(paths.deviceStateDirectory, { recursive: true, force: true }),
-  );
+  await allOf(rm(paths.memoryDirectory, { recursive: true, force: true }), removeDeviceState(paths));
   for (const slot of await context.slots.of(id, named)) {
     await context.guard.allowInternet(slotUid(context.uidBase, slot));
     await context.slots.release(slot);
   }
+}
+
+async function removeDeviceState({ restorePipe, deviceStateDirectory }: SandboxPaths): Promise<void> {
+  // A libvirt may still wait at the other end, for a host worker that has died.
+  releaseReaders(restorePipe);
+  await rm(deviceStateDirectory, { recursive: true, force: true });
 }
 
 /**

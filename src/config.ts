@@ -93,6 +93,8 @@ const schema = z.object({
   DORMOUSE_ALLOW_PRIVATE_NETWORKS: list.default([]),
   /** LUKS overlays made ahead of time per template. */
   DORMOUSE_OVERLAY_POOL: z.coerce.number().int().nonnegative().default(3),
+  /** Copies of the newest template's memory made ahead of time, in tmpfs; given up when memory is short. */
+  DORMOUSE_MEMORY_POOL: z.coerce.number().int().nonnegative().default(1),
 
   /** How often each host looks for what was left behind, and how old that must be. */
   DORMOUSE_REAP_EVERY: duration.default(60_000),
@@ -175,6 +177,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     reservedDiskMiB: v.DORMOUSE_RESERVED_DISK_MIB,
     allowPrivateNetworks: v.DORMOUSE_ALLOW_PRIVATE_NETWORKS,
     overlayPool: v.DORMOUSE_OVERLAY_POOL,
+    memoryPool: v.DORMOUSE_MEMORY_POOL,
     reapEveryMs: v.DORMOUSE_REAP_EVERY,
     reapAgeMs: v.DORMOUSE_REAP_AGE,
     crashPointsFile: v.DORMOUSE_CRASH_POINTS_FILE,

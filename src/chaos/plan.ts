@@ -114,7 +114,7 @@ export function shortForm(): Case[] {
     group('pause', 'begun', 'marked', 'saved', 'sealed'),
     group('resume', 'begun', 'cleared', 'slot-claimed', 'marked'),
     group('pause', 'recorded', 'older-images-removed', 'machine-gone', 'workspace-cleared'),
-    group('resume', 'workspace-ready', 'opened', 'restored', 'device-state-removed'),
+    group('resume', 'disk-ready', 'network-ready', 'opened', 'restored'),
     group('pause', 'sealed', 'recorded'),
     group('resume', 'consumed', 'ran', 'agent-ready', 'settled'),
     group('pause', 'saved', 'machine-gone'),

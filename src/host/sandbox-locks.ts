@@ -36,6 +36,10 @@ export class SandboxLocks {
     return true;
   }
 
+  get anyHeld(): boolean {
+    return this.#held.size > 0;
+  }
+
   isHeld(id: string): boolean {
     return this.#held.has(id);
   }

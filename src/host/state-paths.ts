@@ -1,15 +1,20 @@
 import path from 'node:path';
 
-/** Where a host keeps what. Everything below `stateDir` belongs to one sandbox, to the overlay pool, or to the service. */
+const MEMORY_POOL = 'template-copies';
+
+/** Where a host keeps what. Everything below `stateDir` belongs to one sandbox, to one of the pools, or to the service. */
 export class StatePaths {
   readonly sandboxes: string;
   /** tmpfs: plain guest memory and device state live here only. */
   readonly memory: string;
   readonly overlayPool: string;
+  /** In the same tmpfs. Its name is no sandbox's id. */
+  readonly memoryPool: string;
 
   constructor(readonly root: string) {
     this.sandboxes = path.join(root, 'sandboxes');
     this.memory = path.join(root, 'memory');
+    this.memoryPool = path.join(this.memory, MEMORY_POOL);
     this.overlayPool = path.join(root, 'overlays');
   }
 
@@ -29,6 +34,7 @@ export class StatePaths {
       qmpSocket: path.join(memory, 'qmp'),
       deviceStateDirectory: path.join(this.memory, `${id}.state`),
       deviceState: path.join(this.memory, `${id}.state`, 'device'),
+      restorePipe: path.join(this.memory, `${id}.state`, 'restore'),
     };
   }
 }
@@ -50,4 +56,6 @@ export interface SandboxPaths {
   /** In tmpfs, root's alone: QEMU must not be able to change what it will be restored from. */
   deviceStateDirectory: string;
   deviceState: string;
+  /** A named pipe while a machine is being restored, see `src/libvirt/restore-pipe.ts`. */
+  restorePipe: string;
 }

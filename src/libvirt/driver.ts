@@ -2,6 +2,16 @@ import type { DomainSpec } from './domain-spec.js';
 
 export type MachineState = 'running' | 'paused' | 'absent';
 
+/** A save image that is not there yet. */
+export interface ComingImage {
+  /** Where libvirt reads it from: in a directory that is root's alone. Nothing is there before and after. */
+  pipe: string;
+  /** A save image, or the beginning of one, of a machine with the same CPU: for what libvirt has to know first. */
+  head: Buffer;
+  /** The image itself: resolves once the machine's memory is complete and all of it authentic. */
+  whole: Promise<Buffer>;
+}
+
 /**
  * The seam to the hypervisor: what Dormouse asks of machines, and nothing more. Domains are transient and named;
  * every call may be repeated.
@@ -12,10 +22,12 @@ export interface VmDriver {
   /** Boots a machine. */
   start(spec: DomainSpec): Promise<void>;
   /**
-   * Restores a save image of device state over `spec.memoryFile`. The image's XML is replaced by that of `spec`.
+   * Restores a save image of device state over `spec.memoryFile`, which must be there in its full size. The image's XML is
+   * replaced by that of `spec`. QEMU starts at once; what is in the memory file is looked at only after `image.whole` has
+   * resolved. If that rejects, the restore is ended and rejects with the same reason.
    * Contract: the machine stands paused afterwards; no virtual CPU has run.
    */
-  restore(spec: DomainSpec, image: string): Promise<void>;
+  restore(spec: DomainSpec, image: ComingImage): Promise<void>;
   /** Lets a paused machine run; a running one stays as it is. */
   run(name: string): Promise<void>;
   /** Lets the machine's CPUs stand; a paused one stays as it is. */

@@ -1,14 +1,21 @@
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { DomainState, type Domain } from '@unraid/libvirt';
 import { LibvirtConnection } from './connection.js';
 import type { DomainSpec } from './domain-spec.js';
 import { domainXml } from './domain-xml.js';
-import type { MachineState, VmDriver } from './driver.js';
+import type { ComingImage, MachineState, VmDriver } from './driver.js';
 import { DomainError } from './errors.js';
 import { ignoreSharedMemory, ignoresSharedMemory } from './migration-capability.js';
-import { rewriteSaveImage } from './save-image-header.js';
+import { restoreThroughPipe } from './restore-pipe.js';
+import { headFor, streamOf } from './save-image-header.js';
+import { libvirtVersion } from './version.js';
 import { within } from '../within.js';
 
+/**
+ * From here on libvirt opens a save image twice, and reads its head each time; what comes then in a pipe is the stream.
+ * Older ones, which nobody has looked at here, get a plain file once memory is complete.
+ */
+const READS_HEAD_TWICE_SINCE = 11_003_000;
 const MONITOR_TIMEOUT_MS = 30_000;
 const NO_SUCH_DOMAIN = /domain not found|no domain with matching|failed to get domain/i;
 const ENDED_MEANWHILE = /domain is not running|no domain with matching|domain not found/i;
@@ -16,8 +23,9 @@ const ENDED_MEANWHILE = /domain is not running|no domain with matching|domain no
 /** {@link VmDriver} over `@unraid/libvirt`. */
 export class LibvirtDriver implements VmDriver {
   readonly #connection: LibvirtConnection;
+  #version: Promise<number> | undefined;
 
-  constructor(uri: string) {
+  constructor(private readonly uri: string) {
     this.#connection = new LibvirtConnection(uri);
   }
 
@@ -27,9 +35,22 @@ export class LibvirtDriver implements VmDriver {
     );
   }
 
-  async restore(spec: DomainSpec, image: string): Promise<void> {
-    await rewriteSaveImage(image, domainXml(spec));
-    await this.#withMemoryIgnored(spec, () => this.#connection.use((hypervisor) => hypervisor.domainRestore(image)));
+  async restore(spec: DomainSpec, image: ComingImage): Promise<void> {
+    const head = headFor(image.head, domainXml(spec), spec.name);
+    const restoring = (): Promise<void> =>
+      this.#withMemoryIgnored(spec, () =>
+        this.#connection.use((hypervisor) => hypervisor.domainRestore(image.pipe) as Promise<void>),
+      );
+    const stream = image.whole.then((whole) => streamOf(whole, spec.name));
+    stream.catch(() => undefined);
+    if ((await this.#libvirtVersion()) >= READS_HEAD_TWICE_SINCE)
+      return restoreThroughPipe(image.pipe, [head, head], stream, restoring);
+    try {
+      await writeFile(image.pipe, Buffer.concat([head, await stream]), { mode: 0o600 });
+      await restoring();
+    } finally {
+      await rm(image.pipe, { force: true });
+    }
   }
 
   async run(name: string): Promise<void> {
@@ -87,6 +108,15 @@ export class LibvirtDriver implements VmDriver {
 
   async close(): Promise<void> {
     await this.#connection.close();
+  }
+
+  /** Asked once: a libvirt that is exchanged below a running host worker is a new one only after its restart. */
+  #libvirtVersion(): Promise<number> {
+    this.#version ??= libvirtVersion(this.uri).catch((error: unknown) => {
+      this.#version = undefined;
+      throw error;
+    });
+    return this.#version;
   }
 
   async #lookup(name: string): Promise<Domain | undefined> {

@@ -6,8 +6,8 @@ import { open } from 'node:fs/promises';
  * 14 unused. After these 92 bytes comes the data area of `data length` bytes: domain XML, NUL, at `cookie offset`
  * (counted from the start of the XML) the cookie, NUL, padding. QEMU's own stream follows it.
  *
- * Replacing the XML lets one image become another machine (name, uuid, disk, memory file, address) without moving
- * the stream; clearing `was-running` makes libvirt restore the machine paused.
+ * Another XML lets one image become another machine (name, uuid, disk, memory file, address); clearing `was-running`
+ * makes libvirt restore the machine paused.
  */
 const MAGIC = 'LibvirtQemudSave';
 const HEADER_BYTES = 92;
@@ -28,48 +28,37 @@ export class UnknownSaveImageError extends Error {
 }
 
 /**
- * Rewrites the domain XML in `path`, in place, and marks the image to be restored paused.
- * @throws UnknownSaveImageError when the image is not one that this module knows, or the XML does not fit; the file
- * is unchanged then.
+ * The head of a save image that becomes the machine of `xml`, to be restored paused. No padding: nothing is moved.
+ *
+ * @param image a save image, or its beginning: format and cookie (what CPU the machine has) are taken from it
+ * @param name for errors
+ * @throws UnknownSaveImageError when the image is not one that this module knows
  */
-export async function rewriteSaveImage(path: string, xml: string): Promise<void> {
-  const file = await open(path, 'r+');
-  try {
-    const head = Buffer.alloc(HEADER_BYTES);
-    await file.read(head, 0, HEADER_BYTES, 0);
-    const data = Buffer.alloc(checkedDataLength(head, path));
-    await file.read(data, 0, data.length, HEADER_BYTES);
-    const next = replaceXml(head, data, xml, path);
-    await file.write(Buffer.concat([next.head, next.data]), 0, HEADER_BYTES + data.length, 0);
-  } finally {
-    await file.close();
-  }
+export function headFor(image: Buffer, xml: string, name: string): Buffer {
+  const data = image.subarray(HEADER_BYTES, HEADER_BYTES + checkedDataLength(image, name));
+  const cookieAt = image.readUInt32LE(COOKIE_OFFSET);
+  if (cookieAt > data.length) throw new UnknownSaveImageError(`${name}: its cookie lies outside its header`);
+  const end = data.indexOf(0, cookieAt);
+  const cookie = cookieAt === 0 ? Buffer.alloc(0) : data.subarray(cookieAt, end < 0 ? data.length : end + 1);
+  const xmlBytes = Buffer.from(`${xml}\0`, 'utf8');
+  const head = Buffer.from(image.subarray(0, HEADER_BYTES));
+  head.writeUInt32LE(xmlBytes.length + cookie.length, DATA_LENGTH);
+  head.writeUInt32LE(0, WAS_RUNNING);
+  head.writeUInt32LE(cookie.length === 0 ? 0 : xmlBytes.length, COOKIE_OFFSET);
+  return Buffer.concat([head, xmlBytes, cookie]);
 }
 
-/** Pure: the new header and data area. Both keep their lengths. */
-export function replaceXml(head: Buffer, data: Buffer, xml: string, name: string): { head: Buffer; data: Buffer } {
-  checkedDataLength(head, name);
-  const cookieAt = head.readUInt32LE(COOKIE_OFFSET);
-  if (cookieAt > data.length) throw new UnknownSaveImageError(`${name}: its cookie lies outside its header`);
-  const cookieEnd = cookieAt === 0 ? 0 : data.indexOf(0, cookieAt);
-  const cookie = cookieAt === 0 ? Buffer.alloc(0) : data.subarray(cookieAt, cookieEnd < 0 ? data.length : cookieEnd);
-  const xmlBytes = Buffer.from(xml, 'utf8');
-  const needed = xmlBytes.length + 1 + (cookie.length === 0 ? 0 : cookie.length + 1);
-  if (needed > data.length) {
-    throw new UnknownSaveImageError(`${name}: a domain XML of ${xmlBytes.length} bytes does not fit into its header`);
-  }
-  const nextData = Buffer.alloc(data.length);
-  xmlBytes.copy(nextData, 0);
-  cookie.copy(nextData, xmlBytes.length + 1);
-  const nextHead = Buffer.from(head);
-  nextHead.writeUInt32LE(0, WAS_RUNNING);
-  nextHead.writeUInt32LE(cookie.length === 0 ? 0 : xmlBytes.length + 1, COOKIE_OFFSET);
-  return { head: nextHead, data: nextData };
-}
+/**
+ * QEMU's own stream in a save image.
+ * @throws UnknownSaveImageError when the image is not one that this module knows
+ */
+export const streamOf = (image: Buffer, name: string): Buffer =>
+  image.subarray(HEADER_BYTES + checkedDataLength(image, name));
 
 function checkedDataLength(head: Buffer, name: string): number {
-  const magic = head.toString('latin1', 0, 16);
-  if (magic !== MAGIC) throw new UnknownSaveImageError(`${name} is not a complete libvirt save image`);
+  const magic = head.toString('latin1', 0, MAGIC.length);
+  if (magic !== MAGIC || head.length < HEADER_BYTES)
+    throw new UnknownSaveImageError(`${name} is not a complete libvirt save image`);
   const version = head.readUInt32LE(VERSION);
   const format = head.readUInt32LE(FORMAT);
   const length = head.readUInt32LE(DATA_LENGTH);
@@ -79,7 +68,7 @@ function checkedDataLength(head: Buffer, name: string): number {
         `${KNOWN_VERSIONS.join(', ')} in format raw. Leave save_image_format in qemu.conf at its default.`,
     );
   }
-  if (length === 0 || length > MAX_DATA_BYTES) {
+  if (length === 0 || length > MAX_DATA_BYTES || head.length < HEADER_BYTES + length) {
     throw new UnknownSaveImageError(`${name}: a header of ${length} bytes is out of bounds`);
   }
   return length;

@@ -8,8 +8,8 @@ const builder = new XMLBuilder({ ignoreAttributes: false, attributeNamePrefix: '
 /** Defines or redefines the secret. The value travels on standard input: never on a command line or a disk. */
 export async function setSecret(uri: string, uuid: string, description: string, value: string): Promise<void> {
   const xml = builder.build({ secret: { '@ephemeral': 'yes', '@private': 'yes', uuid, description } });
-  await virsh(uri, ['secret-define', '/dev/stdin'], { input: xml });
-  await virsh(uri, ['secret-set-value', uuid, '--plain', '--file', '/dev/stdin'], { input: value });
+  const commands = `secret-define /dev/fd/3; secret-set-value ${uuid} --plain --file /dev/stdin`;
+  await virsh(uri, [commands], { input: value, document: xml });
 }
 
 /** Absent is fine. */

@@ -4,14 +4,19 @@ import { piped } from './piped.js';
 
 const TIMEOUT_MS = 60_000;
 
-/** For the calls that the binding lacks. @returns standard output. */
+/**
+ * For the calls that the binding lacks. One argument may hold several commands, with `;` between them.
+ * @param options.document with `input` only, and no secret: found at `/dev/fd/3`
+ * @returns standard output
+ */
 export async function virsh(
   uri: string,
   args: string[],
-  options: { input?: string; absentIsFine?: boolean; signal?: AbortSignal } = {},
+  options: { input?: string; document?: string; absentIsFine?: boolean; signal?: AbortSignal } = {},
 ): Promise<string> {
   const command = ['-c', uri, ...args];
-  const [program, programArgs] = options.input === undefined ? ['virsh', command] : piped('virsh', command);
+  const [program, programArgs] =
+    options.input === undefined ? ['virsh', command] : piped('virsh', command, options.document);
   const result = await execa(program, programArgs, {
     reject: false,
     timeout: TIMEOUT_MS,

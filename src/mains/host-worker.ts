@@ -17,6 +17,7 @@ import { openGuard } from '../guard/guard.js';
 import { measureRoom } from '../host/admission.js';
 import { lockStateDirectory } from '../host/host-lock.js';
 import { watchMachines } from '../host/machine-watch.js';
+import { MemoryPool } from '../host/memory-pool.js';
 import { OverlayPool } from '../host/overlay-pool.js';
 import { SandboxIndex } from '../host/sandbox-index.js';
 import { SandboxLocks } from '../host/sandbox-locks.js';
@@ -41,10 +42,11 @@ import { lazyConnection, workerConnection } from '../temporal/connection.js';
 import { SandboxRuns } from '../temporal/sandbox-runs.js';
 import { StepClient } from '../temporal/step-client.js';
 import { TemporalSandboxClient } from '../temporal/sandbox-client.js';
+import { copySparse } from '../sealing/sparse-copy.js';
 import { startTracing } from '../tracing/start-tracing.js';
 import { createHostWorker } from '../temporal/worker.js';
 import { sweepDrafts } from '../template/sweep-drafts.js';
-import { listTemplates, readTemplate } from '../template/template.js';
+import { listTemplates, readTemplate, type Template } from '../template/template.js';
 
 /** Lost with the machine's memory, as the steps are. */
 const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
@@ -77,15 +79,25 @@ async function main(): Promise<void> {
   const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])));
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
+  const memories = new MemoryPool<Template>({
+    directory: index.paths.memoryPool,
+    size: config.memoryPool,
+    isIdle: () => !locks.anyHeld,
+    // Never the room of the next machine.
+    hasRoom: async (mib) => (await measureRoom(index, reserved)).memoryMiB > 3 * mib,
+    copy: ({ memory, memoryExtents }, file, signal) => copySparse(memory, file, memoryExtents, { signal }),
+    log,
+  });
   const journal = new Journal(index.paths);
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
-    ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, journal, log },
+    ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, guard, journal, log },
     template: (key) => readTemplate(config.templateDir, key),
     reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
   };
   const templates = await listTemplates(config.templateDir);
   if (templates[0] !== undefined) pool.fill(templates[0].key, templates[0].disk);
+  await memories.open(templates[0]);
 
   const reboots = new Reboots(context);
   const endings = new Map<string, string>();
@@ -208,7 +220,14 @@ async function main(): Promise<void> {
   guests.stop();
   gateway.close();
   gateway.closeAllConnections();
-  await Promise.allSettled([pool.close(), client.close(), connection.close(), driver.close(), stopTracing()]);
+  await Promise.allSettled([
+    pool.close(),
+    memories.close(),
+    client.close(),
+    connection.close(),
+    driver.close(),
+    stopTracing(),
+  ]);
   await unlock();
 }
 

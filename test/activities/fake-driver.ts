@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { DomainSpec } from '../../src/libvirt/domain-spec.js';
-import type { MachineState, VmDriver } from '../../src/libvirt/driver.js';
+import type { ComingImage, MachineState, VmDriver } from '../../src/libvirt/driver.js';
 
 /** Machines that are names in a map. What they do when told something is the test's to say. */
 export class FakeDriver implements VmDriver {
@@ -20,10 +20,10 @@ export class FakeDriver implements VmDriver {
     return Promise.resolve();
   }
 
-  restore(spec: DomainSpec): Promise<void> {
+  async restore(spec: DomainSpec, image: ComingImage): Promise<void> {
     this.#called('restore', spec.name);
+    await image.whole;
     this.machines.set(spec.name, 'paused');
-    return Promise.resolve();
   }
 
   run(name: string): Promise<void> {

@@ -136,6 +136,7 @@ export class HostScene {
     const template = { key: 'k', memoryMiB: 512, accelerator: 'tcg', disk: 'd', memory: 'm' } as Template;
     this.context = {
       ...{ libvirtUri: LIBVIRT_URI, uidBase: 1_000_000, gid: 0, reserved: { memoryMiB: 0, diskMiB: 0 } },
+      memories: { heldMiB: 0, keep: () => undefined, claim: async () => false, giveUp: async () => false },
       ...{ driver: this.driver, traffic: this.traffic, masterKey, slots, log, locks: new SandboxLocks() },
       index: await SandboxIndex.load(this.paths, log),
       journal: new Journal(this.paths),

@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isCompleteSave, rewriteSaveImage, UnknownSaveImageError } from '../../src/libvirt/save-image-header.js';
+import { headFor, isCompleteSave, streamOf, UnknownSaveImageError } from '../../src/libvirt/save-image-header.js';
 
 const STREAM = Buffer.from('QEMU stream, byte for byte');
 
@@ -25,32 +25,35 @@ function saveImage(
 }
 
 describe('the head of a save image', () => {
-  let directory: string;
-  let file: string;
-  beforeEach(async () => {
-    directory = await mkdtemp(path.join(tmpdir(), 'save-image-'));
-    file = path.join(directory, 'image');
-  });
-  afterEach(() => rm(directory, { recursive: true }));
-
-  test('gets another XML, keeps cookie and stream where they belong, and is marked to be restored paused', async () => {
-    await writeFile(file, saveImage());
+  test('gets another XML, keeps its cookie, and is marked to be restored paused', () => {
     const xml = `<domain><name>${'x'.repeat(5_000)}</name></domain>`;
-    await rewriteSaveImage(file, xml);
-    const after = await readFile(file);
-    const data = after.subarray(92, 92 + 65_536);
-    expect(data.toString('utf8', 0, xml.length)).toBe(xml);
-    expect(data[xml.length]).toBe(0);
-    const cookieAt = after.readUInt32LE(16 + 16);
-    expect(data.toString('utf8', cookieAt, cookieAt + 10)).toBe('<cookie/>\0');
-    expect(after.readUInt32LE(16 + 8)).toBe(0);
-    expect(after.subarray(92 + 65_536)).toEqual(STREAM);
+    const head = headFor(saveImage(), xml, 'a');
+    const length = head.readUInt32LE(16 + 4);
+    expect(head.length).toBe(92 + length);
+    expect(head.toString('utf8', 92, 92 + xml.length + 1)).toBe(`${xml}\0`);
+    const cookieAt = 92 + head.readUInt32LE(16 + 16);
+    expect(head.toString('utf8', cookieAt)).toBe('<cookie/>\0');
+    expect(head.readUInt32LE(16 + 8)).toBe(0);
   });
 
-  test('may have no cookie', async () => {
-    await writeFile(file, saveImage({ cookie: '' }));
-    await rewriteSaveImage(file, '<domain/>');
-    expect((await readFile(file)).readUInt32LE(16 + 16)).toBe(0);
+  test('is known from the beginning of an image alone', () => {
+    expect(headFor(saveImage().subarray(0, 92 + 65_536), '<domain/>', 'a')).toEqual(
+      headFor(saveImage(), '<domain/>', 'a'),
+    );
+  });
+
+  test('may have no cookie', () => {
+    const head = headFor(saveImage({ cookie: '' }), '<domain/>', 'a');
+    expect(head.readUInt32LE(16 + 16)).toBe(0);
+    expect(head.toString('utf8', 92)).toBe('<domain/>\0');
+  });
+
+  test('may hold a longer XML than the image had room for', () => {
+    expect(headFor(saveImage(), 'x'.repeat(70_000), 'a').readUInt32LE(16 + 4)).toBe(70_001 + '<cookie/>\0'.length);
+  });
+
+  test('is what stands before the stream', () => {
+    expect(streamOf(saveImage(), 'a')).toEqual(STREAM);
   });
 
   test.each([
@@ -58,19 +61,26 @@ describe('the head of a save image', () => {
     ['has a newer version', { version: 3 }],
     ['has another format', { format: 5 }],
     ['claims a length out of bounds', { dataLength: 1 << 30 }],
-  ])('is refused and left as it is when it %s', async (_why, options) => {
-    const before = saveImage(options);
-    await writeFile(file, before);
-    await expect(rewriteSaveImage(file, '<domain/>')).rejects.toThrow(UnknownSaveImageError);
-    expect(await readFile(file)).toEqual(before);
+    ['is longer than the image', { dataLength: 1 << 20 }],
+  ])('is refused when it %s', (_why, options) => {
+    expect(() => headFor(saveImage(options), '<domain/>', 'a')).toThrow(UnknownSaveImageError);
+    expect(() => streamOf(saveImage(options), 'a')).toThrow(UnknownSaveImageError);
   });
 
-  test('is refused when the XML does not fit', async () => {
-    const before = saveImage();
-    await writeFile(file, before);
-    await expect(rewriteSaveImage(file, 'x'.repeat(65_536))).rejects.toThrow(/does not fit/);
-    expect(await readFile(file)).toEqual(before);
+  test('is refused when there is next to nothing', () => {
+    expect(() => headFor(Buffer.from('LibvirtQemudSave'), '<domain/>', 'a')).toThrow(UnknownSaveImageError);
+    expect(() => headFor(Buffer.alloc(0), '<domain/>', 'a')).toThrow(UnknownSaveImageError);
   });
+});
+
+describe('a save image on disk', () => {
+  let directory: string;
+  let file: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(path.join(tmpdir(), 'save-image-'));
+    file = path.join(directory, 'image');
+  });
+  afterEach(() => rm(directory, { recursive: true }));
 
   test('tells a finished save from an unfinished or absent one', async () => {
     expect(await isCompleteSave(file)).toBe(false);

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
-import { readFile, writeFile, open } from 'node:fs/promises';
+import { writeFile, open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DomainSpec } from '../../src/libvirt/domain-spec.js';
-import type { MachineState, VmDriver } from '../../src/libvirt/driver.js';
+import type { ComingImage, MachineState, VmDriver } from '../../src/libvirt/driver.js';
 import { DomainError } from '../../src/libvirt/errors.js';
 
 /** What `isCompleteSave` looks for. */
@@ -40,9 +40,9 @@ export class FakeMachines implements VmDriver {
     return Promise.reject(new DomainError('a machine without a hypervisor cannot boot'));
   }
 
-  async restore(spec: DomainSpec, image: string): Promise<void> {
-    await this.#dawdle();
-    if (!(await readFile(image)).equals(DEVICE_STATE)) throw new DomainError(`${image} is not device state`);
+  async restore(spec: DomainSpec, image: ComingImage): Promise<void> {
+    const [whole] = await Promise.all([image.whole, this.#dawdle()]);
+    if (!whole.equals(DEVICE_STATE)) throw new DomainError(`${spec.name}: that is not device state`);
     if (this.#machines.has(spec.name)) throw new DomainError(`operation failed: domain '${spec.name}' already exists`);
     const memory = await open(spec.memoryFile, 'r+');
     try {

@@ -14,6 +14,7 @@ import { gatewayToken } from '../../src/gateway/gateway-token.js';
 import { AGENT_PORT } from '../../src/gateway/wire.js';
 import { dialTunnel } from '../../src/guest/client.js';
 import { watchMachines } from '../../src/host/machine-watch.js';
+import { MemoryPool } from '../../src/host/memory-pool.js';
 import { OverlayPool } from '../../src/host/overlay-pool.js';
 import { SandboxIndex } from '../../src/host/sandbox-index.js';
 import { SandboxLocks } from '../../src/host/sandbox-locks.js';
@@ -27,6 +28,7 @@ import { createLogger } from '../../src/log.js';
 import { lazyConnection, workerConnection } from '../../src/temporal/connection.js';
 import { TemporalSandboxClient } from '../../src/temporal/sandbox-client.js';
 import { createHostWorker } from '../../src/temporal/worker.js';
+import { copySparse } from '../../src/sealing/sparse-copy.js';
 import { templateFiles, type Template } from '../../src/template/template.js';
 import type { FakeMachines } from './fake-machines.js';
 
@@ -91,6 +93,13 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
     makeOverlay: (file) => writeFile(file, ''),
   });
   await pool.sweep();
+  const memories = new MemoryPool<Template>({
+    ...{ directory: paths.memoryPool, size: 1, log },
+    isIdle: () => !locks.anyHeld,
+    hasRoom: () => Promise.resolve(true),
+    copy: ({ memory, memoryExtents }, file, signal) => copySparse(memory, file, memoryExtents, { signal }),
+  });
+  await memories.open(template);
   const journal = new Journal(paths);
   const inFlight = new InFlight(path.join(config.stateDir, 'in-flight'), config.stateDir);
   const slots = new FarSlots({
@@ -100,7 +109,7 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
   });
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved: { memoryMiB: 0, diskMiB: 0 } },
-    ...{ driver, index, locks, slots, pool, masterKey, traffic, journal, log },
+    ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, journal, log },
     reached: noCrashes,
     guard: { check: async () => {}, allowInternet: async () => {}, denyInternet: async () => {} },
     template: (key) => Promise.resolve(key === template.key ? template : undefined),
@@ -149,6 +158,6 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
     unwatch();
     gateway.close();
     gateway.closeAllConnections();
-    await Promise.allSettled([pool.close(), client.close(), connection.close(), driver.close()]);
+    await Promise.allSettled([pool.close(), memories.close(), client.close(), connection.close(), driver.close()]);
   };
 }

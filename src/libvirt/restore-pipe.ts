@@ -1,0 +1,91 @@
+import { once } from 'node:events';
+import { closeSync, constants, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { execa } from 'execa';
+
+/** What no QEMU takes for a migration stream: it ends at once. */
+const NO_STREAM = Buffer.alloc(64);
+/** Returns at once, whoever has it open. */
+const OPEN_BOTH_ENDS = constants.O_RDWR | constants.O_NONBLOCK;
+
+/**
+ * A named pipe from which libvirt restores, as if it were a file.
+ *
+ * It is opened for reading and writing: so no open of either side ever waits for the other, nothing that was written gets
+ * lost between two readers, and whoever reads sees no end of it before it is closed here.
+ * Danger: an open of libvirt's that finds no writer would hold one of its threads for ever. So it stays open until
+ * libvirt's call has returned; a restore that shall not be is ended by something that QEMU refuses.
+ */
+export class RestorePipe {
+  private constructor(private readonly socket: Socket) {}
+
+  /** Makes the pipe anew at `path`, mode 0600. */
+  static async make(path: string): Promise<RestorePipe> {
+    await rm(path, { force: true });
+    await execa('mkfifo', ['-m', '600', path], { stdin: 'ignore' });
+    const socket = new Socket({ fd: openSync(path, OPEN_BOTH_ENDS), readable: false, writable: true });
+    // Said by the write that it ends.
+    socket.on('error', () => undefined);
+    return new RestorePipe(socket);
+  }
+
+  /** Resolves when the reader has taken all but what the pipe itself holds. @throws Error when it was closed before. */
+  async write(bytes: Buffer): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.socket.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.socket.closed) return;
+    const closed = once(this.socket, 'close');
+    this.socket.destroy();
+    await closed;
+  }
+}
+
+/**
+ * Runs `restore`, which reads a save image from `path`, while its stream is still to come.
+ *
+ * @param heads what is read before the stream
+ * @param stream when it rejects, the restore is ended
+ * @throws what `stream` rejected with, otherwise what `restore` did; nothing is left at `path`
+ */
+export async function restoreThroughPipe(
+  path: string,
+  heads: readonly Buffer[],
+  stream: Promise<Buffer>,
+  restore: () => Promise<void>,
+): Promise<void> {
+  let refused: { why: unknown } | undefined;
+  const bytes = stream.catch((why: unknown) => {
+    refused = { why };
+    return NO_STREAM;
+  });
+  const pipe = await RestorePipe.make(path);
+  const feed = async (): Promise<void> => {
+    await pipe.write(Buffer.concat(heads));
+    await pipe.write(await bytes);
+  };
+  try {
+    // It ends with the pipe at the latest: what went wrong then is the restore's to say.
+    void feed().catch(() => undefined);
+    await restore();
+  } catch (error) {
+    throw refused === undefined ? error : refused.why;
+  } finally {
+    await pipe.close();
+    await rm(path, { force: true });
+  }
+  if (refused !== undefined) throw refused.why;
+}
+
+/** Lets go of a libvirt that waits for the writer of a pipe whose maker has died. Absent is fine. */
+export function releaseReaders(path: string): void {
+  try {
+    closeSync(openSync(path, OPEN_BOTH_ENDS));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
