@@ -8,12 +8,21 @@ const oneAtATime = pLimit(1);
 
 /**
  * Runs `record`, which writes the manifest that counts from then on, if a machine of `memoryMiB` fits beside all others.
- * What an earlier attempt of the same sandbox reserved is its own.
+ * What an earlier attempt of the same sandbox reserved is its own. Warm machines give way, one by one.
+ * @param warm it is a warm machine itself, which takes nobody's place
  * @throws InsufficientCapacity; then nothing was begun.
  */
-export const reserve = <T>(context: HostContext, id: string, memoryMiB: number, record: () => Promise<T>): Promise<T> =>
+export const reserve = <T>(
+  context: HostContext,
+  id: string,
+  memoryMiB: number,
+  record: () => Promise<T>,
+  warm = false,
+): Promise<T> =>
   oneAtATime(async () => {
-    const missing = missingRoom(await measureRoom(context.index, context.reserved, id), memoryMiB);
-    if (missing !== undefined) throw failure('InsufficientCapacity', missing);
-    return record();
+    for (;;) {
+      const missing = missingRoom(await measureRoom(context.index, context.reserved, id), memoryMiB);
+      if (missing === undefined) return record();
+      if (warm || !(await context.makeRoom())) throw failure('InsufficientCapacity', missing);
+    }
   });

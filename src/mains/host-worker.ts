@@ -13,7 +13,7 @@ import { gatewayToken } from '../gateway/gateway-token.js';
 import { AGENT_PORT } from '../gateway/wire.js';
 import { dialTunnel } from '../guest/client.js';
 import { openGuard } from '../guard/guard.js';
-import { measureRoom } from '../host/admission.js';
+import { measureRoom, missingRoom, roomToOffer } from '../host/admission.js';
 import { lockStateDirectory } from '../host/host-lock.js';
 import { watchMachines } from '../host/machine-watch.js';
 import { OverlayPool } from '../host/overlay-pool.js';
@@ -116,14 +116,15 @@ async function main(): Promise<void> {
   });
   const gateway = createGateway({
     token: gatewayToken(masterKey),
-    index: { list: (tenant) => index.views(tenant), get: (id) => index.get(id)?.view },
+    index: { list: (tenant) => index.views(tenant), get: (id) => index.view(id) },
     report: async () => ({
       hostId: config.hostId,
       templates: (await listTemplates(config.templateDir)).map(({ key, ...template }) => ({
         ...template,
         templateKey: key,
       })),
-      free: await measureRoom(index, reserved),
+      free: await roomToOffer(index, reserved),
+      warm: warmPool.candidates(),
     }),
     route: (id) => {
       const manifest = index.get(id);
