@@ -40,8 +40,8 @@ export interface HostReport {
   templates: TemplateReport[];
   /** What a create could still reserve. */
   free: { memoryMiB: number; diskMiB: number };
-  /** Machines of the warm pool that a create can ask for. */
-  warm: WarmReport[];
+  /** Machines of the warm pool that a create can ask for; absent: none. */
+  warm?: WarmReport[];
 }
 
 export interface WarmReport {

@@ -6,6 +6,7 @@ import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
 import { Reaper } from '../../activities/reap.js';
+import { randomSandboxId } from '../api/sandbox-id.js';
 import { readConfig } from '../config.js';
 import { Activity } from '../gateway/activity.js';
 import { createGateway } from '../gateway/gateway.js';
@@ -22,6 +23,7 @@ import { SandboxLocks } from '../host/sandbox-locks.js';
 import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
 import { slotAddress } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
+import { WarmPool } from '../host/warm-pool.js';
 import { observe } from '../invariants/observe.js';
 import { GuestWatch } from '../journal/guest-watch.js';
 import { Journal } from '../journal/journal.js';
@@ -47,6 +49,9 @@ import { listTemplates, readTemplate } from '../template/template.js';
 
 /** Lost with the machine's memory, as the steps are. */
 const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
+
+/** The warm pool is looked at so often: so long a machine that was taken is not replaced. */
+const TEND_EVERY_MS = 1_000;
 
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
@@ -77,9 +82,20 @@ async function main(): Promise<void> {
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])));
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
   const journal = new Journal(index.paths);
+  const client = await lazyConnection(config.temporal);
+  const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
+  const warmPool = new WarmPool({
+    ...{ size: config.warmPool, hostId: config.hostId, index, newId: randomSandboxId, log },
+    newest: async () => (await listTemplates(config.templateDir))[0],
+    fits: async (memoryMiB) => missingRoom(await measureRoom(index, reserved), memoryMiB) === undefined,
+    isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
+    start: (spec) => workflows.create(spec),
+    discard: (id, why) => workflows.discard(id, why),
+  });
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
     ...{ driver, index, locks, slots, pool, masterKey, traffic, guard, journal, log },
+    makeRoom: () => warmPool.makeRoom(),
     template: (key) => readTemplate(config.templateDir, key),
     reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
   };
@@ -102,9 +118,11 @@ async function main(): Promise<void> {
   const tokensKey = masterKey.derive('tokens');
   const guests = new GuestWatch({
     journal,
-    running: () => index.all().flatMap(({ id, phase }) => (phase.name === 'running' ? [id] : [])),
+    running: () =>
+      index.all().flatMap(({ id, phase, view }) => (phase.name === 'running' && view.spec.warm !== true ? [id] : [])),
     agentOf: (id) => {
       const manifest = index.get(id);
+      if (manifest?.view.spec.warm === true) return undefined;
       if (manifest?.phase.name !== 'running' || manifest.slot === null || locks.isHeld(id)) return undefined;
       return {
         address: { host: slotAddress(manifest.slot), port: AGENT_PORT },
@@ -128,7 +146,7 @@ async function main(): Promise<void> {
     }),
     route: (id) => {
       const manifest = index.get(id);
-      if (manifest === undefined || manifest.slot === null) return undefined;
+      if (manifest === undefined || manifest.slot === null || manifest.view.spec.warm === true) return undefined;
       if (!['running', 'saving'].includes(manifest.phase.name)) return undefined;
       const open = manifest.phase.name === 'running' && traffic.isGateOpen(id);
       return {
@@ -157,8 +175,6 @@ async function main(): Promise<void> {
   await once(gateway, 'listening');
 
   const connection = await workerConnection(config.temporal);
-  const client = await lazyConnection(config.temporal);
-  const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
     howItEnded: (id) => endings.get(id),
@@ -199,11 +215,17 @@ async function main(): Promise<void> {
     },
     (error) => log.warn({ err: error }, 'the reaper could not look; it does nothing until it can'),
   );
+  const stopTending = every(
+    TEND_EVERY_MS,
+    () => warmPool.tend(),
+    (error) => log.warn({ err: error }, 'the warm pool could not be looked at'),
+  );
   log.info({ host: config.hostId, sandboxes: index.all().length }, 'host worker is running');
   await worker.run();
 
   unwatch();
   stopReaping();
+  stopTending();
   unfollow();
   guests.stop();
   gateway.close();

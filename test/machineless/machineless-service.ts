@@ -31,7 +31,7 @@ export class MachinelessService {
   /** @param portOffset of its five ports, from the first test port */
   static async start(
     portOffset: number,
-    options: { temporal?: string[]; machinesTakeUpToMs?: number } = {},
+    options: { temporal?: string[]; machinesTakeUpToMs?: number; warmPool?: number } = {},
   ): Promise<MachinelessService> {
     const stateDir = await mkdtemp('/dev/shm/dormouse-test-');
     const port = (of: number): string => String(FIRST_PORT + portOffset + of);
@@ -40,6 +40,7 @@ export class MachinelessService {
       ...{ DORMOUSE_STATE_DIR: stateDir, DORMOUSE_HOST_ID: 'machineless', DORMOUSE_LOG_LEVEL: 'warn' },
       ...{ DORMOUSE_API_PORT: port(0), DORMOUSE_PROXY_PORT: port(1), DORMOUSE_GATEWAY_PORT: port(2) },
       ...{ DORMOUSE_TEMPORAL_PORT: port(3), DORMOUSE_TEMPORAL_UI_PORT: port(4) },
+      ...{ DORMOUSE_WARM_POOL: String(options.warmPool ?? 0) },
     };
     const config = readConfig(env);
     const apiKey = await mintKey(config.apiKeysFile, 'default');
@@ -92,8 +93,20 @@ export class MachinelessService {
     await this.#children.get('temporal')?.crash();
   }
 
+  /** kill -9 of a role that is a process of its own; it is started again at once. */
+  async crash(role: 'api' | 'control-worker'): Promise<void> {
+    await this.#children.get(role)?.crash();
+  }
+
+  /** The host worker ends and starts again, its machines run on. */
+  async restartHost(change: Partial<Config> = {}): Promise<void> {
+    await this.#endHost();
+    this.#endHost = await startMachinelessHost({ ...this.config, ...change }, this.machines);
+  }
+
   async end(): Promise<void> {
     await this.#endHost();
+    await this.machines.close();
     for (const child of [...this.#children.values()].reverse()) await child.stop();
     await rm(this.config.stateDir, { recursive: true, force: true });
   }
