@@ -118,7 +118,7 @@ describe('a warm machine that a create takes', () => {
     expect(scene.driver.calls).toEqual([]);
   });
 
-  test('whose agent refuses, or whose guard is not there, is refused with a failure of the create', async () => {
+  test('does not count as running when its agent refuses', async () => {
     scene.agentSays['/init'] = 401;
     await expect(assign()).rejects.toMatchObject({ type: 'CreateFailed' });
     expect(scene.manifest.phase.name).toBe('creating');

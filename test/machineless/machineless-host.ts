@@ -14,6 +14,7 @@ import { createGateway } from '../../src/gateway/gateway.js';
 import { gatewayToken } from '../../src/gateway/gateway-token.js';
 import { AGENT_PORT } from '../../src/gateway/wire.js';
 import { dialTunnel } from '../../src/guest/client.js';
+import type { Room } from '../../src/host/admission.js';
 import { every } from '../../src/host/every.js';
 import { watchMachines } from '../../src/host/machine-watch.js';
 import { OverlayPool } from '../../src/host/overlay-pool.js';
@@ -77,7 +78,11 @@ async function tinyTemplate(directory: string): Promise<Template> {
  * lives in the test's own process, and `virsh` (for libvirt's secrets) is a program that does nothing.
  * @returns ends it; its machines run on.
  */
-export async function startMachinelessHost(config: Config, driver: FakeMachines): Promise<() => Promise<void>> {
+export async function startMachinelessHost(
+  config: Config,
+  driver: FakeMachines,
+  reserved: Room,
+): Promise<() => Promise<void>> {
   const log = createLogger('machineless-host', 'error');
   const paths = new StatePaths(config.stateDir);
   const programs = path.join(config.stateDir, 'programs');
@@ -113,7 +118,7 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
     discard: (id, why) => workflows.discard(id, why),
   });
   const context: HostContext = {
-    ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved: { memoryMiB: 0, diskMiB: 0 } },
+    ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved },
     ...{ driver, index, locks, slots, pool, masterKey, traffic, journal, log },
     makeRoom: () => warmPool.makeRoom(),
     reached: noCrashes,

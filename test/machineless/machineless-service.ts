@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { mintKey } from '../../src/api/api-keys.js';
 import { readConfig, type Config } from '../../src/config.js';
+import type { Room } from '../../src/host/admission.js';
 import { Child } from '../../src/setup/child.js';
 import { temporalCli } from '../../src/setup/temporal-cli.js';
 import { waitForHttp, waitForPort } from '../../src/setup/wait.js';
@@ -11,6 +12,8 @@ import { FakeMachines } from './fake-machines.js';
 import { startMachinelessHost } from './machineless-host.js';
 
 const dist = path.resolve(import.meta.dirname, '../../dist/src/mains');
+
+const NOTHING = { memoryMiB: 0, diskMiB: 0 };
 
 /**
  * The whole service without machines: Temporal, control worker and api are processes of their own, as `make up` starts
@@ -26,12 +29,13 @@ export class MachinelessService {
     readonly machines: FakeMachines,
     private readonly env: NodeJS.ProcessEnv,
     private readonly temporalOptions: string[],
+    private readonly reserved: Room,
   ) {}
 
   /** @param portOffset of its five ports, from the first test port */
   static async start(
     portOffset: number,
-    options: { temporal?: string[]; machinesTakeUpToMs?: number; warmPool?: number } = {},
+    options: { temporal?: string[]; machinesTakeUpToMs?: number; warmPool?: number; reserved?: Room } = {},
   ): Promise<MachinelessService> {
     const stateDir = await mkdtemp('/dev/shm/dormouse-test-');
     const port = (of: number): string => String(FIRST_PORT + portOffset + of);
@@ -45,14 +49,21 @@ export class MachinelessService {
     const config = readConfig(env);
     const apiKey = await mintKey(config.apiKeysFile, 'default');
     const machines = new FakeMachines(options.machinesTakeUpToMs);
-    const service = new MachinelessService(config, apiKey, machines, env, options.temporal ?? []);
+    const service = new MachinelessService(
+      config,
+      apiKey,
+      machines,
+      env,
+      options.temporal ?? [],
+      options.reserved ?? NOTHING,
+    );
     try {
       await mkdir(path.join(stateDir, 'logs'));
       await service.startTemporal();
       for (const role of ['control-worker', 'api'])
         service.#add(role, process.execPath, [path.join(dist, `${role}.js`)]);
       await waitForHttp(`http://127.0.0.1:${config.apiPort}/health`, 'api', service.logFile('api'));
-      service.#endHost = await startMachinelessHost(config, machines);
+      service.#endHost = await startMachinelessHost(config, machines, service.reserved);
     } catch (error) {
       await service.end();
       throw error;
@@ -101,7 +112,7 @@ export class MachinelessService {
   /** The host worker ends and starts again, its machines run on. */
   async restartHost(change: Partial<Config> = {}): Promise<void> {
     await this.#endHost();
-    this.#endHost = await startMachinelessHost({ ...this.config, ...change }, this.machines);
+    this.#endHost = await startMachinelessHost({ ...this.config, ...change }, this.machines, this.reserved);
   }
 
   async end(): Promise<void> {
