@@ -78,7 +78,17 @@ export const DISK_ONLY_POINTS = [
   'boot.settled',
 ] as const;
 
-export type CrashPoint = (typeof CRASH_POINTS)[number] | (typeof DISK_ONLY_POINTS)[number];
+/** Those of a create that takes a warm machine; played on a host without machines, too. */
+export const WARM_POINTS = [
+  'assign.begun',
+  'assign.recorded',
+  'assign.network-ready',
+  'assign.agent-ready',
+  'assign.settled',
+] as const;
+
+export type CrashPoint =
+  (typeof CRASH_POINTS)[number] | (typeof DISK_ONLY_POINTS)[number] | (typeof WARM_POINTS)[number];
 
 /** Called at a named moment. @throws Error where a test wants the step to fail there. */
 export type Reached = (point: CrashPoint) => void;

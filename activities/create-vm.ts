@@ -47,8 +47,8 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
   });
 }
 
-const admit = (context: HostContext, input: CreateVmInput, template: Template): Promise<Manifest> =>
-  reserve(context, input.spec.id, template.memoryMiB, () =>
+const admit = (context: HostContext, input: CreateVmInput, template: Template): Promise<Manifest> => {
+  const record = (): Promise<Manifest> =>
     claimSlot(context, input.spec.id, async (slot) => {
       context.reached('create.slot-claimed');
       const manifest: Manifest = {
@@ -66,8 +66,9 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
       await context.index.put(manifest);
       context.reached('create.recorded');
       return manifest;
-    }),
-  );
+    });
+  return reserve(context, input.spec.id, template.memoryMiB, record, input.spec.warm);
+};
 
 async function start(
   context: HostContext,

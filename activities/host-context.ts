@@ -29,6 +29,8 @@ export interface HostContext {
   traffic: Traffic;
   guard: Guard;
   journal: EventJournal;
+  /** Gives up one warm machine for what needs its room. @returns false when there is none to give up. */
+  makeRoom(): Promise<boolean>;
   /** @returns undefined when this host does not have the template. */
   template(key: string): Promise<Template | undefined>;
   /** Named moments, see `crash-points.ts`. */

@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { HostActivities } from '../workflows/host-activities.js';
+import { assignVm } from './assign-vm.js';
 import { bootVm } from './boot-vm.js';
 import { createVm } from './create-vm.js';
 import { destroyVm } from './destroy-vm.js';
@@ -23,6 +24,10 @@ export function createHostActivities(context: HostContext, inFlight: InFlight): 
     createVm: (input) =>
       logged(context, 'create', input.spec.id, input.generation, () =>
         alive('create', input.spec.id, (signal) => createVm(context, input, signal)),
+      ),
+    assignVm: (input) =>
+      logged(context, 'create', input.spec.id, input.generation, () =>
+        alive('assign', input.spec.id, (signal) => assignVm(context, input, signal)),
       ),
     pauseVm: (input) =>
       logged(context, 'pause', input.id, input.generation, () =>

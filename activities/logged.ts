@@ -15,8 +15,11 @@ export async function logged<T extends VmRunning | PauseVmResult>(
   how: Record<string, string> = {},
 ): Promise<T> {
   const enter = (event: string, level: LogEntry['level'], fields: Record<string, string>): void => {
+    const known = context.index.get(id);
     // A later step has come in between, perhaps one that removes all of it.
-    if ((context.index.get(id)?.generation ?? Infinity) > generation) return;
+    if ((known?.generation ?? Infinity) > generation) return;
+    // The log is its owner's, and a warm machine has none yet.
+    if (known?.view.spec.warm === true) return;
     context.journal.addEvent(id, generation, event, { level, fields: { ...how, ...fields } });
   };
   try {

@@ -8,19 +8,25 @@ const oneAtATime = pLimit(1);
 
 /**
  * Runs `record`, which writes the manifest that counts from then on, if a machine of `memoryMiB` fits beside all others.
- * What an earlier attempt of the same sandbox reserved is its own.
+ * What an earlier attempt of the same sandbox reserved is its own. Warm machines give way, one by one.
+ * @param warm it is a warm machine itself, which takes nobody's place
  * @throws InsufficientCapacity; then nothing was begun.
  */
-export const reserve = <T>(context: HostContext, id: string, memoryMiB: number, record: () => Promise<T>): Promise<T> =>
+export const reserve = <T>(
+  context: HostContext,
+  id: string,
+  memoryMiB: number,
+  record: () => Promise<T>,
+  warm = false,
+): Promise<T> =>
   oneAtATime(async () => {
-    const { index, reserved, memories } = context;
-    const missingNow = async (): Promise<string | undefined> => {
+    for (;;) {
+      const { index, reserved, memories } = context;
       const withCopies = { ...reserved, memoryMiB: reserved.memoryMiB + memories.heldMiB };
-      return missingRoom(await measureRoom(index, withCopies, id), memoryMiB);
-    };
-    let missing = await missingNow();
-    // Copies of memory were made in case there is room.
-    if (missing !== undefined && (await memories.giveUp())) missing = await missingNow();
-    if (missing !== undefined) throw failure('InsufficientCapacity', missing);
-    return record();
+      const missing = missingRoom(await measureRoom(index, withCopies, id), memoryMiB);
+      if (missing === undefined) return record();
+      // Copies of memory were made in case there is room.
+      if (await memories.giveUp()) continue;
+      if (warm || !(await context.makeRoom())) throw failure('InsufficientCapacity', missing);
+    }
   });

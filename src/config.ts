@@ -91,6 +91,11 @@ const schema = z.object({
   DORMOUSE_RESERVED_MEMORY_MIB: z.coerce.number().int().nonnegative().default(1024),
   DORMOUSE_RESERVED_DISK_MIB: z.coerce.number().int().nonnegative().default(2048),
   DORMOUSE_ALLOW_PRIVATE_NETWORKS: list.default([]),
+  /**
+   * Machines of the newest template that each host keeps running for creates to take over. Each has the whole memory of a
+   * sandbox while nobody needs that room. 0: none.
+   */
+  DORMOUSE_WARM_POOL: z.coerce.number().int().nonnegative().default(0),
   /** LUKS overlays made ahead of time per template. */
   DORMOUSE_OVERLAY_POOL: z.coerce.number().int().nonnegative().default(3),
   /** Copies of the newest template's memory made ahead of time, in tmpfs; given up when memory is short. */
@@ -176,6 +181,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     reservedMemoryMiB: v.DORMOUSE_RESERVED_MEMORY_MIB,
     reservedDiskMiB: v.DORMOUSE_RESERVED_DISK_MIB,
     allowPrivateNetworks: v.DORMOUSE_ALLOW_PRIVATE_NETWORKS,
+    warmPool: v.DORMOUSE_WARM_POOL,
     overlayPool: v.DORMOUSE_OVERLAY_POOL,
     memoryPool: v.DORMOUSE_MEMORY_POOL,
     reapEveryMs: v.DORMOUSE_REAP_EVERY,

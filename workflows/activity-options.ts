@@ -19,6 +19,7 @@ export function hostActivities(hostId: string, summary: string): HostActivities 
   };
   return {
     createVm: proxy('createVm'),
+    assignVm: proxy('assignVm'),
     pauseVm: proxy('pauseVm'),
     shutDownVm: proxy('shutDownVm'),
     resumeVm: proxy('resumeVm'),

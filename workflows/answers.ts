@@ -1,21 +1,37 @@
 import { ApplicationFailure, condition, currentUpdateInfo } from '@temporalio/workflow';
 import type { ErrorCode } from './errors.js';
-import type { PauseInput, ResumeInput, ResumeResult, SetTimeoutInput } from './messages.js';
+import type { AssignInput, PauseInput, ResumeInput, ResumeResult, SetTimeoutInput } from './messages.js';
 import { moveDeadline, requestKill, requestPause, requestResume, requestTimeout, type Refusal } from './requests.js';
 import { hasEnded, isSettled, REMEMBERED_OPERATIONS, viewOf, type SandboxState, type Verb } from './state.js';
 import type { SandboxView } from './view.js';
+import { requestAssign, requestDiscard } from './warm.js';
 
 /** The updates: ask, wait until settled, answer. A repeated update id gets the answer that it got the first time. */
 
-export const ready = (state: SandboxState): Promise<SandboxView> =>
+export const ready = (state: SandboxState): Promise<SandboxView> => remembered(state, () => created(state, 'NotFound'));
+
+/** `Superseded` tells a kill that came later from a machine that was not to be had. */
+export const assign = (state: SandboxState, { spec }: AssignInput): Promise<SandboxView> =>
   remembered(state, async () => {
-    await condition(() => state.status !== 'creating' || state.endsAs === 'failed' || state.desired === 'killed');
-    const error = state.lastOutcome?.verb === 'create' ? state.lastOutcome.error : null;
-    if (error !== null) refuse(error);
-    if (state.desired === 'killed')
-      refuse({ code: 'NotFound', message: `sandbox ${state.spec.id} was killed while it was created` });
+    refuse(requestAssign(state, spec, Date.now()));
+    return created(state, 'Superseded');
+  });
+
+export const discard = (state: SandboxState, why: string): Promise<SandboxView> =>
+  remembered(state, async () => {
+    refuse(requestDiscard(state, why));
+    await condition(() => hasEnded(state));
     return viewOf(state);
   });
+
+async function created(state: SandboxState, ifKilled: ErrorCode): Promise<SandboxView> {
+  await condition(() => state.status !== 'creating' || state.endsAs === 'failed' || state.desired === 'killed');
+  const error = state.lastOutcome?.verb === 'create' ? state.lastOutcome.error : null;
+  if (error !== null) refuse(error);
+  if (state.desired === 'killed')
+    refuse({ code: ifKilled, message: `sandbox ${state.spec.id} was killed while it was created` });
+  return viewOf(state);
+}
 
 export const pause = (state: SandboxState, input: PauseInput): Promise<SandboxView> =>
   remembered(state, async () => {

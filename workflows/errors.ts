@@ -17,6 +17,8 @@ export const ERRORS = {
   Superseded: { status: 409, retryable: false, nothingHappened: false },
   /** An `Idempotency-Key` that was used before, for something else or for a sandbox that has ended. */
   IdempotencyConflict: { status: 409, retryable: false, nothingHappened: true },
+  /** A machine of the warm pool that is not to be had (any more): taken, not ready, or being discarded. */
+  NotWarm: { status: 409, retryable: false, nothingHappened: true },
   /** Memory, tmpfs or disk cannot be reserved; nothing was started. */
   InsufficientCapacity: { status: 429, retryable: false, nothingHappened: true },
   TooManyRequests: { status: 429, retryable: false, nothingHappened: true },

@@ -26,6 +26,15 @@ export function handleMessages(state: SandboxState): void {
     description: 'moves the deadline, counted from now',
     validator: (input) => requireTimeout(input?.timeoutMs),
   });
+  setHandler(messages.assignUpdate, (input) => answers.assign(state, input), {
+    description: 'from the api: a create takes this warm machine',
+    validator: (input) => {
+      if (typeof input?.spec !== 'object') throw new Error('assign needs {"spec": ...}');
+    },
+  });
+  setHandler(messages.discardUpdate, (input?: messages.DiscardInput) => answers.discard(state, input?.why ?? 'asked'), {
+    description: 'from the host: the warm pool gives this machine up; answers when gone',
+  });
 
   const tolerant =
     (name: string, take: (payload: Record<string, unknown>) => { message: string } | undefined) =>

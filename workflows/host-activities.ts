@@ -10,6 +10,8 @@ import type { MemoryImage, SandboxSpec, SandboxView, SavedImage } from './view.j
 export interface HostActivities {
   /** Restores the template as a new machine and waits until its agent is initialised. Reserves capacity first. */
   createVm(input: CreateVmInput): Promise<VmRunning>;
+  /** Makes a warm machine that runs the sandbox that `spec` asks for. On failure it must not be used for anything. */
+  assignVm(input: CreateVmInput): Promise<VmRunning>;
   /**
    * Saves the machine and answers when the image is durable and the machine gone. On failure the machine runs again.
    * With `onlyIfIdleForMs`: closes the gate, rechecks, and answers `busy` without touching the machine if there was

@@ -1,5 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { SandboxView } from './view.js';
+import type { SandboxSpec, SandboxView } from './view.js';
 
 /**
  * The public messages of a sandbox's workflow. `pause`, `resume`, `kill` and `setTimeout` exist as signal (for
@@ -32,6 +32,16 @@ export interface SetTimeoutInput {
   mode?: 'set' | 'extend';
 }
 
+export interface AssignInput {
+  /** Of the sandbox that the warm machine becomes; the same id, host and template. */
+  spec: SandboxSpec;
+}
+
+export interface DiscardInput {
+  /** For people, a few words. */
+  why: string;
+}
+
 /** Answer of `resume`: whether this call woke a machine (HTTP 201) or found it running (HTTP 200). */
 export interface ResumeResult {
   view: SandboxView;
@@ -51,5 +61,9 @@ export const pauseUpdate = defineUpdate<SandboxView, [PauseInput]>('pause');
 export const resumeUpdate = defineUpdate<ResumeResult, [ResumeInput]>('resume');
 export const killUpdate = defineUpdate<SandboxView>('kill');
 export const setTimeoutUpdate = defineUpdate<SandboxView, [SetTimeoutInput]>('setTimeout');
+
+/** For the warm pool: a create takes a warm machine (answers when the sandbox runs), or the pool gives it up. */
+export const assignUpdate = defineUpdate<SandboxView, [AssignInput]>('assign');
+export const discardUpdate = defineUpdate<SandboxView, [DiscardInput]>('discard');
 
 export const getQuery = defineQuery<SandboxView>('get');

@@ -13,6 +13,9 @@ export type Step =
   | { type: 'wait'; until: number; why: string }
   | { type: 'done' };
 
+/** A warm machine has no deadline; a wait has an end all the same. */
+const WARM_WAIT_MS = 24 * 3_600_000;
+
 /** The one decision of the lifecycle, pure. */
 export function nextStep(state: SandboxState, now: number): Step {
   if (state.status === 'killed' || state.status === 'failed') return { type: 'done' };
@@ -42,6 +45,8 @@ function notBefore(state: SandboxState, now: number, step: Step): Step {
 }
 
 function whileRunning(state: SandboxState, now: number): Step {
+  if (state.spec.warm === true)
+    return { type: 'wait', until: now + WARM_WAIT_MS, why: 'warm: until a create takes it' };
   if (state.desired === 'paused') return { type: 'act', verb: 'pause', onlyIfIdle: false, keep: state.pauseKeeps };
   if (now >= state.endAt) {
     if (state.onTimeout === 'kill') return { type: 'act', verb: 'destroy', why: 'its timeout has passed' };

@@ -40,9 +40,11 @@ async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmR
   const { spec, generation } = state;
   const activities = hostActivities(spec.hostId, `${step.verb}, generation ${generation}`);
   switch (step.verb) {
-    case 'create':
-      await activities.createVm({ spec, generation, view: settled(state, 'running') });
+    case 'create': {
+      const input = { spec, generation, view: settled(state, 'running') };
+      await (state.takenOver === true ? activities.assignVm(input) : activities.createVm(input));
       return null;
+    }
     case 'resume':
       if (state.image === null)
         throw ApplicationFailure.create({ type: 'Lost', message: `sandbox ${spec.id} has no image` });

@@ -12,10 +12,13 @@ export interface Refusal {
   message: string;
 }
 
-const gone = (state: SandboxState): Refusal | undefined =>
-  hasEnded(state) || state.desired === 'killed'
-    ? { code: 'NotFound', message: `sandbox ${state.spec.id} has been killed` }
-    : undefined;
+function gone(state: SandboxState): Refusal | undefined {
+  if (hasEnded(state) || state.desired === 'killed') {
+    return { code: 'NotFound', message: `sandbox ${state.spec.id} has been killed` };
+  }
+  if (state.spec.warm !== true) return undefined;
+  return { code: 'NotFound', message: `sandbox ${state.spec.id} is a warm machine, and nobody's yet` };
+}
 
 export function requestPause(state: SandboxState, input: PauseInput = {}): Refusal | undefined {
   const refusal = gone(state);

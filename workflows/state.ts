@@ -5,6 +5,8 @@ import type { Keep, SandboxSpec, SandboxStatus, SandboxView, SavedImage, Timeout
 export interface SandboxState {
   schema: 1;
   spec: SandboxSpec;
+  /** Its machine was made for the warm pool, and `spec` came with the create that took it. */
+  takenOver?: true;
   /** What was last asked for; the loop drives `status` towards it. */
   desired: 'running' | 'paused' | 'killed';
   status: SandboxStatus;

@@ -20,6 +20,13 @@ export const ACTIVITY_TIMEOUTS = {
     heartbeatTimeout: '15 s',
     retry: retry(3),
   },
+  /** Its machine runs already. What does not answer soon is given up, and the create makes another one. */
+  assignVm: {
+    scheduleToStartTimeout: HOST_AWAY,
+    startToCloseTimeout: '30 s',
+    heartbeatTimeout: '15 s',
+    retry: retry(2),
+  },
   /** Sealing goes at hundreds of MiB per second; a guest of many GiB on a slow disk still fits. */
   pauseVm: {
     scheduleToStartTimeout: HOST_AWAY,

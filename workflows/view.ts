@@ -16,7 +16,7 @@ export type SandboxStatus =
 
 export type TimeoutPolicy = 'kill' | 'pause';
 
-/** What was asked for at create; never changes. */
+/** What was asked for at create; never changes, but that a warm machine gets the whole of it from the create that takes it. */
 export interface SandboxSpec {
   id: string;
   tenant: string;
@@ -47,6 +47,8 @@ export interface SandboxSpec {
   autoResume: boolean;
   /** How long a paused sandbox is kept, from the moment of pausing. */
   pausedRetentionMs: number;
+  /** Of the warm pool: made ahead of time, nobody's until a create takes it. Never seen by a client, never paused. */
+  warm?: true;
 }
 
 /** What outlives a pause: everything, or the disk alone (a clean shutdown; the next start is a boot). */

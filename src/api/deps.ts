@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { AskedFor } from './create-from-pool.js';
 import type { HostDirectory } from './host-directory.js';
 import type { Join } from './join.js';
 import type { SandboxClient } from './sandbox-client.js';
@@ -19,5 +20,6 @@ export interface ApiDeps {
   /** Shared by all routes and by traffic that wakes, while the process runs. */
   join: Join;
   updateIds: UpdateIds;
+  askedFor: AskedFor;
   log: Logger;
 }

@@ -22,7 +22,7 @@ export async function findSandbox(
   const { found, missing } = await deps.directory.find(id);
   let view = found;
   if (view === undefined && (missing.length > 0 || options.evenIfUnlisted)) view = await deps.client.get(id);
-  if (view === undefined || view.spec.tenant !== tenantOf(response)) throw notFound(id);
+  if (view === undefined || view.spec.warm === true || view.spec.tenant !== tenantOf(response)) throw notFound(id);
   if (view.status === 'killed' || view.status === 'failed') throw notFound(id);
   return view;
 }

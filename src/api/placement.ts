@@ -18,23 +18,31 @@ export interface Placement {
  * @throws ApiError `TemplateNotFound`, `InsufficientCapacity` or, if only a missing host could do it, `Unavailable`
  */
 export function place(reports: readonly HostReport[], missing: readonly string[], name: string): Placement {
-  const found = findTemplate(catalogOf(reports), name);
-  const template = found?.builds.find(({ templateKey }) => templateKey === name) ?? found?.builds[0];
-  if (found === undefined || template === undefined) {
-    if (missing.length > 0) throw unavailable(missing);
-    throw templateNotFound(name);
-  }
+  const { templateId, template } = chooseBuild(reports, missing, name);
   const candidates = reports
     .filter(({ templates }) => templates.some(({ templateKey }) => templateKey === template.templateKey))
     .sort((a, b) => b.free.memoryMiB - a.free.memoryMiB || compare(a.hostId, b.hostId));
   const fits = candidates.find((host) => missingRoom(host, template) === undefined);
-  if (fits !== undefined) return { hostId: fits.hostId, templateId: found.id, template };
+  if (fits !== undefined) return { hostId: fits.hostId, templateId, template };
   const best = candidates[0];
   const why = best === undefined ? '' : (missingRoom(best, template) ?? '');
   throw new ApiError(
     'InsufficientCapacity',
     `${why} Nothing was started; kill or pause a sandbox, or try again later.`,
   );
+}
+
+/** The newest build of the template of that name, or the build of that key. @throws ApiError as `place`, whatever room there is */
+export function chooseBuild(
+  reports: readonly HostReport[],
+  missing: readonly string[],
+  name: string,
+): Omit<Placement, 'hostId'> {
+  const found = findTemplate(catalogOf(reports), name);
+  const template = found?.builds.find(({ templateKey }) => templateKey === name) ?? found?.builds[0];
+  if (found !== undefined && template !== undefined) return { templateId: found.id, template };
+  if (missing.length > 0) throw unavailable(missing);
+  throw templateNotFound(name);
 }
 
 /** The disk must be able to take the sandbox's memory when it pauses. */

@@ -10,6 +10,13 @@ import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 export interface SandboxClient {
   /** @param options.mayExist a sandbox of this id may be there already and is then the answer */
   create(spec: SandboxSpec, options: { mayExist: boolean }): Promise<SandboxView>;
+  /**
+   * A warm machine becomes this sandbox, of the same id. `NotWarm` and `NotFound`: it is not to be had. `Superseded`: the
+   * sandbox was killed while it was created. After any other failure that is certain nothing of it is left.
+   */
+  assign(spec: SandboxSpec): Promise<SandboxView>;
+  /** Ends a warm machine; `NotWarm` when it has become a sandbox. */
+  discard(id: string, why: string): Promise<SandboxView>;
   pause(id: string, options: UpdateOptions & PauseInput): Promise<SandboxView>;
   resume(id: string, input: ResumeInput, options: UpdateOptions): Promise<ResumeResult>;
   kill(id: string, options: UpdateOptions): Promise<SandboxView>;

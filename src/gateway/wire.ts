@@ -40,6 +40,14 @@ export interface HostReport {
   templates: TemplateReport[];
   /** What a create could still reserve. */
   free: { memoryMiB: number; diskMiB: number };
+  /** Machines of the warm pool that a create can ask for; absent: none. */
+  warm?: WarmReport[];
+}
+
+export interface WarmReport {
+  /** Of the sandbox that it becomes. */
+  id: string;
+  templateKey: string;
 }
 
 export interface TemplateReport {

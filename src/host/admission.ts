@@ -36,6 +36,14 @@ export async function measureRoom(index: SandboxIndex, reserved: Room, except?: 
   };
 }
 
+/** As `measureRoom`, with the room of the warm machines: they give way to whoever needs it. */
+export async function roomToOffer(index: SandboxIndex, reserved: Room): Promise<Room> {
+  const { memoryMiB, diskMiB } = await measureRoom(index, reserved);
+  const warm = index.all().filter(({ view }) => view.spec.warm === true);
+  const given = warm.reduce((sum, machine) => sum + machine.memoryMiB, 0);
+  return { memoryMiB: memoryMiB + given + warm.length * OVERHEAD_MIB, diskMiB: diskMiB + given };
+}
+
 /**
  * Whether a machine of `memoryMiB` fits. Its image may grow to its whole memory, so the disk must hold that as well.
  * @returns a sentence that says what is missing, or undefined.

@@ -82,8 +82,14 @@ export class SandboxIndex {
     return this.#manifests.get(id)?.generation ?? this.#destroyed.get(id) ?? 0;
   }
 
+  /** As clients may see it: a warm machine is not there yet. */
+  view(id: string): SandboxView | undefined {
+    const view = this.#manifests.get(id)?.view;
+    return view?.spec.warm === true ? undefined : view;
+  }
+
   views(tenant?: string): SandboxView[] {
-    const views = this.all().map((manifest) => manifest.view);
+    const views = this.all().flatMap(({ view }) => (view.spec.warm === true ? [] : [view]));
     return tenant === undefined ? views : views.filter((view) => view.spec.tenant === tenant);
   }
 }

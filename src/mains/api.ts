@@ -3,6 +3,7 @@ import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { ApiKeys } from '../api/api-keys.js';
 import { createApp } from '../api/app.js';
+import { AskedFor } from '../api/create-from-pool.js';
 import { createHostDirectory } from '../api/host-directory.js';
 import { Join } from '../api/join.js';
 import { UpdateIds } from '../api/update-ids.js';
@@ -41,6 +42,7 @@ async function main(): Promise<void> {
   };
   const app = createApp({
     ...lifecycle,
+    askedFor: new AskedFor(),
     keys: new ApiKeys(config.apiKeysFile),
     tokensKey,
     fieldsKey: masterKey.derive('fields'),

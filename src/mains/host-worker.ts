@@ -7,6 +7,7 @@ import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
 import { Reaper } from '../../activities/reap.js';
+import { randomSandboxId } from '../api/sandbox-id.js';
 import { readConfig } from '../config.js';
 import { Activity } from '../gateway/activity.js';
 import { createGateway } from '../gateway/gateway.js';
@@ -14,7 +15,7 @@ import { gatewayToken } from '../gateway/gateway-token.js';
 import { AGENT_PORT } from '../gateway/wire.js';
 import { dialTunnel } from '../guest/client.js';
 import { openGuard } from '../guard/guard.js';
-import { measureRoom } from '../host/admission.js';
+import { measureRoom, missingRoom, roomToOffer } from '../host/admission.js';
 import { lockStateDirectory } from '../host/host-lock.js';
 import { watchMachines } from '../host/machine-watch.js';
 import { MemoryPool } from '../host/memory-pool.js';
@@ -24,6 +25,7 @@ import { SandboxLocks } from '../host/sandbox-locks.js';
 import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
 import { slotAddress } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
+import { WarmPool } from '../host/warm-pool.js';
 import { observe } from '../invariants/observe.js';
 import { GuestWatch } from '../journal/guest-watch.js';
 import { Journal } from '../journal/journal.js';
@@ -50,6 +52,9 @@ import { listTemplates, readTemplate, type Template } from '../template/template
 
 /** Lost with the machine's memory, as the steps are. */
 const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
+
+/** The warm pool is looked at so often: so long a machine that was taken is not replaced. */
+const TEND_EVERY_MS = 1_000;
 
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
@@ -89,9 +94,20 @@ async function main(): Promise<void> {
     log,
   });
   const journal = new Journal(index.paths);
+  const client = await lazyConnection(config.temporal);
+  const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
+  const warmPool = new WarmPool({
+    ...{ size: config.warmPool, hostId: config.hostId, index, newId: randomSandboxId, log },
+    newest: async () => (await listTemplates(config.templateDir))[0],
+    fits: async (memoryMiB) => missingRoom(await measureRoom(index, reserved), memoryMiB) === undefined,
+    isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
+    start: (spec) => workflows.create(spec),
+    discard: (id, why) => workflows.discard(id, why),
+  });
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
     ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, guard, journal, log },
+      makeRoom: () => warmPool.makeRoom(),
     template: (key) => readTemplate(config.templateDir, key),
     reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
   };
@@ -115,9 +131,11 @@ async function main(): Promise<void> {
   const tokensKey = masterKey.derive('tokens');
   const guests = new GuestWatch({
     journal,
-    running: () => index.all().flatMap(({ id, phase }) => (phase.name === 'running' ? [id] : [])),
+    running: () =>
+      index.all().flatMap(({ id, phase, view }) => (phase.name === 'running' && view.spec.warm !== true ? [id] : [])),
     agentOf: (id) => {
       const manifest = index.get(id);
+      if (manifest?.view.spec.warm === true) return undefined;
       if (manifest?.phase.name !== 'running' || manifest.slot === null || locks.isHeld(id)) return undefined;
       return {
         address: { host: slotAddress(manifest.slot), port: AGENT_PORT },
@@ -129,18 +147,19 @@ async function main(): Promise<void> {
   });
   const gateway = createGateway({
     token: gatewayToken(masterKey),
-    index: { list: (tenant) => index.views(tenant), get: (id) => index.get(id)?.view },
+    index: { list: (tenant) => index.views(tenant), get: (id) => index.view(id) },
     report: async () => ({
       hostId: config.hostId,
       templates: (await listTemplates(config.templateDir)).map(({ key, ...template }) => ({
         ...template,
         templateKey: key,
       })),
-      free: await measureRoom(index, reserved),
+      free: await roomToOffer(index, reserved),
+      warm: warmPool.candidates(),
     }),
     route: (id) => {
       const manifest = index.get(id);
-      if (manifest === undefined || manifest.slot === null) return undefined;
+      if (manifest === undefined || manifest.slot === null || manifest.view.spec.warm === true) return undefined;
       if (!['running', 'saving'].includes(manifest.phase.name)) return undefined;
       const open = manifest.phase.name === 'running' && traffic.isGateOpen(id);
       return {
@@ -169,8 +188,6 @@ async function main(): Promise<void> {
   await once(gateway, 'listening');
 
   const connection = await workerConnection(config.temporal);
-  const client = await lazyConnection(config.temporal);
-  const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
     howItEnded: (id) => endings.get(id),
@@ -211,11 +228,17 @@ async function main(): Promise<void> {
     },
     (error) => log.warn({ err: error }, 'the reaper could not look; it does nothing until it can'),
   );
+  const stopTending = every(
+    TEND_EVERY_MS,
+    () => warmPool.tend(),
+    (error) => log.warn({ err: error }, 'the warm pool could not be looked at'),
+  );
   log.info({ host: config.hostId, sandboxes: index.all().length }, 'host worker is running');
   await worker.run();
 
   unwatch();
   stopReaping();
+  stopTending();
   unfollow();
   guests.stop();
   gateway.close();

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   Client,
@@ -7,6 +8,8 @@ import {
   type Connection,
 } from '@temporalio/client';
 import {
+  assignUpdate,
+  discardUpdate,
   getQuery,
   killUpdate,
   machineEndedSignal,
@@ -45,6 +48,19 @@ const CONNECT_WITHIN_MS = 2_500;
 /** One per workflow: whoever creates the same sandbox again waits for the same answer. */
 const READY_UPDATE_ID = 'ready';
 
+/** For people; cannot be changed later, so that of a warm machine it tells nothing of whose it becomes. */
+function staticText(spec: SandboxSpec): { staticSummary: string; staticDetails: string } {
+  const machine = `host ${spec.hostId}; ${spec.cpuCount} CPUs, ${spec.memoryMiB} MiB`;
+  const [of, then] =
+    spec.warm === true
+      ? ['from the warm pool', 'its owner is among the current details']
+      : [`of ${spec.tenant}`, `timeout ${spec.timeoutMs} ms, then ${spec.onTimeout}`];
+  return {
+    staticSummary: `sandbox ${spec.id} ${of}, template ${spec.templateId}`,
+    staticDetails: `${machine}; ${then}`,
+  };
+}
+
 /** Lifecycle calls to sandbox workflows. @throws DormouseError, always. */
 export class TemporalSandboxClient {
   readonly #client: Client;
@@ -80,12 +96,25 @@ export class TemporalSandboxClient {
           { key: SandboxStatusAttribute, value: 'creating' },
           { key: SandboxHostAttribute, value: spec.hostId },
           { key: SandboxTemplateAttribute, value: spec.templateId },
-          { key: SandboxTenantAttribute, value: spec.tenant },
+          ...(spec.warm === true ? [] : [{ key: SandboxTenantAttribute, value: spec.tenant }]),
         ]),
-        staticSummary: `sandbox ${spec.id} of ${spec.tenant}, template ${spec.templateId}`,
-        staticDetails: `host ${spec.hostId}; ${spec.cpuCount} CPUs, ${spec.memoryMiB} MiB; timeout ${spec.timeoutMs} ms, then ${spec.onTimeout}`,
+        ...staticText(spec),
       }),
     });
+  }
+
+  /** A warm machine becomes this sandbox; answers when it runs. `NotWarm` or `NotFound`: another one must be asked for. */
+  assign(spec: SandboxSpec): Promise<SandboxView> {
+    // One name for all attempts: a repeat must find its own answer, not its own success as somebody else's.
+    const updateId = `assign:${randomUUID()}`;
+    return this.#update(spec.id, ANSWER_WITHIN_MS, () =>
+      this.#handle(spec.id).executeUpdate(assignUpdate, { updateId, args: [{ spec }] }),
+    );
+  }
+
+  /** The warm pool gives a machine up; answers when nothing of it is left. `NotWarm`: a create was first. */
+  discard(id: string, why: string): Promise<SandboxView> {
+    return this.#update(id, KILL_WITHIN_MS, () => this.#handle(id).executeUpdate(discardUpdate, { args: [{ why }] }));
   }
 
   pause(id: string, options: PauseInput & { updateId?: string } = {}): Promise<SandboxView> {

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../../workflows/errors.js';
 import type { ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows/messages.js';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 import { createApp } from '../../src/api/app.js';
+import { AskedFor } from '../../src/api/create-from-pool.js';
 import { ApiError } from '../../src/api/errors.js';
 import { Join } from '../../src/api/join.js';
 import { UpdateIds } from '../../src/api/update-ids.js';
@@ -111,6 +112,7 @@ export class FakeWorld implements SandboxClient {
     };
     const app = createApp({
       ...lifecycle,
+      askedFor: new AskedFor(),
       keys: { tenantOf: (key) => Promise.resolve({ 'key-a': 'a', 'key-b': 'b' }[key]) },
       tokensKey: TOKENS_KEY,
       fieldsKey: FIELDS_KEY,
@@ -187,6 +189,21 @@ export class FakeWorld implements SandboxClient {
     const known = this.views.get(spec.id);
     if (known !== undefined && options.mayExist) return known;
     return this.add(spec.id, { endAt: Date.now() + spec.timeoutMs }, spec);
+  }
+
+  async assign(spec: SandboxSpec): Promise<SandboxView> {
+    await this.#called('assign', spec.id);
+    const { warm = [] } = this.report;
+    if (!warm.some(({ id }) => id === spec.id)) throw new ApiError('NotWarm', `${spec.id} was taken`);
+    this.report.warm = warm.filter(({ id }) => id !== spec.id);
+    return this.add(spec.id, { endAt: Date.now() + spec.timeoutMs }, spec);
+  }
+
+  async discard(id: string): Promise<SandboxView> {
+    await this.#called('discard', id);
+    if (this.views.has(id)) throw new ApiError('NotWarm', `${id} was taken`);
+    this.report.warm = (this.report.warm ?? []).filter((machine) => machine.id !== id);
+    return { ...this.add(id), status: 'killed' };
   }
 
   async pause(id: string, { updateId, memory = true }: { updateId: string; memory?: boolean }): Promise<SandboxView> {

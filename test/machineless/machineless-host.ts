@@ -7,12 +7,15 @@ import { createHostActivities } from '../../activities/host.js';
 import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { DOMAIN_PREFIX } from '../../activities/machine.js';
+import { randomSandboxId } from '../../src/api/sandbox-id.js';
 import type { Config } from '../../src/config.js';
 import { Activity } from '../../src/gateway/activity.js';
 import { createGateway } from '../../src/gateway/gateway.js';
 import { gatewayToken } from '../../src/gateway/gateway-token.js';
 import { AGENT_PORT } from '../../src/gateway/wire.js';
 import { dialTunnel } from '../../src/guest/client.js';
+import type { Room } from '../../src/host/admission.js';
+import { every } from '../../src/host/every.js';
 import { watchMachines } from '../../src/host/machine-watch.js';
 import { MemoryPool } from '../../src/host/memory-pool.js';
 import { OverlayPool } from '../../src/host/overlay-pool.js';
@@ -21,6 +24,7 @@ import { SandboxLocks } from '../../src/host/sandbox-locks.js';
 import { SlotClaims } from '../../src/host/slot-claims.js';
 import { slotAddress } from '../../src/host/slots.js';
 import { StatePaths } from '../../src/host/state-paths.js';
+import { WarmPool } from '../../src/host/warm-pool.js';
 import { Journal } from '../../src/journal/journal.js';
 import { accessToken } from '../../src/keys/access-token.js';
 import { fileMasterKey } from '../../src/keys/master-key.js';
@@ -40,6 +44,7 @@ Runtime.install({
 /** Far from the slots of real sandboxes on this machine, whose addresses these would otherwise be, and from other runs. */
 const FIRST_SLOT = 1_000_000 + (process.pid % 3_000) * 1_000;
 const MEMORY_MIB = 4;
+const TEND_EVERY_MS = 100;
 
 class FarSlots extends SlotClaims {
   override async claim(sandbox: string): Promise<number | undefined> {
@@ -73,9 +78,13 @@ async function tinyTemplate(directory: string): Promise<Template> {
 /**
  * The host worker with machines of a fake driver: gateway, activities, index, sealing and slots are the real ones. It
  * lives in the test's own process, and `virsh` (for libvirt's secrets) is a program that does nothing.
- * @returns ends it.
+ * @returns ends it; its machines run on.
  */
-export async function startMachinelessHost(config: Config, driver: FakeMachines): Promise<() => Promise<void>> {
+export async function startMachinelessHost(
+  config: Config,
+  driver: FakeMachines,
+  reserved: Room,
+): Promise<() => Promise<void>> {
   const log = createLogger('machineless-host', 'error');
   const paths = new StatePaths(config.stateDir);
   const programs = path.join(config.stateDir, 'programs');
@@ -107,9 +116,20 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
     stateDir: config.stateDir,
     count: 1000,
   });
+  const client = await lazyConnection(config.temporal);
+  const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
+  const warmPool = new WarmPool({
+    ...{ size: config.warmPool, hostId: config.hostId, index, newId: randomSandboxId, log },
+    newest: () => Promise.resolve(template),
+    fits: () => Promise.resolve(true),
+    isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
+    start: (spec) => workflows.create(spec),
+    discard: (id, why) => workflows.discard(id, why),
+  });
   const context: HostContext = {
-    ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved: { memoryMiB: 0, diskMiB: 0 } },
+    ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved },
     ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, journal, log },
+    makeRoom: () => warmPool.makeRoom(),
     reached: noCrashes,
     guard: { check: async () => {}, allowInternet: async () => {}, denyInternet: async () => {} },
     template: (key) => Promise.resolve(key === template.key ? template : undefined),
@@ -118,16 +138,18 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
   const { names, cpuCount, memoryMiB, diskMiB, envdVersion, createdAt } = template;
   const gateway = createGateway({
     token: gatewayToken(masterKey),
-    index: { list: (tenant) => index.views(tenant), get: (id) => index.get(id)?.view },
+    index: { list: (tenant) => index.views(tenant), get: (id) => index.view(id) },
     report: () =>
       Promise.resolve({
         hostId: config.hostId,
         templates: [{ templateKey: template.key, names, cpuCount, memoryMiB, diskMiB, envdVersion, createdAt }],
         free: { memoryMiB: 4096, diskMiB: 4096 },
+        warm: warmPool.candidates(),
       }),
     route: (id) => {
       const manifest = index.get(id);
-      if (manifest === undefined || manifest.slot === null || manifest.phase.name !== 'running') return undefined;
+      if (manifest?.phase.name !== 'running' || manifest.slot === null || manifest.view.spec.warm === true)
+        return undefined;
       const address = { host: slotAddress(manifest.slot), port: AGENT_PORT };
       return { address, token: accessToken(tokensKey, id), open: traffic.isGateOpen(id) };
     },
@@ -142,8 +164,6 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
   await once(gateway, 'listening');
 
   const connection = await workerConnection(config.temporal);
-  const client = await lazyConnection(config.temporal);
-  const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
     howItEnded: () => undefined,
@@ -152,12 +172,18 @@ export async function startMachinelessHost(config: Config, driver: FakeMachines)
   const { namespace } = config.temporal;
   const worker = await createHostWorker(connection, namespace, config.hostId, createHostActivities(context, inFlight));
   const running = worker.run();
+  const stopTending = every(
+    TEND_EVERY_MS,
+    () => warmPool.tend(),
+    () => undefined,
+  );
   return async () => {
+    stopTending();
     worker.shutdown();
     await running;
     unwatch();
     gateway.close();
     gateway.closeAllConnections();
-    await Promise.allSettled([pool.close(), memories.close(), client.close(), connection.close(), driver.close()]);
+    await Promise.allSettled([pool.close(), memories.close(), client.close(), connection.close()]);
   };
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { mintKey } from '../../src/api/api-keys.js';
 import { readConfig, type Config } from '../../src/config.js';
+import type { Room } from '../../src/host/admission.js';
 import { Child } from '../../src/setup/child.js';
 import { temporalCli } from '../../src/setup/temporal-cli.js';
 import { waitForHttp, waitForPort } from '../../src/setup/wait.js';
@@ -11,6 +12,8 @@ import { FakeMachines } from './fake-machines.js';
 import { startMachinelessHost } from './machineless-host.js';
 
 const dist = path.resolve(import.meta.dirname, '../../dist/src/mains');
+
+const NOTHING = { memoryMiB: 0, diskMiB: 0 };
 
 /**
  * The whole service without machines: Temporal, control worker and api are processes of their own, as `make up` starts
@@ -26,12 +29,13 @@ export class MachinelessService {
     readonly machines: FakeMachines,
     private readonly env: NodeJS.ProcessEnv,
     private readonly temporalOptions: string[],
+    private readonly reserved: Room,
   ) {}
 
   /** @param portOffset of its five ports, from the first test port */
   static async start(
     portOffset: number,
-    options: { temporal?: string[]; machinesTakeUpToMs?: number } = {},
+    options: { temporal?: string[]; machinesTakeUpToMs?: number; warmPool?: number; reserved?: Room } = {},
   ): Promise<MachinelessService> {
     const stateDir = await mkdtemp('/dev/shm/dormouse-test-');
     const port = (of: number): string => String(FIRST_PORT + portOffset + of);
@@ -40,18 +44,26 @@ export class MachinelessService {
       ...{ DORMOUSE_STATE_DIR: stateDir, DORMOUSE_HOST_ID: 'machineless', DORMOUSE_LOG_LEVEL: 'warn' },
       ...{ DORMOUSE_API_PORT: port(0), DORMOUSE_PROXY_PORT: port(1), DORMOUSE_GATEWAY_PORT: port(2) },
       ...{ DORMOUSE_TEMPORAL_PORT: port(3), DORMOUSE_TEMPORAL_UI_PORT: port(4) },
+      ...{ DORMOUSE_WARM_POOL: String(options.warmPool ?? 0) },
     };
     const config = readConfig(env);
     const apiKey = await mintKey(config.apiKeysFile, 'default');
     const machines = new FakeMachines(options.machinesTakeUpToMs);
-    const service = new MachinelessService(config, apiKey, machines, env, options.temporal ?? []);
+    const service = new MachinelessService(
+      config,
+      apiKey,
+      machines,
+      env,
+      options.temporal ?? [],
+      options.reserved ?? NOTHING,
+    );
     try {
       await mkdir(path.join(stateDir, 'logs'));
       await service.startTemporal();
       for (const role of ['control-worker', 'api'])
         service.#add(role, process.execPath, [path.join(dist, `${role}.js`)]);
       await waitForHttp(`http://127.0.0.1:${config.apiPort}/health`, 'api', service.logFile('api'));
-      service.#endHost = await startMachinelessHost(config, machines);
+      service.#endHost = await startMachinelessHost(config, machines, service.reserved);
     } catch (error) {
       await service.end();
       throw error;
@@ -92,8 +104,20 @@ export class MachinelessService {
     await this.#children.get('temporal')?.crash();
   }
 
+  /** kill -9 of a role that is a process of its own; it is started again at once. */
+  async crash(role: 'api' | 'control-worker'): Promise<void> {
+    await this.#children.get(role)?.crash();
+  }
+
+  /** The host worker ends and starts again, its machines run on. */
+  async restartHost(change: Partial<Config> = {}): Promise<void> {
+    await this.#endHost();
+    this.#endHost = await startMachinelessHost({ ...this.config, ...change }, this.machines, this.reserved);
+  }
+
   async end(): Promise<void> {
     await this.#endHost();
+    await this.machines.close();
     for (const child of [...this.#children.values()].reverse()) await child.stop();
     await rm(this.config.stateDir, { recursive: true, force: true });
   }

@@ -223,6 +223,46 @@ export const STORIES: Story[] = [
     },
   },
   {
+    name: 'warm-taken',
+    async play(environment) {
+      const host = await environment.host();
+      const waiting = environment.spec(host, { tenant: '', warm: true, timeoutMs: 0, pausedRetentionMs: 0 });
+      await environment.client.create(waiting, {});
+      await environment.handle(waiting.id).signal('pause');
+      const spec = environment.spec(host, { id: waiting.id });
+      expect(await environment.client.assign(spec)).toMatchObject({ status: 'running', generation: 2 });
+      await expect(environment.client.assign(spec)).rejects.toMatchObject({ code: 'NotWarm' });
+      expect(await environment.client.pause(spec.id)).toMatchObject({ status: 'paused' });
+      expect(await environment.client.resume(spec.id, {})).toMatchObject({ resumed: true });
+      await environment.client.kill(spec.id);
+      await endsAs(environment, spec.id, 'killed');
+      return spec.id;
+    },
+  },
+  {
+    name: 'warm-discarded',
+    async play(environment) {
+      const spec = environment.spec(await environment.host(), { tenant: '', warm: true, timeoutMs: 0 });
+      await environment.client.create(spec, {});
+      await environment.client.discard(spec.id, 'for a story');
+      await endsAs(environment, spec.id, 'killed');
+      return spec.id;
+    },
+  },
+  {
+    name: 'warm-not-usable',
+    async play(environment) {
+      const host = await environment.host();
+      host.failures.assignVm = ['CreateFailed'];
+      const waiting = environment.spec(host, { tenant: '', warm: true, timeoutMs: 0 });
+      await environment.client.create(waiting, {});
+      const spec = environment.spec(host, { id: waiting.id });
+      await expect(environment.client.assign(spec)).rejects.toMatchObject({ code: 'CreateFailed' });
+      await endsAs(environment, spec.id, 'failed');
+      return spec.id;
+    },
+  },
+  {
     name: 'continued-as-new',
     suggestContinueAsNewAt: 40,
     async play(environment) {

@@ -30,6 +30,11 @@ export class FakeHost {
         this.views.set(view.spec.id, view);
         return { bootId: 'boot' };
       },
+      assignVm: async ({ generation, view }) => {
+        await this.#enter('assignVm', generation);
+        this.views.set(view.spec.id, view);
+        return { bootId: 'boot' };
+      },
       pauseVm: async ({ id, generation, onlyIfIdleForMs, view }): Promise<PauseVmResult> => {
         await this.#enter('pauseVm', generation);
         if (onlyIfIdleForMs !== undefined && this.idleForMs < onlyIfIdleForMs) {
