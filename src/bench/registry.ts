@@ -1,5 +1,7 @@
 import type { Measurement } from './measurement.js';
+import { frozen } from './measurements/frozen.js';
 import { lightUse } from './measurements/light-use.js';
+import { twoGib } from './measurements/two-gib.js';
 
 /** All measurements, in the order of the results page. */
-export const MEASUREMENTS: Measurement[] = [lightUse];
+export const MEASUREMENTS: Measurement[] = [lightUse, twoGib, frozen];
