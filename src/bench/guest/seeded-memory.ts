@@ -1,6 +1,6 @@
 /** Memory whose content follows from seeds alone: blocks of random bytes and of text take turns. Runs in a guest. */
 
-export const BLOCK_BYTES = 64 * 1024 * 1024;
+export const BLOCK_BYTES = 16 * 1024 * 1024;
 const MIB = 1024 * 1024;
 /** What is changed lies in runs of this length, all over the memory. */
 export const RUN_BYTES = 64 * 1024;
@@ -23,7 +23,7 @@ export function next(state: number): number {
 const stateOf = (seed: number): number => Math.imul(seed + 1, 0x9e3779b1) | 1;
 
 export class SeededMemory {
-  #blocks: Uint8Array<ArrayBuffer>[] = [];
+  blocks: Uint8Array<ArrayBuffer>[] = [];
   #prose: Uint8Array = new Uint8Array(0);
 
   /** @param mib at least 1. @returns the checksum. */
@@ -31,18 +31,18 @@ export class SeededMemory {
     this.#prose = prose(PROSE_BYTES, seed);
     const bytes = mib * MIB;
     // Blocks are kept where they are: a fill over a fill takes no second memory.
-    this.#blocks = Array.from({ length: Math.ceil(bytes / BLOCK_BYTES) }, (_, index) => {
+    this.blocks = Array.from({ length: Math.ceil(bytes / BLOCK_BYTES) }, (_, index) => {
       const length = Math.min(BLOCK_BYTES, bytes - index * BLOCK_BYTES);
-      const kept = this.#blocks[index];
+      const kept = this.blocks[index];
       return kept?.length === length ? kept : new Uint8Array(length);
     });
-    this.#blocks.forEach((block, index) => this.#write(block, index, seed * 65_536 + index));
+    this.blocks.forEach((block, index) => this.#write(block, index, seed * 65_536 + index));
     return this.checksum();
   }
 
   /** Rewrites `mib` MiB in runs at seeded places, none twice. @returns the checksum. */
   change(mib: number, seed: number): string {
-    const runs = this.#blocks.flatMap((block, index) =>
+    const runs = this.blocks.flatMap((block, index) =>
       Array.from({ length: block.length / RUN_BYTES }, (_, run) => ({ block, index, at: run * RUN_BYTES })),
     );
     let state = stateOf(seed);
@@ -59,7 +59,7 @@ export class SeededMemory {
   /** Of every byte, in order. */
   checksum(): string {
     let sum = 1;
-    for (const block of this.#blocks) {
+    for (const block of this.blocks) {
       const words = wordsOf(block);
       for (let at = 0; at < words.length; at++) sum = (Math.imul(sum, 31) + words[at]!) | 0;
     }
