@@ -19,7 +19,7 @@ module.exports = {
     {
       name: 'configuration-is-handed-on',
       severity: 'error',
-      from: { path: '^(src|activities|workflows)/', pathNot: '^src/(mains|setup|chaos)/|^src/config\\.ts$' },
+      from: { path: '^(src|activities|workflows)/', pathNot: '^src/(mains|setup|chaos|bench)/|^src/config\\.ts$' },
       to: { path: '^src/config\\.ts$' },
     },
     only('workflows-are-sandboxed', '^workflows/', []),

@@ -1,80 +1,141 @@
-import { chmod, chown, copyFile, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
+import type { Config } from '../config.js';
 import { health } from '../guest/client.js';
+import { initGuest } from '../guest/init-guest.js';
 import { waitForAgent } from '../guest/wait-for-agent.js';
 import { domainXml } from '../libvirt/domain-xml.js';
 import { slotAddress, slotUid } from '../host/slots.js';
+import { qemuIds } from '../setup/qemu-user.js';
 import type { Template } from '../template/template.js';
+import { within } from '../within.js';
+import type { AgentDoor } from './run-command.js';
 
-const NAME = 'bench-floor';
 const BOOT_TIMEOUT_MS = 240_000;
+const INIT_TIMEOUT_MS = 60_000;
+const AGENT_PORT = 49_983;
+const TOKEN = 'bench-floor';
+const DOMAIN_PREFIX = 'bench-floor';
+/** Slots below the template's, which no sandbox reaches. */
+const SLOTS_FROM_THE_LAST = 2;
+
+export interface FloorOptions {
+  /** Of several guests that stand side by side. */
+  number?: number;
+}
+
+type Place = Pick<Config, 'stateDir' | 'uidBase' | 'uidCount' | 'libvirtUri'>;
 
 /**
  * The floor: an equal guest as anyone would run it on libvirt. Anonymous memory, no encryption; saved by `virsh save`
- * onto the state directory's own filesystem and synced, restored by `virsh restore` until its agent answers.
+ * onto the state directory's own filesystem (or a tmpfs) and synced, restored by `virsh restore` until its agent answers.
  */
 export class FloorGuest {
+  readonly name: string;
   readonly #directory: string;
-  readonly #image: string;
+  readonly #slot: number;
   readonly #address: { host: string; port: number };
 
   constructor(
-    private readonly options: { template: Template; stateDir: string; uidBase: number; slot: number; gid: number },
+    private readonly place: Place,
+    private readonly template: Template,
+    { number = 0 }: FloorOptions = {},
   ) {
-    this.#directory = path.join(options.stateDir, 'bench');
-    this.#image = path.join(this.#directory, 'plain.save');
-    this.#address = { host: slotAddress(options.slot), port: 49_983 };
+    this.name = `${DOMAIN_PREFIX}-${path.basename(place.stateDir)}-${number}`;
+    this.#directory = path.join(floorsOf(place.stateDir), String(number));
+    this.#slot = place.uidCount - SLOTS_FROM_THE_LAST - number;
+    this.#address = { host: slotAddress(this.#slot), port: AGENT_PORT };
   }
 
+  /** Boots it, which takes half a minute under emulation; its agent can then be told to run commands. */
   async start(): Promise<void> {
-    const { template, uidBase, slot, gid } = this.options;
-    const disk = path.join(this.#directory, 'plain.qcow2');
-    await mkdir(this.#directory, { recursive: true, mode: 0o711 });
+    const { template, place } = this;
+    const disk = path.join(this.#directory, 'disk.qcow2');
+    await mkdir(this.#tmpfs, { recursive: true, mode: 0o711 });
+    await execa('mount', ['-t', 'tmpfs', '-o', 'mode=711', 'bench', this.#tmpfs]);
     await copyFile(template.disk, disk);
-    const uid = slotUid(uidBase, slot);
+    const [uid, { gid }] = [slotUid(place.uidBase, this.#slot), await qemuIds()];
     await chown(disk, uid, gid);
     await chmod(disk, 0o600);
+    const uuid = `b0000000-0000-4000-8000-${String(this.#slot).padStart(12, '0')}`;
     const xml = domainXml({
       ...template,
-      ...{ name: NAME, uuid: 'b0000000-0000-4000-8000-000000000001', sandboxId: NAME, generation: 0, uid, gid },
+      ...{ name: this.name, uuid, sandboxId: this.name, generation: 0, uid, gid },
       ...{ disk: { path: disk }, memoryFile: '/nonexistent', qmpSocket: '/nonexistent' },
       network: { macAddress: template.macAddress, address: this.#address.host, agentPort: this.#address.port },
     });
-    const file = path.join(this.#directory, 'plain.xml');
+    const file = path.join(this.#directory, 'domain.xml');
     await writeFile(file, withoutMemoryFile(xml));
-    await execa('virsh', ['create', file]);
-    await waitForAgent(this.#address, () => Promise.resolve(), AbortSignal.timeout(BOOT_TIMEOUT_MS));
+    await this.#virsh('create', file);
+    await waitForAgent(this.#address, () => Promise.resolve(), within(BOOT_TIMEOUT_MS));
+    const body = { accessToken: TOKEN, envVars: {}, defaultUser: 'user', requireReseed: false };
+    await initGuest(this.#address, body, within(INIT_TIMEOUT_MS));
+  }
+
+  get door(): AgentDoor {
+    return { url: `http://${this.#address.host}:${this.#address.port}`, headers: { 'x-access-token': TOKEN } };
   }
 
   /** @returns seconds of `virsh save` and fsync. */
-  async save(): Promise<number> {
+  async save(onto: 'disk' | 'tmpfs' = 'disk'): Promise<number> {
     const start = performance.now();
-    await execa('virsh', ['save', NAME, this.#image]);
-    const file = await open(this.#image, 'r+');
+    await this.#virsh('save', this.name, this.#image(onto));
+    const file = await open(this.#image(onto), 'r+');
     await file.sync();
     await file.close();
-    return (performance.now() - start) / 1000;
+    return secondsSince(start);
   }
 
   /** @returns seconds of `virsh restore` until the agent answers. */
-  async restore(): Promise<number> {
+  async restore(from: 'disk' | 'tmpfs' = 'disk'): Promise<number> {
     const start = performance.now();
-    await execa('virsh', ['restore', this.#image]);
-    while (!(await health(this.#address, AbortSignal.timeout(5_000)).catch(() => false)));
-    const seconds = (performance.now() - start) / 1000;
-    await rm(this.#image);
+    await this.#virsh('restore', this.#image(from));
+    while (!(await health(this.#address, within(5_000)).catch(() => false)));
+    const seconds = secondsSince(start);
+    await rm(this.#image(from));
     return seconds;
   }
 
   async remove(): Promise<void> {
-    await execa('virsh', ['destroy', NAME], { reject: false });
-    await rm(this.#directory, { recursive: true, force: true });
+    await execa('virsh', ['-c', this.place.libvirtUri, 'destroy', this.name], { reject: false });
+    await removeDirectory(this.#directory);
   }
+
+  get #tmpfs(): string {
+    return path.join(this.#directory, 'tmpfs');
+  }
+
+  #image(where: 'disk' | 'tmpfs'): string {
+    return path.join(where === 'disk' ? this.#directory : this.#tmpfs, 'plain.save');
+  }
+
+  #virsh(...args: string[]): Promise<unknown> {
+    return execa('virsh', ['-c', this.place.libvirtUri, ...args]);
+  }
+}
+
+/** What a bench that was killed left of its floor guests on this state directory. */
+export async function clearFloors({ stateDir, libvirtUri }: Pick<Config, 'stateDir' | 'libvirtUri'>): Promise<void> {
+  const virsh = (...args: string[]) => execa('virsh', ['-c', libvirtUri, '-q', ...args], { reject: false });
+  const { stdout } = await virsh('list', '--name', '--all');
+  const ours = stdout.split('\n').filter((name) => name.startsWith(`${DOMAIN_PREFIX}-${path.basename(stateDir)}-`));
+  for (const name of ours) await virsh('destroy', name);
+  const floors = floorsOf(stateDir);
+  for (const number of await readdir(floors).catch(() => [])) await removeDirectory(path.join(floors, number));
 }
 
 /** The same machine with libvirt's own memory and without our monitor. */
 export function withoutMemoryFile(xml: string): string {
   const ours = ['-object', 'memory-backend-file,[^"]*', '-machine', 'memory-backend=dm.ram', '-qmp', 'unix:[^"]*'];
   return ours.reduce((text, value) => text.replace(new RegExp(`<qemu:arg value="${value}"/>`), ''), xml);
+}
+
+/** Beside what the service keeps, on the same filesystem. */
+const floorsOf = (stateDir: string): string => path.join(stateDir, 'bench');
+const secondsSince = (start: number): number => (performance.now() - start) / 1000;
+
+async function removeDirectory(directory: string): Promise<void> {
+  await execa('umount', [path.join(directory, 'tmpfs')], { reject: false });
+  await rm(directory, { recursive: true, force: true });
 }

@@ -1,76 +1,116 @@
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { FloorGuest } from '../bench/floor.js';
-import { ServiceClient } from '../bench/service-client.js';
-import { ratio, row, table, type Row } from '../bench/statistics.js';
+import { Closers, newContext } from '../bench/context.js';
+import { currentCommit, machineFacts } from '../bench/machine-facts.js';
+import type { Measurement } from '../bench/measurement.js';
+import { table, writePage } from '../bench/page.js';
+import { MEASUREMENTS } from '../bench/registry.js';
+import { holds, shown, type Row } from '../bench/statistics.js';
+import { newestResults, storeResult, type StoredResult } from '../bench/stored-result.js';
+import { traceText } from '../bench/trace-text.js';
 import { readConfig } from '../config.js';
-import { clientUrls } from '../setup/client-settings.js';
-import { firstKey } from '../setup/first-key.js';
-import { qemuIds } from '../setup/qemu-user.js';
-import { listTemplates } from '../template/template.js';
+import { chooseAccelerator } from '../setup/accelerator.js';
 
-/** What stands in memory and on disk before the pauses that are measured. */
-const LIGHT_USE =
-  'python3 -c "import json, http.client, sqlite3" && head -c 20000000 /dev/urandom > /home/user/filler && node -e "1"';
-
-async function main(): Promise<void> {
-  const program = new Command()
-    .option('--json <file>', 'also write the rows as JSON')
-    .option('--runs <n>', 'runs of each', '10')
-    .parse();
-  const { json, runs } = program.opts<{ json?: string; runs: string }>();
-  const config = readConfig(process.env);
-  const template = (await listTemplates(config.templateDir))[0];
-  if (template === undefined) throw new Error('there is no template yet. Run "make up" first.');
-  const { api, proxy } = clientUrls(config);
-  const client = new ServiceClient(api, proxy, await firstKey(config.apiKeysFile, '.dormouse.env'));
-  const { gid } = await qemuIds();
-  const floor = new FloorGuest({
-    template,
-    stateDir: config.stateDir,
-    uidBase: config.uidBase,
-    slot: config.uidCount - 2,
-    gid,
-  });
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const times = { create: [] as number[], pause: [] as number[], connect: [] as number[], first: [] as number[] };
-  const plain = { save: [] as number[], restore: [] as number[] };
-  try {
-    say('booting an equal guest on plain libvirt');
-    await floor.start();
-    for (let run = 1; run <= Number(runs); run++) {
-      say(`run ${run} of ${runs}`);
-      const { seconds, ...sandbox } = await client.create();
-      times.create.push(seconds);
-      await client.run(sandbox, LIGHT_USE);
-      times.pause.push(await client.pause(sandbox.id));
-      const connect = await client.connect(sandbox.id);
-      times.connect.push(connect);
-      times.first.push(connect + (await client.run(sandbox, 'echo hello')));
-      await client.kill(sandbox.id);
-      plain.save.push(await floor.save());
-      plain.restore.push(await floor.restore());
-    }
-  } finally {
-    await floor.remove();
-  }
-  const rows: Row[] = [
-    row('create', '', 's', times.create),
-    row('pause, light use', '< 1 s', 's', times.pause),
-    row('connect', '', 's', times.connect),
-    row('connect to the output of the first command', '< 2 s', 's', times.first),
-    row('plain virsh save + fsync', 'the floor', 's', plain.save),
-    row('plain virsh restore until the agent answers', 'the floor', 's', plain.restore),
-    ratio('pause against the floor', '<= 1.0 x', times.pause, plain.save),
-    ratio('connect against the floor', '<= 1.0 x', times.connect, plain.restore),
-    ratio('create against connect', '<= 1.2 x', times.create, times.connect),
-  ];
-  process.stdout.write(`${table(rows)}\n`);
-  if (json !== undefined) await writeFile(json, JSON.stringify(rows, null, 2));
+interface Options {
+  only?: string;
+  runs: string;
+  results: string;
+  json?: string;
+  page?: string;
+  port: string;
+  report?: true;
+  traces?: true;
 }
 
-main().then(
-  () => process.exit(0),
+/** `make bench`: measures on services of its own; table, JSON and page are made from the newest result of each measurement. */
+async function main(closers: Closers): Promise<number> {
+  const options = new Command()
+    .option(
+      '--only <names>',
+      `measure these only, with commas between: ${MEASUREMENTS.map(({ name }) => name).join(', ')}`,
+    )
+    .option('--runs <n>', 'runs of each', '10')
+    .option('--results <directory>', 'where results are kept', '.bench')
+    .option('--json <file>', 'also write the rows as JSON')
+    .option('--page <directory>', 'also write results.md and its plots there')
+    .option('--port <n>', 'first of the ports of its services', '18000')
+    .option('--report', 'measure nothing: what was measured before')
+    .option('--traces', 'also print the traces of the median runs')
+    .parse()
+    .opts<Options>();
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const chosen = choose(options.only?.split(','));
+  const [measured, failed] = options.report === true ? [[], []] : await measure(chosen, options, closers, say);
+  const results = await newestResults(
+    options.results,
+    chosen.map(({ name }) => name),
+  );
+  const rows = results.flatMap((result) => result.rows);
+  process.stdout.write(`${table(rows)}\n`);
+  if (options.traces === true) {
+    for (const trace of results.flatMap(({ traces = [] }) => traces)) process.stdout.write(`\n${traceText(trace)}\n`);
+  }
+  if (options.json !== undefined) await writeFile(options.json, JSON.stringify(rows.map(published), null, 2));
+  if (options.page !== undefined) {
+    const all = await newestResults(
+      options.results,
+      MEASUREMENTS.map(({ name }) => name),
+    );
+    await writePage(options.page, all, MEASUREMENTS);
+  }
+  const missed = (options.report === true ? results : measured)
+    .flatMap((result) => result.rows)
+    .filter((row) => row.must === true && holds(row) === false);
+  for (const row of missed) say(`MISSED: ${row.name}: ${shown(row.value)} ${row.unit}, must be ${row.goal}`);
+  for (const name of failed) say(`FAILED: ${name}`);
+  return missed.length + failed.length === 0 ? 0 : 1;
+}
+
+/** One after the other; a failure of one does not keep the others from being measured. */
+async function measure(
+  chosen: Measurement[],
+  { runs, results: directory, port }: Options,
+  closers: Closers,
+  say: (line: string) => void,
+): Promise<[results: StoredResult[], failed: string[]]> {
+  const commit = await currentCommit();
+  const machine = await machineFacts(await chooseAccelerator(readConfig(process.env), say));
+  const results: StoredResult[] = [];
+  const failed: string[] = [];
+  for (const measurement of chosen) {
+    say(`== ${measurement.name}`);
+    const context = newContext({ env: process.env, port: Number(port), runs: Number(runs), say, closers });
+    try {
+      const outcome = await measurement.run(context).finally(() => closers.close());
+      const result = { measurement: measurement.name, at: new Date().toISOString(), commit, machine, ...outcome };
+      await storeResult(directory, result);
+      results.push(result);
+    } catch (error) {
+      failed.push(`${measurement.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    }
+  }
+  return [results, failed];
+}
+
+function choose(names: string[] | undefined): Measurement[] {
+  const unknown = names?.find((name) => !MEASUREMENTS.some((measurement) => measurement.name === name));
+  if (unknown !== undefined) throw new Error(`there is no measurement "${unknown}"; --help lists them`);
+  return MEASUREMENTS.filter(({ name }) => names?.includes(name) ?? true);
+}
+
+const published = ({ name, goal, value, unit, better, runs, spread }: Row): object => ({
+  ...{ name, goal, value, unit, better, runs, spread },
+});
+
+const closers = new Closers();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    process.stderr.write('bench: ending what was started\n');
+    void closers.close().finally(() => process.exit(130));
+  });
+}
+main(closers).then(
+  (code) => process.exit(code),
   (error: unknown) => {
     process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(1);

@@ -1,0 +1,99 @@
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { mintKey } from '../api/api-keys.js';
+import { clearGround } from '../chaos/ground.js';
+import { readConfig, type Config } from '../config.js';
+import { StatePaths } from '../host/state-paths.js';
+import { clientUrls } from '../setup/client-settings.js';
+import { prepareHost } from '../setup/prepare-host.js';
+import { Service } from '../setup/service.js';
+import { listTemplates, type Template } from '../template/template.js';
+import type { SpanLine } from '../tracing/span-file.js';
+import { clearFloors } from './floor.js';
+import type { Trace } from './measurement.js';
+import { ServiceClient, type Timed } from './service-client.js';
+
+export interface ServiceOptions {
+  /** Memory of its guests; default: that of the service's own configuration. Others have templates of their own. */
+  memoryMiB?: number;
+  env?: NodeJS.ProcessEnv;
+}
+
+/** The whole service, as `make up` starts it, on its own ports and an empty state directory. */
+export class BenchService {
+  private constructor(
+    readonly config: Config,
+    readonly env: NodeJS.ProcessEnv,
+    readonly template: Template,
+    readonly client: ServiceClient,
+    readonly paths: StatePaths,
+    private readonly service: Service,
+    readonly traceFile: string,
+  ) {}
+
+  /**
+   * @param env of this process; what the service's own settings do not name is taken from it
+   * @param port first of its ports; the state directory is named by it
+   * @param atEnd is told how to end it, before anything is started
+   */
+  static async start(
+    env: NodeJS.ProcessEnv,
+    port: number,
+    { memoryMiB, env: more = {} }: ServiceOptions,
+    say: (line: string) => void,
+    atEnd: (work: () => Promise<void>) => void,
+  ): Promise<BenchService> {
+    const { home } = readConfig(env);
+    const traceFile = path.join(home, `bench-${port}.spans`);
+    const all = { ...env, ...settings(home, port, memoryMiB), DORMOUSE_TRACE_FILE: traceFile, ...more };
+    const config = readConfig(all);
+    const clear = async (): Promise<void> => {
+      await clearFloors(config);
+      await clearGround(config);
+      await rm(traceFile, { force: true });
+    };
+    await clear();
+    await mkdir(config.stateDir, { recursive: true });
+    const service = new Service(config, all, say);
+    atEnd(async () => {
+      await service.stop();
+      await clear();
+    });
+    await prepareHost(config, say);
+    const [template] = await listTemplates(config.templateDir);
+    if (template === undefined) throw new Error(`there is no template in ${config.templateDir}. Run "make up" first.`);
+    const apiKey = await mintKey(config.apiKeysFile, 'default');
+    const client = new ServiceClient({ ...clientUrls(config), apiKey });
+    await service.start();
+    return new BenchService(config, all, template, client, new StatePaths(config.stateDir), service, traceFile);
+  }
+
+  /** The spans of a call, so far. */
+  async trace(operation: string, { seconds, trace }: Timed): Promise<Trace> {
+    const lines = (await readFile(this.traceFile, 'utf8')).trim().split('\n');
+    const spans = lines.map((line) => JSON.parse(line) as SpanLine).filter((span) => span.trace === trace);
+    return { operation, seconds, spans };
+  }
+
+  stop(): Promise<void> {
+    return this.service.stop();
+  }
+}
+
+function settings(home: string, port: number, memoryMiB: number | undefined): NodeJS.ProcessEnv {
+  return {
+    DORMOUSE_STATE_DIR: path.join(home, `bench-${port}`),
+    DORMOUSE_HOST_ID: `bench-${port}`,
+    DORMOUSE_API_PORT: String(port),
+    DORMOUSE_PROXY_PORT: String(port + 1),
+    DORMOUSE_GATEWAY_PORT: String(port + 2),
+    DORMOUSE_TEMPORAL_PORT: String(port + 3),
+    DORMOUSE_TEMPORAL_UI_PORT: String(port + 4),
+    ...(memoryMiB === undefined
+      ? {}
+      : {
+          DORMOUSE_SANDBOX_MEMORY_MIB: String(memoryMiB),
+          DORMOUSE_TEMPLATE_DIR: path.join(home, `bench-templates-${memoryMiB}`),
+        }),
+  };
+}
