@@ -6,13 +6,14 @@ import { readConfig, type Config } from '../../config.js';
 import { clientUrls } from '../../setup/client-settings.js';
 import { prepareDirectories } from '../../setup/directories.js';
 import { Service } from '../../setup/service.js';
-import { ServiceClient } from '../service-client.js';
+import type { Trace } from '../measurement.js';
+import { ownPlace } from '../own-place.js';
+import { readTrace } from '../read-trace.js';
+import { ServiceClient, type Timed } from '../service-client.js';
 import { idleVirsh } from './idle-virsh.js';
 
 export const ROLES = ['api', 'control-worker', 'host-worker', 'temporal'] as const;
 export type Role = (typeof ROLES)[number];
-
-const HOST_STAND_IN = { 'host-worker': 'machineless-host-worker' };
 
 /**
  * The whole service as processes, with real Temporal on the state directory's own file system, and a host worker whose
@@ -21,27 +22,46 @@ const HOST_STAND_IN = { 'host-worker': 'machineless-host-worker' };
 export class MachinelessService {
   private constructor(
     readonly config: Config,
-    readonly endpoint: Endpoint,
+    readonly client: ServiceClient,
     private readonly service: Service,
+    private readonly traceFile: string,
   ) {}
 
-  /** @param given with a state directory and ports of its own */
-  static async start(given: NodeJS.ProcessEnv, say: (line: string) => void): Promise<MachinelessService> {
-    const config = readConfig(given);
-    await clear(config);
+  /** @param port first of its ports; the others as in `BenchService.start` */
+  static async start(
+    env: NodeJS.ProcessEnv,
+    port: number,
+    more: NodeJS.ProcessEnv,
+    say: (line: string) => void,
+    atEnd: (work: () => Promise<void>) => void,
+  ): Promise<MachinelessService> {
+    const { home } = readConfig(env);
+    const traceFile = path.join(home, `bench-${port}.spans`);
+    const settings = {
+      ...env,
+      ...ownPlace(home, port),
+      DORMOUSE_TRACE_FILE: traceFile,
+      DORMOUSE_LOG_LEVEL: 'warn',
+      ...more,
+    };
+    const config = readConfig(settings);
+    const clear = async (): Promise<void> => {
+      await execa('umount', [path.join(config.stateDir, 'memory')], { reject: false });
+      await rm(config.stateDir, { recursive: true, force: true });
+      await rm(traceFile, { force: true });
+    };
+    await clear();
     await mkdir(config.stateDir, { recursive: true });
+    const withVirsh = { ...settings, PATH: `${await idleVirsh(config.stateDir)}:${env['PATH'] ?? ''}` };
+    const service = new Service(config, withVirsh, say, { 'host-worker': 'machineless-host-worker' });
+    atEnd(async () => {
+      await service.stop();
+      await clear();
+    });
     await prepareDirectories(config);
-    const env = { ...given, PATH: `${await idleVirsh(config.stateDir)}:${given['PATH'] ?? ''}` };
     const apiKey = await mintKey(config.apiKeysFile, 'default');
-    const service = new Service(config, env, say, HOST_STAND_IN);
-    const started = new MachinelessService(config, { api: clientUrls(config).api, apiKey }, service);
-    try {
-      await service.start();
-    } catch (error) {
-      await started.end();
-      throw error;
-    }
-    return started;
+    await service.start();
+    return new MachinelessService(config, new ServiceClient({ ...clientUrls(config), apiKey }), service, traceFile);
   }
 
   /** Resident memory of each role's process, MiB. */
@@ -55,24 +75,17 @@ export class MachinelessService {
     return Object.fromEntries(entries) as Record<Role, number>;
   }
 
-  /** Stops a role and starts it again. @returns before it is ready. */
-  async restart(role: Role): Promise<void> {
-    await this.service.child(role).stop();
-    this.service.child(role).start();
+  /** Stops a role and starts it again. @returns seconds from its start until `answers` resolves. */
+  async restart(role: Role, answers: () => Promise<void>): Promise<number> {
+    const child = this.service.child(role);
+    await child.stop();
+    const start = performance.now();
+    child.start();
+    await answers();
+    return (performance.now() - start) / 1000;
   }
 
-  /** Resolves once host worker and api answer. */
-  ready(): Promise<void> {
-    return this.service.ready();
+  trace(operation: string, timed: Timed): Promise<Trace> {
+    return readTrace(this.traceFile, operation, timed);
   }
-
-  async end(): Promise<void> {
-    await this.service.stop();
-    await clear(this.config);
-  }
-}
-
-async function clear({ stateDir }: Config): Promise<void> {
-  await execa('umount', [path.join(stateDir, 'memory')], { reject: false });
-  await rm(stateDir, { recursive: true, force: true });
 }
