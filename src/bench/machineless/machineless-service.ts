@@ -75,14 +75,20 @@ export class MachinelessService {
     return Object.fromEntries(entries) as Record<Role, number>;
   }
 
-  /** Stops a role and starts it again. @returns seconds from its start until `answers` resolves. */
-  async restart(role: Role, answers: () => Promise<void>): Promise<number> {
-    const child = this.service.child(role);
-    await child.stop();
+  stopRole(role: Role): Promise<void> {
+    return this.service.child(role).stop();
+  }
+
+  /** Starts a role that was stopped. @returns seconds until `answers` resolves. */
+  async startRole(role: Role, answers: () => Promise<void>): Promise<number> {
     const start = performance.now();
-    child.start();
+    this.service.child(role).start();
     await answers();
     return (performance.now() - start) / 1000;
+  }
+
+  logFile(role: Role): string {
+    return path.join(this.config.stateDir, 'logs', `${role}.log`);
   }
 
   trace(operation: string, timed: Timed): Promise<Trace> {
