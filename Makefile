@@ -12,9 +12,10 @@ test: prepare
 demo:
 	@setup/demo.sh
 
-# Against a running service: figures with spread. `npm run bench -- --json FILE` writes them as JSON too.
+# Figures beside their goals, on services of its own: `make bench ARGS="--only light-use --runs 3"`. `--json FILE` writes
+# the rows as JSON, too, `--page docs` the results page. Fails when a row that must hold does not.
 bench: prepare
-	@node dist/src/mains/bench.js
+	@node dist/src/mains/bench.js $(ARGS)
 
 # Many clients at once on the real api and workflow code: 10 000 operations, 1 000 rounds of each race; a short form is part of `make test`.
 linearizability: prepare

@@ -8,7 +8,7 @@ const level = (name: string, include: string[], options: object = {}) => ({
 export default defineConfig({
   test: {
     projects: [
-      level('pure', ['test/{lifecycle,keys,sealing,libvirt,host,invariants}/**/*.test.ts']),
+      level('pure', ['test/{lifecycle,keys,sealing,libvirt,host,invariants,bench}/**/*.test.ts']),
       level('loopback', ['test/{activities,api,proxy,gateway,agent,guard,template,setup,tls}/**/*.test.ts'], {
         fileParallelism: false,
       }),

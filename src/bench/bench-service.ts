@@ -14,6 +14,9 @@ import type { Trace } from './measurement.js';
 import { readTrace } from './read-trace.js';
 import { ServiceClient, type Timed } from './service-client.js';
 
+export const ROLES = ['api', 'control-worker', 'host-worker', 'temporal'] as const;
+export type Role = (typeof ROLES)[number];
+
 export interface ServiceOptions {
   /** Memory of its guests; default: that of the service's own configuration. Others have templates of their own. */
   memoryMiB?: number;
@@ -72,6 +75,11 @@ export class BenchService {
   /** The spans of a call, so far. */
   trace(operation: string, timed: Timed): Promise<Trace> {
     return readTrace(this.traceFile, operation, timed);
+  }
+
+  /** Of every role. */
+  processes(): number[] {
+    return ROLES.map((role) => this.service.child(role).pid).filter((pid) => pid !== undefined);
   }
 
   stop(): Promise<void> {

@@ -58,3 +58,5 @@ export function holds({ limit, value, better }: Row): boolean | undefined {
 
 /** With as many digits as say something. */
 export const shown = (value: number): string => value.toFixed(Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0);
+
+export const mib = (bytes: number[]): number[] => bytes.map((value) => value / 2 ** 20);

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import { mintKey } from '../../api/api-keys.js';
@@ -6,14 +6,13 @@ import { readConfig, type Config } from '../../config.js';
 import { clientUrls } from '../../setup/client-settings.js';
 import { prepareDirectories } from '../../setup/directories.js';
 import { Service } from '../../setup/service.js';
+import { ROLES, type Role } from '../bench-service.js';
 import type { Trace } from '../measurement.js';
 import { ownPlace } from '../own-place.js';
+import { residentMiB } from '../process-usage.js';
 import { readTrace } from '../read-trace.js';
 import { ServiceClient, type Timed } from '../service-client.js';
 import { idleVirsh } from './idle-virsh.js';
-
-export const ROLES = ['api', 'control-worker', 'host-worker', 'temporal'] as const;
-export type Role = (typeof ROLES)[number];
 
 /**
  * The whole service as processes, with real Temporal on the state directory's own file system, and a host worker whose
@@ -67,10 +66,7 @@ export class MachinelessService {
   /** Resident memory of each role's process, MiB. */
   async residentMiB(): Promise<Record<Role, number>> {
     const entries = await Promise.all(
-      ROLES.map(async (role) => {
-        const status = await readFile(`/proc/${this.service.child(role).pid}/status`, 'utf8');
-        return [role, Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024] as const;
-      }),
+      ROLES.map(async (role) => [role, await residentMiB(this.service.child(role).pid ?? 0)] as const),
     );
     return Object.fromEntries(entries) as Record<Role, number>;
   }
