@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { mintKey } from '../api/api-keys.js';
 import { clearGround } from '../chaos/ground.js';
@@ -8,10 +8,14 @@ import { clientUrls } from '../setup/client-settings.js';
 import { prepareHost } from '../setup/prepare-host.js';
 import { Service } from '../setup/service.js';
 import { listTemplates, type Template } from '../template/template.js';
-import type { SpanLine } from '../tracing/span-file.js';
 import { clearFloors } from './floor.js';
+import { ownPlace } from './own-place.js';
 import type { Trace } from './measurement.js';
+import { readTrace } from './read-trace.js';
 import { ServiceClient, type Timed } from './service-client.js';
+
+export const ROLES = ['api', 'control-worker', 'host-worker', 'temporal'] as const;
+export type Role = (typeof ROLES)[number];
 
 export interface ServiceOptions {
   /** Memory of its guests; default: that of the service's own configuration. Others have templates of their own. */
@@ -69,10 +73,13 @@ export class BenchService {
   }
 
   /** The spans of a call, so far. */
-  async trace(operation: string, { seconds, trace }: Timed): Promise<Trace> {
-    const lines = (await readFile(this.traceFile, 'utf8')).trim().split('\n');
-    const spans = lines.map((line) => JSON.parse(line) as SpanLine).filter((span) => span.trace === trace);
-    return { operation, seconds, spans };
+  trace(operation: string, timed: Timed): Promise<Trace> {
+    return readTrace(this.traceFile, operation, timed);
+  }
+
+  /** Of every role. */
+  processes(): number[] {
+    return ROLES.map((role) => this.service.child(role).pid).filter((pid) => pid !== undefined);
   }
 
   stop(): Promise<void> {
@@ -82,13 +89,7 @@ export class BenchService {
 
 function settings(home: string, port: number, memoryMiB: number | undefined): NodeJS.ProcessEnv {
   return {
-    DORMOUSE_STATE_DIR: path.join(home, `bench-${port}`),
-    DORMOUSE_HOST_ID: `bench-${port}`,
-    DORMOUSE_API_PORT: String(port),
-    DORMOUSE_PROXY_PORT: String(port + 1),
-    DORMOUSE_GATEWAY_PORT: String(port + 2),
-    DORMOUSE_TEMPORAL_PORT: String(port + 3),
-    DORMOUSE_TEMPORAL_UI_PORT: String(port + 4),
+    ...ownPlace(home, port),
     ...(memoryMiB === undefined
       ? {}
       : {

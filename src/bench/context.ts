@@ -1,5 +1,6 @@
 import { BenchService } from './bench-service.js';
 import { FloorGuest } from './floor.js';
+import { MachinelessService } from './machineless/machineless-service.js';
 import type { Context } from './measurement.js';
 
 /** Ports that a service of the bench has, at most. */
@@ -27,19 +28,22 @@ export function newContext(options: {
   env: NodeJS.ProcessEnv;
   port: number;
   runs: number;
+  scale: number;
   say: (line: string) => void;
   closers: Closers;
 }): Context {
-  const { env, runs, say, closers } = options;
+  const { env, runs, scale, say, closers } = options;
   const atEnd = (work: () => Promise<void>): void => closers.add(work);
   let { port } = options;
+  const nextPort = (): number => {
+    const first = port;
+    port += PORTS;
+    return first;
+  };
   return {
-    ...{ runs, say, atEnd },
-    startService: (settings = {}) => {
-      const first = port;
-      port += PORTS;
-      return BenchService.start(env, first, settings, say, atEnd);
-    },
+    ...{ runs, scale, say, atEnd },
+    startService: (settings = {}) => BenchService.start(env, nextPort(), settings, say, atEnd),
+    startMachineless: (more = {}) => MachinelessService.start(env, nextPort(), more, say, atEnd),
     startFloor: async ({ config, template }, settings) => {
       const floor = new FloorGuest(config, template, settings);
       say('booting an equal guest on plain libvirt');

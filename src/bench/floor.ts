@@ -1,4 +1,4 @@
-import { chmod, chown, copyFile, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import type { Config } from '../config.js';
@@ -6,6 +6,7 @@ import { health } from '../guest/client.js';
 import { initGuest } from '../guest/init-guest.js';
 import { waitForAgent } from '../guest/wait-for-agent.js';
 import { domainXml } from '../libvirt/domain-xml.js';
+import { headFor, streamOf } from '../libvirt/save-image-header.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import { qemuIds } from '../setup/qemu-user.js';
 import type { Template } from '../template/template.js';
@@ -50,27 +51,39 @@ export class FloorGuest {
 
   /** Boots it, which takes half a minute under emulation; its agent can then be told to run commands. */
   async start(): Promise<void> {
-    const { template, place } = this;
-    const disk = path.join(this.#directory, 'disk.qcow2');
-    await mkdir(this.#tmpfs, { recursive: true, mode: 0o711 });
-    await execa('mount', ['-t', 'tmpfs', '-o', 'mode=711', 'bench', this.#tmpfs]);
-    await copyFile(template.disk, disk);
-    const [uid, { gid }] = [slotUid(place.uidBase, this.#slot), await qemuIds()];
-    await chown(disk, uid, gid);
-    await chmod(disk, 0o600);
-    const uuid = `b0000000-0000-4000-8000-${String(this.#slot).padStart(12, '0')}`;
-    const xml = domainXml({
-      ...template,
-      ...{ name: this.name, uuid, sandboxId: this.name, generation: 0, uid, gid },
-      ...{ disk: { path: disk }, memoryFile: '/nonexistent', qmpSocket: '/nonexistent' },
-      network: { macAddress: template.macAddress, address: this.#address.host, agentPort: this.#address.port },
-    });
     const file = path.join(this.#directory, 'domain.xml');
-    await writeFile(file, withoutMemoryFile(xml));
+    await writeFile(file, await this.#prepare(this.template.disk));
     await this.#virsh('create', file);
     await waitForAgent(this.#address, () => Promise.resolve(), within(BOOT_TIMEOUT_MS));
     const body = { accessToken: TOKEN, envVars: {}, defaultUser: 'user', requireReseed: false };
     await initGuest(this.#address, body, within(INIT_TIMEOUT_MS));
+  }
+
+  /** Becomes a second one of a guest that is saved to disk: saved, too, and restored as that one would be. */
+  async startSaved(as: FloorGuest): Promise<void> {
+    const xml = await this.#prepare(as.#disk);
+    const image = await readFile(as.#image('disk'));
+    const name = this.#image('disk');
+    await writeFile(name, Buffer.concat([headFor(image, xml, name), streamOf(image, name)]));
+  }
+
+  /** Its directory and disk. @returns its domain's XML. */
+  async #prepare(diskFrom: string): Promise<string> {
+    const { template, place } = this;
+    await mkdir(this.#tmpfs, { recursive: true, mode: 0o711 });
+    await execa('mount', ['-t', 'tmpfs', '-o', 'mode=711', 'bench', this.#tmpfs]);
+    await copyFile(diskFrom, this.#disk);
+    const [uid, { gid }] = [slotUid(place.uidBase, this.#slot), await qemuIds()];
+    await chown(this.#disk, uid, gid);
+    await chmod(this.#disk, 0o600);
+    const uuid = `b0000000-0000-4000-8000-${String(this.#slot).padStart(12, '0')}`;
+    const xml = domainXml({
+      ...template,
+      ...{ name: this.name, uuid, sandboxId: this.name, generation: 0, uid, gid },
+      ...{ disk: { path: this.#disk }, memoryFile: '/nonexistent', qmpSocket: '/nonexistent' },
+      network: { macAddress: template.macAddress, address: this.#address.host, agentPort: this.#address.port },
+    });
+    return withoutMemoryFile(xml);
   }
 
   get door(): AgentDoor {
@@ -90,7 +103,8 @@ export class FloorGuest {
   /** @returns seconds of `virsh restore` until the agent answers. */
   async restore(from: 'disk' | 'tmpfs' = 'disk'): Promise<number> {
     const start = performance.now();
-    await this.#virsh('restore', this.#image(from));
+    // A rewritten image says nothing of whether its machine ran.
+    await this.#virsh('restore', '--running', this.#image(from));
     while (!(await health(this.#address, within(5_000)).catch(() => false)));
     const seconds = secondsSince(start);
     await rm(this.#image(from));
@@ -100,6 +114,10 @@ export class FloorGuest {
   async remove(): Promise<void> {
     await execa('virsh', ['-c', this.place.libvirtUri, 'destroy', this.name], { reject: false });
     await removeDirectory(this.#directory);
+  }
+
+  get #disk(): string {
+    return path.join(this.#directory, 'disk.qcow2');
   }
 
   get #tmpfs(): string {

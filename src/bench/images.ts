@@ -15,3 +15,11 @@ export async function imageBytes(service: BenchService, sandbox: Sandbox): Promi
   const sizes = (await imagesOf(service, sandbox)).map(async (file) => (await stat(file)).size);
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
+
+/** What the files below a directory take up, at any depth. */
+export async function bytesBelow(directory: string): Promise<number> {
+  const found = await readdir(directory, { recursive: true, withFileTypes: true });
+  const files = found.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).blocks * 512));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

@@ -1,6 +1,7 @@
 import type { SpanLine } from '../tracing/span-file.js';
 import type { BenchService, ServiceOptions } from './bench-service.js';
 import type { FloorGuest, FloorOptions } from './floor.js';
+import type { MachinelessService } from './machineless/machineless-service.js';
 import type { Plot } from './plot.js';
 import type { Row } from './statistics.js';
 
@@ -20,9 +21,13 @@ export interface Measurement {
 export interface Context {
   /** How many runs were asked for; a measurement that does fewer says so in its rows. */
   runs: number;
+  /** How many sandboxes the measurement of scale makes. */
+  scale: number;
   say(line: string): void;
   /** A service of the measurement's own: empty state directory, own ports, traces on. */
   startService(options?: ServiceOptions): Promise<BenchService>;
+  /** The same with machines that are not there. */
+  startMachineless(env?: NodeJS.ProcessEnv): Promise<MachinelessService>;
   /** An equal guest on plain libvirt, booted. */
   startFloor(service: BenchService, options?: FloorOptions): Promise<FloorGuest>;
   /** Ends what a measurement started itself; the last one first. */

@@ -1,9 +1,17 @@
 import type { Measurement } from './measurement.js';
 import { frozen } from './measurements/frozen.js';
+import { idle } from './measurements/idle.js';
 import { lightUse } from './measurements/light-use.js';
+import { list } from './measurements/list.js';
+import { parallel } from './measurements/parallel.js';
+import { scale } from './measurements/scale.js';
 import { sealing } from './measurements/sealing.js';
 import { twoGib } from './measurements/two-gib.js';
 import { warm } from './measurements/warm.js';
+import { workflow } from './measurements/workflow.js';
 
 /** All measurements, in the order of the results page. */
-export const MEASUREMENTS: Measurement[] = [lightUse, twoGib, frozen, sealing, warm];
+export const MEASUREMENTS: Measurement[] = [
+  ...[lightUse, twoGib, frozen, sealing, warm],
+  ...[workflow, list, scale, parallel, idle],
+];

@@ -17,8 +17,10 @@ export interface Sandbox {
 export class ServiceClient {
   constructor(private readonly service: { api: string; proxy: string; apiKey: string }) {}
 
-  async create(): Promise<Timed & { sandbox: Sandbox }> {
-    const { value, ...timed } = await this.call('POST', '/sandboxes', { templateID: 'base', timeout: 3_600 }, 201);
+  /** @param more of the request's body */
+  async create(more: object = {}): Promise<Timed & { sandbox: Sandbox }> {
+    const body = { templateID: 'base', timeout: 3_600, ...more };
+    const { value, ...timed } = await this.call('POST', '/sandboxes', body, 201);
     const { sandboxID, envdAccessToken } = value as { sandboxID: string; envdAccessToken: string };
     return { ...timed, sandbox: { id: sandboxID, token: envdAccessToken } };
   }

@@ -32,21 +32,37 @@ export function findViolations(seen: Observation): Violation[] {
     ...seen.secrets.map(({ id }) => id),
     ...seen.claims.map(({ id }) => id),
   ]);
-  return [...[...ids].sort().flatMap((id) => ofSandbox(factsOf(seen, id), seen)), ...ofNobody(seen)];
+  const factsOf = factsIn(seen);
+  return [...[...ids].sort().flatMap((id) => ofSandbox(factsOf(id), seen)), ...ofNobody(seen)];
 }
 
-function factsOf(seen: Observation, id: string): SandboxFacts {
-  const his = <T extends { id: string }>(items: T[]): T[] => items.filter((item) => item.id === id);
-  return {
+/** Sorted by sandbox once: a host may have tens of thousands. */
+function factsIn(seen: Observation): (id: string) => SandboxFacts {
+  const workflows = byId(seen.workflows);
+  const directories = byId(seen.sandboxes);
+  const memory = byId(seen.memory);
+  const [domains, processes] = [byId(seen.domains), byId(seen.processes)];
+  const [secrets, claims] = [byId(seen.secrets), byId(seen.claims)];
+  return (id) => ({
     id,
-    workflow: his(seen.workflows)[0],
-    directory: his(seen.sandboxes)[0],
-    memory: his(seen.memory)[0],
-    domains: his(seen.domains),
-    processes: his(seen.processes),
-    secrets: his(seen.secrets),
-    claims: his(seen.claims),
-  };
+    workflow: workflows(id)[0],
+    directory: directories(id)[0],
+    memory: memory(id)[0],
+    domains: domains(id),
+    processes: processes(id),
+    secrets: secrets(id),
+    claims: claims(id),
+  });
+}
+
+function byId<T extends { id: string }>(items: T[]): (id: string) => T[] {
+  const found = new Map<string, T[]>();
+  for (const item of items) {
+    const his = found.get(item.id);
+    if (his === undefined) found.set(item.id, [item]);
+    else his.push(item);
+  }
+  return (id) => found.get(id) ?? [];
 }
 
 function ofSandbox(facts: SandboxFacts, seen: Observation): Violation[] {

@@ -14,6 +14,7 @@ import { chooseAccelerator } from '../setup/accelerator.js';
 interface Options {
   only?: string;
   runs: string;
+  scale: string;
   results: string;
   json?: string;
   page?: string;
@@ -30,6 +31,7 @@ async function main(closers: Closers): Promise<number> {
       `measure these only, with commas between: ${MEASUREMENTS.map(({ name }) => name).join(', ')}`,
     )
     .option('--runs <n>', 'runs of each', '10')
+    .option('--scale <n>', 'sandboxes in the measurement of scale', '10000')
     .option('--results <directory>', 'where results are kept', '.bench')
     .option('--json <file>', 'also write the rows as JSON')
     .option('--page <directory>', 'also write results.md and its plots there')
@@ -69,7 +71,7 @@ async function main(closers: Closers): Promise<number> {
 /** One after the other; a failure of one does not keep the others from being measured. */
 async function measure(
   chosen: Measurement[],
-  { runs, results: directory, port }: Options,
+  { runs, scale, results: directory, port }: Options,
   closers: Closers,
   say: (line: string) => void,
 ): Promise<[results: StoredResult[], failed: string[]]> {
@@ -79,7 +81,8 @@ async function measure(
   const failed: string[] = [];
   for (const measurement of chosen) {
     say(`== ${measurement.name}`);
-    const context = newContext({ env: process.env, port: Number(port), runs: Number(runs), say, closers });
+    const numbers = { port: Number(port), runs: Number(runs), scale: Number(scale) };
+    const context = newContext({ env: process.env, ...numbers, say, closers });
     try {
       const outcome = await measurement.run(context).finally(() => closers.close());
       const result = { measurement: measurement.name, at: new Date().toISOString(), commit, machine, ...outcome };

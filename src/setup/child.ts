@@ -54,6 +54,11 @@ export class Child {
     });
   }
 
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
   /** kill -9, and resolves once it is dead; it is started again as after any other end. */
   async crash(): Promise<void> {
     const exited = this.#exited;

@@ -19,6 +19,8 @@ export class Service {
     private readonly config: Config,
     private readonly env: NodeJS.ProcessEnv,
     private readonly say: (line: string) => void,
+    /** Mains that stand in for those of a role. */
+    private readonly standIns: Readonly<Record<string, string>> = {},
   ) {}
 
   /** Starts every role and waits until the api answers. */
@@ -43,7 +45,7 @@ export class Service {
   }
 
   startRole(role: string): void {
-    const args = ['--enable-source-maps', path.join(mains, `${role}.js`)];
+    const args = ['--enable-source-maps', path.join(mains, `${this.standIns[role] ?? role}.js`)];
     this.#add(role, process.execPath, args, 20_000, role === 'host-worker' ? HOST_THREADS : {});
   }
 

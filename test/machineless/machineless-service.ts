@@ -1,15 +1,22 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import { mintKey } from '../../src/api/api-keys.js';
+import { FakeMachines } from '../../src/bench/machineless/fake-machines.js';
+import { idleVirsh } from '../../src/bench/machineless/idle-virsh.js';
+import { startMachinelessHost } from '../../src/bench/machineless/machineless-host.js';
 import { readConfig, type Config } from '../../src/config.js';
 import type { Room } from '../../src/host/admission.js';
 import { Child } from '../../src/setup/child.js';
 import { temporalCli } from '../../src/setup/temporal-cli.js';
 import { waitForHttp, waitForPort } from '../../src/setup/wait.js';
 import { FIRST_PORT } from '../e2e/running-service.js';
-import { FakeMachines } from './fake-machines.js';
-import { startMachinelessHost } from './machineless-host.js';
+
+Runtime.install({
+  logger: new DefaultLogger('ERROR'),
+  telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
+});
 
 const dist = path.resolve(import.meta.dirname, '../../dist/src/mains');
 
@@ -63,6 +70,7 @@ export class MachinelessService {
       for (const role of ['control-worker', 'api'])
         service.#add(role, process.execPath, [path.join(dist, `${role}.js`)]);
       await waitForHttp(`http://127.0.0.1:${config.apiPort}/health`, 'api', service.logFile('api'));
+      process.env['PATH'] = `${await idleVirsh(stateDir)}:${process.env['PATH'] ?? ''}`;
       service.#endHost = await startMachinelessHost(config, machines, service.reserved);
     } catch (error) {
       await service.end();

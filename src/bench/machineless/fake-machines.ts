@@ -3,12 +3,12 @@ import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import { writeFile, open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DomainSpec } from '../../src/libvirt/domain-spec.js';
-import type { ComingImage, MachineState, VmDriver } from '../../src/libvirt/driver.js';
-import { DomainError } from '../../src/libvirt/errors.js';
+import type { DomainSpec } from '../../libvirt/domain-spec.js';
+import type { ComingImage, MachineState, VmDriver } from '../../libvirt/driver.js';
+import { DomainError } from '../../libvirt/errors.js';
 
 /** What `isCompleteSave` looks for. */
-const DEVICE_STATE = Buffer.from('LibvirtQemudSave of a machine that is not there'.padEnd(4096, '.'));
+export const DEVICE_STATE = Buffer.from('LibvirtQemudSave of a machine that is not there'.padEnd(4096, '.'));
 
 const BOOT_ID_LENGTH = 36;
 
@@ -133,7 +133,7 @@ export class FakeMachines implements VmDriver {
   async #dawdle(): Promise<void> {
     if (this.failures > 0) {
       this.failures -= 1;
-      throw new DomainError('failed as the test asked');
+      throw new DomainError('failed as it was asked to');
     }
     await this.hold;
     if (this.takesUpToMs > 0) await delay(Math.random() * this.takesUpToMs);

@@ -1,0 +1,183 @@
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { noCrashes } from '../../../activities/crash-switch.js';
+import { createHostActivities } from '../../../activities/host.js';
+import { InFlight } from '../../../activities/in-flight.js';
+import type { HostContext } from '../../../activities/host-context.js';
+import { derivedUuid, DOMAIN_PREFIX } from '../../../activities/machine.js';
+import { Reaper } from '../../../activities/reap.js';
+import { randomSandboxId } from '../../api/sandbox-id.js';
+import { Activity } from '../../gateway/activity.js';
+import { createGateway } from '../../gateway/gateway.js';
+import { gatewayToken } from '../../gateway/gateway-token.js';
+import { AGENT_PORT } from '../../gateway/wire.js';
+import { dialTunnel } from '../../guest/client.js';
+import type { Room } from '../../host/admission.js';
+import { every } from '../../host/every.js';
+import { watchMachines } from '../../host/machine-watch.js';
+import { MemoryPool } from '../../host/memory-pool.js';
+import { OverlayPool } from '../../host/overlay-pool.js';
+import { SandboxIndex } from '../../host/sandbox-index.js';
+import { SandboxLocks } from '../../host/sandbox-locks.js';
+import { slotAddress } from '../../host/slots.js';
+import { StatePaths } from '../../host/state-paths.js';
+import { WarmPool } from '../../host/warm-pool.js';
+import { observe } from '../../invariants/observe.js';
+import { Journal } from '../../journal/journal.js';
+import { accessToken } from '../../keys/access-token.js';
+import { fileMasterKey } from '../../keys/master-key.js';
+import { createLogger } from '../../log.js';
+import { copySparse } from '../../sealing/sparse-copy.js';
+import type { Template } from '../../template/template.js';
+import { lazyConnection, workerConnection, type TemporalSettings } from '../../temporal/connection.js';
+import { SandboxRuns } from '../../temporal/sandbox-runs.js';
+import { TemporalSandboxClient } from '../../temporal/sandbox-client.js';
+import { createHostWorker } from '../../temporal/worker.js';
+import type { FakeMachines } from './fake-machines.js';
+import { FAR_SLOTS, FarSlots } from './far-slots.js';
+import { tinyTemplate } from './tiny-template.js';
+
+const TEND_EVERY_MS = 100;
+
+/** Parts of the configuration, which fits. */
+export interface MachinelessSettings {
+  stateDir: string;
+  masterKeyFile: string;
+  libvirtUri: string;
+  uidBase: number;
+  hostId: string;
+  gatewayPort: number;
+  /** Warm machines that are kept; absent: none. */
+  warmPool?: number;
+  temporal: TemporalSettings;
+  /** Absent: nothing reaps. */
+  reaping?: { everyMs: number; ageMs: number };
+}
+
+/**
+ * The host worker with machines of a fake driver: gateway, activities, index, sealing, slots and reaper are the real
+ * ones. libvirt's secrets go to whatever `virsh` this process finds: see `idle-virsh.ts`.
+ *
+ * @param reserved memory and disk that it never gives away
+ * @returns ends it; its machines run on.
+ */
+export async function startMachinelessHost(
+  config: MachinelessSettings,
+  driver: FakeMachines,
+  reserved: Room = { memoryMiB: 0, diskMiB: 0 },
+): Promise<() => Promise<void>> {
+  const log = createLogger('machineless-host', 'error');
+  const paths = new StatePaths(config.stateDir);
+  for (const directory of [paths.sandboxes, paths.memory]) await mkdir(directory, { recursive: true });
+  const masterKey = await fileMasterKey(config.masterKeyFile);
+  const index = await SandboxIndex.load(paths, log);
+  const traffic = new Activity();
+  const locks = new SandboxLocks();
+  const template = await tinyTemplate(path.join(config.stateDir, 'template'));
+  const pool = new OverlayPool({
+    ...{ directory: paths.overlayPool, size: 0, wrapper: masterKey.wrapper, log },
+    makeOverlay: (file) => writeFile(file, ''),
+  });
+  await pool.sweep();
+  const memories = new MemoryPool<Template>({
+    ...{ directory: paths.memoryPool, size: 1, log },
+    isIdle: () => !locks.anyHeld,
+    hasRoom: () => Promise.resolve(true),
+    copy: ({ memory, memoryExtents }, file, signal) => copySparse(memory, file, memoryExtents, { signal }),
+  });
+  await memories.open(template);
+  const journal = new Journal(paths);
+  const inFlight = new InFlight(path.join(config.stateDir, 'in-flight'), config.stateDir);
+  const slotsDirectory = path.join(config.stateDir, 'slots');
+  const slots = new FarSlots({ directory: slotsDirectory, stateDir: config.stateDir, count: FAR_SLOTS });
+  await slots.sweep(new Set());
+  const client = await lazyConnection(config.temporal);
+  const workflows = new TemporalSandboxClient(client, config.temporal.namespace);
+  const warmPool = new WarmPool({
+    ...{ size: config.warmPool ?? 0, hostId: config.hostId, index, newId: randomSandboxId, log },
+    newest: () => Promise.resolve(template),
+    fits: () => Promise.resolve(true),
+    isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
+    start: (spec) => workflows.create(spec),
+    discard: (id, why) => workflows.discard(id, why),
+  });
+  const context: HostContext = {
+    ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved },
+    ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, journal, log },
+    makeRoom: () => warmPool.makeRoom(),
+    reached: noCrashes,
+    guard: { check: async () => {}, allowInternet: async () => {}, denyInternet: async () => {} },
+    template: (key) => Promise.resolve(key === template.key ? template : undefined),
+  };
+  const tokensKey = masterKey.derive('tokens');
+  const { names, cpuCount, memoryMiB, diskMiB, envdVersion, createdAt } = template;
+  const gateway = createGateway({
+    token: gatewayToken(masterKey),
+    index: { list: (tenant) => index.views(tenant), get: (id) => index.view(id) },
+    report: () =>
+      Promise.resolve({
+        hostId: config.hostId,
+        templates: [{ templateKey: template.key, names, cpuCount, memoryMiB, diskMiB, envdVersion, createdAt }],
+        free: { memoryMiB: 4096, diskMiB: 4096 },
+        warm: warmPool.candidates(),
+      }),
+    route: (id) => {
+      const manifest = index.get(id);
+      if (manifest?.phase.name !== 'running' || manifest.slot === null || manifest.view.spec.warm === true)
+        return undefined;
+      const address = { host: slotAddress(manifest.slot), port: AGENT_PORT };
+      return { address, token: accessToken(tokensKey, id), open: traffic.isGateOpen(id) };
+    },
+    journal: {
+      samples: (id) => Promise.resolve(journal.samples(id)),
+      latest: (id) => Promise.resolve(journal.latest(id)),
+      entries: (id) => journal.entries(id),
+    },
+    ...{ dial: dialTunnel, activity: traffic, connectionLimit: 10_000, log },
+  });
+  gateway.listen(config.gatewayPort, '127.0.0.1');
+  await once(gateway, 'listening');
+
+  const connection = await workerConnection(config.temporal);
+  const unwatch = watchMachines({
+    ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
+    howItEnded: () => undefined,
+    report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
+  });
+  const { namespace } = config.temporal;
+  const worker = await createHostWorker(connection, namespace, config.hostId, createHostActivities(context, inFlight));
+  const running = worker.run();
+  const runs = new SandboxRuns(client, namespace);
+  const scope = { stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase, slotsDirectory };
+  const reaper = new Reaper(context, config.reaping?.ageMs ?? 0, () =>
+    observe({
+      ...{ ...scope, domainPrefix: DOMAIN_PREFIX, guardTable: 'dormouse-machineless', digests: false },
+      secretUuid: (id) => derivedUuid(id, 'secret'),
+      workflows: (ids) => runs.find(ids),
+    }),
+  );
+  const stopReaping =
+    config.reaping === undefined
+      ? () => undefined
+      : every(
+          config.reaping.everyMs,
+          async () => void (await reaper.sweep()),
+          (error) => log.error({ err: error }, 'the reaper could not look'),
+        );
+  const stopTending = every(
+    TEND_EVERY_MS,
+    () => warmPool.tend(),
+    () => undefined,
+  );
+  return async () => {
+    stopTending();
+    stopReaping();
+    worker.shutdown();
+    await running;
+    unwatch();
+    gateway.close();
+    gateway.closeAllConnections();
+    await Promise.allSettled([pool.close(), memories.close(), client.close(), connection.close()]);
+  };
+}
