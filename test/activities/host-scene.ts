@@ -39,6 +39,8 @@ export class HostScene {
   /** Status that the agent answers with, by path. */
   readonly agentSays: Record<string, number> = {};
   bootId = 'boot-1';
+  /** What the template has beyond its record; nothing that could be restored, unless a test gives it. */
+  templateFiles: Partial<Template> = {};
   context!: HostContext;
   #agent!: Server;
 
@@ -58,6 +60,11 @@ export class HostScene {
     await mkdir(scene.paths.memory, { recursive: true });
     await mkdir(scene.sandbox.directory, { recursive: true });
     await scene.#makeContext();
+    const { wrapper } = scene.context.masterKey;
+    await writeFile(
+      scene.sandbox.wrappedKey,
+      await wrapSandboxKey(wrapper, scene.id, await scene.#makeOverlay(scene.sandbox.overlay)),
+    );
     await scene.#listen();
     return scene;
   }
@@ -131,11 +138,13 @@ export class HostScene {
       of: async () => [...claims],
       release: async (slot: number) => void claims.delete(slot),
     };
-    await writeFile(this.sandbox.overlay, 'disk');
-    await writeFile(this.sandbox.wrappedKey, await wrapSandboxKey(masterKey.wrapper, this.id, newSandboxKey()));
-    const template = { key: 'k', memoryMiB: 512, accelerator: 'tcg', disk: 'd', memory: 'm' } as Template;
+    const template = {
+      ...{ key: 'k', memoryMiB: 512, accelerator: 'tcg', disk: 'd', memory: 'm' },
+      ...this.templateFiles,
+    } as Template;
     this.context = {
       ...{ libvirtUri: LIBVIRT_URI, uidBase: 1_000_000, gid: 0, reserved: { memoryMiB: 0, diskMiB: 0 } },
+      pool: { claim: (_key: string, _base: string, file: string) => this.#makeOverlay(file) },
       memories: { heldMiB: 0, keep: () => undefined, claim: async () => false, giveUp: async () => false },
       ...{ driver: this.driver, traffic: this.traffic, masterKey, slots, log, locks: new SandboxLocks() },
       index: await SandboxIndex.load(this.paths, log),
@@ -144,6 +153,11 @@ export class HostScene {
       guard: { check: async () => {}, denyInternet: async () => {}, allowInternet: async () => {} },
       template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),
     } as unknown as HostContext;
+  }
+
+  async #makeOverlay(file: string): Promise<Buffer> {
+    await writeFile(file, 'disk');
+    return newSandboxKey();
   }
 
   async #listen(): Promise<void> {
