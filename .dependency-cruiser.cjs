@@ -32,7 +32,7 @@ module.exports = {
     only('guest', '^src/guest/', ['^src/gen/']),
     only('keys', '^src/keys/', []),
     only('sealing', '^src/sealing/', ['^src/keys/']),
-    only('invariants', '^src/invariants/', [contract, '^src/(host|libvirt|guard)/']),
+    only('invariants', '^src/invariants/', [contract, '^src/(host|libvirt|guard)/', '^src/sealing/image-digest\\.ts$']),
     only('guard', '^src/guard/', []),
     only('host', '^src/host/', [contract, '^src/(keys|libvirt/driver|log)']),
     only('journal', '^src/journal/', ['^src/(guest|host)/', '^src/(gateway/wire|log)']),

@@ -79,11 +79,12 @@ async function begin(
       // Newer than a memory that is given up, so that the workflow takes the host's word for it.
       const image: DiskImage =
         known.image?.kind === 'disk' ? known.image : { kind: 'disk', generation, savedAt: Date.now() };
-      return context.index.change(known.id, { generation, phase: { name: 'booting' }, slot, image });
+      const change = { generation, phase: { name: 'booting' as const }, slot, image, basis: null };
+      return context.index.change(known.id, change);
     }),
   );
   context.reached('boot.marked');
-  await removeImages(context.index.paths.sandbox(known.id), undefined);
+  await removeImages(context, manifest);
   return manifest;
 }
 

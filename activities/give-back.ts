@@ -7,7 +7,7 @@ import { clearWorkspace } from './workspace.js';
 /** After a save is durable: all that a sleeping sandbox does not need. Repeating is fine. */
 export async function giveBack(context: HostContext, saved: Manifest): Promise<void> {
   context.reached('pause.recorded');
-  await removeImages(context.index.paths.sandbox(saved.id), saved.image?.generation);
+  await removeImages(context, saved);
   context.reached('pause.older-images-removed');
   await context.driver.destroy(domainName(saved.id));
   context.reached('pause.machine-gone');

@@ -56,10 +56,10 @@ async function saveOrRollBack(
     await span('save', () => saveDeviceState(context, manifest, template));
     context.reached('pause.saved');
     context.traffic.cutStreams(id);
-    const image = await span('seal', () => sealMemory(context, manifest, template, held));
+    const { image, basis } = await span('seal', () => sealMemory(context, manifest, template, held));
     context.reached('pause.sealed');
     const view = { ...input.view, image };
-    const saved = await context.index.change(id, { phase: { name: 'saved' }, slot: null, image, view });
+    const saved = await context.index.change(id, { phase: { name: 'saved' }, slot: null, image, basis, view });
     return { ...saved, image };
   } catch (error) {
     held.throwIfAborted();

@@ -44,8 +44,7 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
     const live = await context.driver.state(domainName(id));
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     if (known.phase.name === 'running' && known.bootId !== undefined && live === 'running') {
-      await context.index.change(id, { generation, view: input.view });
-      await removeImages(context.index.paths.sandbox(id), undefined);
+      await removeImages(context, await context.index.change(id, { generation, view: input.view }));
       return { bootId: known.bootId };
     }
     const template = await requireTemplate(context, known.templateKey);
@@ -60,9 +59,10 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
       context.reached('resume.ran');
       const bootId = await wakeGuest(context, manifest, held, after);
       context.reached('resume.agent-ready');
-      await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
+      const settled = await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
       context.reached('resume.settled');
-      await removeImages(context.index.paths.sandbox(id), undefined);
+      // The files of the image that was used stay, for the next pause to build on; nothing can be restored from them.
+      await removeImages(context, settled);
       context.reached('resume.image-removed');
       context.traffic.forget(id);
       context.traffic.openGate(id);
@@ -203,7 +203,13 @@ async function unseal(
   try {
     const deviceState = await span('open image', () =>
       openImage({
-        ...{ path: paths.image(image.generation), imageKey: key, memoryPath: paths.memoryFile, signal },
+        ...{
+          path: paths.image(image.generation),
+          pathOf: paths.image,
+          imageKey: key,
+          memoryPath: paths.memoryFile,
+          signal,
+        },
         ...{ sandboxId: spec.id, generation: image.generation, templateKey: template.key, digest: image.digest },
       }),
     );

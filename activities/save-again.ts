@@ -40,10 +40,10 @@ async function saveOnceMore(
     context.reached('save-again.marked');
     await saveDeviceState(context, manifest, template);
     context.reached('save-again.saved');
-    const image = await sealMemory(context, manifest, template, signal);
+    const { image, basis } = await sealMemory(context, manifest, template, signal);
     context.reached('save-again.sealed');
     const view = { ...manifest.view, image };
-    return await context.index.change(manifest.id, { phase: { name: 'saved' }, slot: null, image, view });
+    return await context.index.change(manifest.id, { phase: { name: 'saved' }, slot: null, image, basis, view });
   } catch (error) {
     signal.throwIfAborted();
     const what = `sandbox ${manifest.id}: its agent did not answer after a resume, and it could not be saved again`;

@@ -41,8 +41,9 @@ export async function shutDownVm(
     await span('power off', () => powerOff(context, manifest, held));
     context.reached('shut-down.powered-off');
     const image: DiskImage = { kind: 'disk', generation, savedAt: Date.now() };
-    const change = { phase: { name: 'saved' as const }, slot: null, image, view: { ...input.view, image } };
-    const saved = await context.index.change(id, change);
+    const saved = await context.index.change(id, {
+      ...{ phase: { name: 'saved' }, slot: null, image, basis: null, view: { ...input.view, image } },
+    });
     context.reached('shut-down.recorded');
     await giveBack(context, { ...saved, slot: manifest.slot });
     return { outcome: 'paused', image };

@@ -10,7 +10,7 @@ command -v apt-get >/dev/null || fail "this system has no apt-get. Install libvi
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # From the release itself.
-base=(build-essential pkg-config python3 python3-venv util-linux passt nftables iproute2 tini mmdebstrap e2fsprogs ca-certificates)
+base=(build-essential libzstd1 pkg-config python3 python3-venv util-linux passt nftables iproute2 tini mmdebstrap e2fsprogs ca-certificates)
 # From backports where the release's own versions are too old (Debian 12: libvirt 9.0, QEMU 7.2).
 virt=(qemu-system-x86 qemu-utils libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-dev)
 

@@ -22,7 +22,15 @@ export const STEPS = [
 export type Step = (typeof STEPS)[number];
 
 /** What happens to a saved image between pause and connect. */
-export const DAMAGES = ['truncated', 'bit-flipped', 'of-another', 'older', 'older-with-manifest'] as const;
+export const DAMAGES = [
+  'truncated',
+  'bit-flipped',
+  /** In the header of a file that the image refers to. */
+  'bit-flipped-earlier',
+  'of-another',
+  'older',
+  'older-with-manifest',
+] as const;
 export type Damage = (typeof DAMAGES)[number];
 
 export type Fault =

@@ -22,8 +22,24 @@ export interface Manifest {
   bootId?: string;
   /** What it is started from while it sleeps. */
   image?: SavedImage;
+  /** What the next pause builds on; null or absent: nothing, and then no image file but that of `image` is kept. */
+  basis?: Basis | null;
   /** Row of the index; what get and list answer. */
   view: SandboxView;
+}
+
+/** The newest sealed image of a sandbox. While it runs nothing can be restored from it: only `image` counts for that. */
+export interface Basis {
+  generation: number;
+  digest: string;
+  /** Generations of all the files that it is made of. */
+  files: number[];
+}
+
+/** Generations of the image files that a sandbox has to keep. */
+export function keptImages({ image, basis }: Pick<Manifest, 'image' | 'basis'>): number[] {
+  const current = image === undefined || image.kind === 'disk' ? [] : [image.generation];
+  return [...new Set([...current, ...(basis?.files ?? [])])];
 }
 
 export type Phase =

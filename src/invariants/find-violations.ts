@@ -19,7 +19,11 @@ export const STEP_BOUND_MS = { creating: 300_000, pausing: 300_000, resuming: 30
 const TOP_LEVEL =
   /^(sandboxes|memory|overlays|logs|temporal\.db(-wal|-shm|-journal)?|temporal-namespace|master\.key|api-keys\.json|lost\+found)$/;
 const SANDBOX_FILE = /^(manifest\.json|key\.wrapped|overlay\.qcow2|metrics\.jsonl|log\.jsonl|image-\d+\.sealed)$/;
+const IMAGE = /^image-\d+\.sealed$/;
 const POOL_ENTRY = /^[a-z0-9]{8,64}\.[0-9a-f]+$/;
+
+const imageNames = (generations: readonly number[] = []): string[] =>
+  generations.map((generation) => `image-${generation}.sealed`);
 
 /** The comparison, pure. */
 export function findViolations(seen: Observation): Violation[] {
@@ -142,8 +146,9 @@ function whileRunning(facts: SandboxFacts, seen: Observation): Violation[] {
   if (directory?.manifest === undefined) say(7, 'has no manifest', 'kill it; nothing can be paused without one');
   else if (directory.manifest.phase !== 'running')
     say(5, `its manifest says "${directory.manifest.phase}"`, 'pause or kill it; look into its workflow');
+  const kept = imageNames(directory?.manifest?.basis?.files);
   for (const name of directory?.files ?? [])
-    if (name.startsWith('image-') && name.endsWith('.sealed'))
+    if (IMAGE.test(name) && !kept.includes(name))
       found.push({
         ...{ invariant: 6, sandbox: id, what: `sandbox ${id} runs, and its dead image ${name} is still there` },
         todo: 'the reaper removes it',
@@ -174,7 +179,9 @@ function whilePaused({ id, workflow, directory }: SandboxFacts): Violation[] {
   if (image === undefined) return broken('its workflow knows no image');
   const name = `image-${image.generation}.sealed`;
   const there = directory?.files ?? [];
-  const needs = ['manifest.json', 'key.wrapped', 'overlay.qcow2', ...(image.kind === 'disk' ? [] : [name])];
+  const { basis } = directory?.manifest ?? {};
+  const files = basis?.generation === image.generation ? imageNames(basis.files) : [name];
+  const needs = ['manifest.json', 'key.wrapped', 'overlay.qcow2', ...(image.kind === 'disk' ? [] : files)];
   for (const needed of needs) if (!there.includes(needed)) return broken(`${needed} is missing`);
   if (directory?.manifest?.image?.generation !== image.generation) return broken('its manifest names another image');
   const digest = directory.digests?.[name];
@@ -204,10 +211,9 @@ function aroundSleeping(facts: SandboxFacts): Violation[] {
     ...(facts.memory === undefined ? [] : ['its memory']),
     ...facts.claims.map(({ slot }) => `the claim of slot ${slot}`),
   ];
-  const current = directory.manifest.image?.generation;
-  const older = directory.files.filter(
-    (name) => /^image-\d+\.sealed$/.test(name) && name !== `image-${current}.sealed`,
-  );
+  const { image, basis } = directory.manifest;
+  const kept = imageNames([...(image ? [image.generation] : []), ...(basis?.files ?? [])]);
+  const older = directory.files.filter((name) => IMAGE.test(name) && !kept.includes(name));
   return [
     ...(left.length === 0
       ? []

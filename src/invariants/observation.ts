@@ -57,7 +57,7 @@ export interface DirectoryFact extends EntryFact {
   files: string[];
   /** Absent when there is none, or when it cannot be read. */
   manifest?: ManifestFact;
-  /** SHA-256 of each sealed image, by file name; where it was asked for. */
+  /** What each sealed image is known by (`digestOfImage`), by file name; where it was asked for. */
   digests?: Record<string, string>;
 }
 
@@ -67,6 +67,8 @@ export interface ManifestFact {
   slot: number | null;
   allowInternetAccess: boolean;
   image?: { generation: number };
+  /** The last sealed image, and the generations of all files that it is made of. */
+  basis?: { generation: number; files: number[] };
 }
 
 export interface MemoryFact extends EntryFact {

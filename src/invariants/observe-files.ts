@@ -1,11 +1,9 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { StatePaths } from '../host/state-paths.js';
 import { isCompleteSave } from '../libvirt/save-image-header.js';
+import { digestOfImage } from '../sealing/image-digest.js';
 import type { DirectoryFact, EntryFact, ManifestFact, MemoryFact, Observation } from './observation.js';
 
 const SANDBOX_ID = /^[a-z0-9]{1,40}$/;
@@ -16,11 +14,12 @@ const manifestShape = z.object({
   slot: z.number().nullable(),
   allowInternetAccess: z.boolean(),
   image: z.object({ generation: z.number() }).optional(),
+  basis: z.object({ generation: z.number(), files: z.array(z.number()) }).nullish(),
 });
 
 type FileFacts = Pick<Observation, 'sandboxes' | 'memory' | 'pool' | 'top' | 'misplaced'>;
 
-/** Files of the state directory, tmpfs included. `digests`: read every sealed image as a whole. */
+/** Files of the state directory, tmpfs included. `digests`: tell that of every sealed image. */
 export async function observeFiles(stateDir: string, digests: boolean): Promise<FileFacts> {
   const paths = new StatePaths(stateDir);
   const onDisk = await entries(paths.sandboxes);
@@ -51,7 +50,7 @@ async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests
   const parsed = manifestShape.safeParse(parseJson(text));
   const images = digests ? inside.filter(({ name }) => /^image-\d+\.sealed$/.test(name)) : [];
   const hashes = await Promise.all(
-    images.map(async ({ name }) => [name, await digestOf(path.join(directory, name))] as const),
+    images.map(async ({ name }) => [name, await digestOfImage(path.join(directory, name))] as const),
   );
   return {
     ...{ id, name: id, files: inside.map(({ name }) => name) },
@@ -71,6 +70,7 @@ const manifestFact = (found: z.infer<typeof manifestShape>): ManifestFact => ({
   ...{ generation: found.generation, phase: found.phase.name, slot: found.slot },
   allowInternetAccess: found.allowInternetAccess,
   ...(found.image === undefined ? {} : { image: found.image }),
+  ...(found.basis ? { basis: found.basis } : {}),
 });
 
 async function memoryFact(paths: StatePaths, id: string): Promise<MemoryFact> {
@@ -101,12 +101,6 @@ const changedAt = (file: string): Promise<number> =>
     ({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs),
     () => 0,
   );
-
-async function digestOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
 
 function parseJson(text: string): unknown {
   try {

@@ -71,6 +71,16 @@ describe('the comparison of what there is', () => {
     expect(findViolations(EMPTY)).toEqual([]);
   });
 
+  it('finds nothing wrong with the files that the next pause builds on, nor with those that an image refers to', () => {
+    const found = broken((seen) => {
+      running(seen).manifest!.basis = { generation: 2, files: [2, 1] };
+      running(seen).files.push('image-1.sealed', 'image-2.sealed');
+      paused(seen).manifest!.basis = { generation: 2, files: [2, 1] };
+      paused(seen).files.push('image-1.sealed');
+    });
+    expect(found).toEqual([]);
+  });
+
   const cases: [string, (seen: Observation) => void, number, RegExp, string?][] = [
     ['a running sandbox without a machine', (s) => (s.domains = s.processes = []), 1, /has no machine/],
     ['a running sandbox whose machine stands', (s) => (s.domains[0]!.state = 'paused'), 1, /"paused"/],
@@ -113,6 +123,22 @@ describe('the comparison of what there is', () => {
     ['a restore in a paused sandbox', (s) => (paused(s).manifest!.phase = 'restoring'), 5, /"restoring"/],
     ['a dead image', (s) => running(s).files.push('image-2.sealed'), 6, /dead image/, 'remove-file'],
     ['an older image', (s) => paused(s).files.push('image-1.sealed'), 6, /older image/, 'remove-file'],
+    [
+      'an image that a running guest does not build on',
+      (s) => {
+        running(s).manifest!.basis = { generation: 2, files: [2, 1] };
+        running(s).files.push('image-1.sealed', 'image-2.sealed', 'image-3.sealed');
+      },
+      6,
+      /dead image image-3.sealed/,
+      'remove-file',
+    ],
+    [
+      'a missing file that an image refers to',
+      (s) => (paused(s).manifest!.basis = { generation: 2, files: [2, 1] }),
+      3,
+      /image-1.sealed is missing/,
+    ],
     ['device state beside a running guest', (s) => (s.memory[0]!.completeSave = true), 6, /device state/],
     ['a draft', (s) => paused(s).files.push('manifest.json.0f.tmp'), 7, /0f.tmp is no part/, 'remove-file'],
     ['a claimed overlay', (s) => s.pool.push({ name: 'claimed-1', changedAt: 1 }), 7, /half-made/, 'remove-pool-entry'],

@@ -30,6 +30,14 @@ test('manifests are read with images of both kinds; one that is cut off counts a
   ]);
 });
 
+test('the files that the next pause builds on are read from the manifest; null is none', async () => {
+  const rest = { generation: 4, phase: { name: 'running' }, slot: 1, allowInternetAccess: true };
+  await sandbox('some', JSON.stringify({ ...rest, basis: { generation: 4, digest: 'd', files: [4, 2] } }));
+  await sandbox('none', JSON.stringify({ ...rest, basis: null }));
+  const { sandboxes } = await observeFiles(paths.root, false);
+  expect(sandboxes.map(({ manifest }) => manifest?.basis?.files)).toEqual([undefined, [4, 2]]);
+});
+
 test('a machine that still writes its metrics and its disk does not make its directory younger', async () => {
   await sandbox('abc', '{}');
   const old = new Date(Date.now() - 3_600_000);
