@@ -6,7 +6,6 @@ import { bootVm } from '../../activities/boot-vm.js';
 import { pauseVm } from '../../activities/pause-vm.js';
 import { resumeVm } from '../../activities/resume-vm.js';
 import { shutDownVm } from '../../activities/shut-down-vm.js';
-import type { Template } from '../../src/template/template.js';
 import type { MemoryImage, SavedImage } from '../../workflows/view.js';
 import { HostScene } from './host-scene.js';
 
@@ -18,9 +17,11 @@ beforeEach(async () => {
   scene = await HostScene.start();
   await scene.running();
   const memory = path.join(scene.stateDir, 'template-memory');
+  const deviceState = path.join(scene.stateDir, 'template-device');
   await writeFile(memory, Buffer.alloc(4 * MIB, 'template'));
-  const template = { ...(await scene.context.template('k')), memory } as Template;
-  scene.context.template = () => Promise.resolve(template);
+  await writeFile(deviceState, "the template's device state");
+  scene.templateFiles = { memory, deviceState, memoryMiB: 4, memoryExtents: [[0, 4 * MIB]] };
+  await scene.restart();
   await writeFile(scene.sandbox.memoryFile, Buffer.alloc(4 * MIB, 'guest'));
 });
 afterEach(() => scene.stop());
