@@ -25,7 +25,7 @@ export async function measureRoom(index: SandboxIndex, reserved: Room, except?: 
   const availableMiB = Number(/^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? 0) / 1024;
   const awake = index.all().filter(({ id, phase }) => phase.name !== 'saved' && phase.name !== 'lost' && id !== except);
   const promisedMiB = awake.reduce((sum, { memoryMiB }) => sum + memoryMiB + OVERHEAD_MIB, 0);
-  // Each of them may be paused, and its image may grow to all of its memory.
+  // Each of them may be paused, and its new image may grow to all of its memory; what earlier ones take up is taken already.
   const imagesMiB = awake.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0);
   const tmpfsMiB = (tmpfs.blocks * tmpfs.bsize) / MIB;
   return {

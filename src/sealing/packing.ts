@@ -65,7 +65,7 @@ function unpackAtMost(encoding: number, body: Buffer, length: number): Buffer | 
 
 /** One pair of contexts for each thread, for its lifetime: making them anew for every chunk costs more than a small chunk. */
 function loadZstd(): Zstd {
-  const library = koffi.load('libzstd.so.1');
+  const library = loadLibrary();
   const compress = library.func('size_t ZSTD_compressCCtx(void *, void *, size_t, const void *, size_t, int)');
   const decompress = library.func('size_t ZSTD_decompressDCtx(void *, void *, size_t, const void *, size_t)');
   const isError = library.func('unsigned int ZSTD_isError(size_t)');
@@ -77,4 +77,12 @@ function loadZstd(): Zstd {
     decompress: (into, capacity, from, bytes) => decompress(unpacking, into, capacity, from, bytes) as number,
     isError: (result) => isError(result) !== 0,
   };
+}
+
+function loadLibrary(): ReturnType<typeof koffi.load> {
+  try {
+    return koffi.load('libzstd.so.1');
+  } catch (cause) {
+    throw new Error('libzstd.so.1 cannot be loaded; install it (Debian: libzstd1)', { cause });
+  }
 }

@@ -7,7 +7,7 @@ import { pythonWith, runPython } from './python-client.js';
 import { serviceEnvironment, startService, type RunningService } from './running-service.js';
 
 const holder = await readFile(path.join(import.meta.dirname, 'guest-programs/holder.py'), 'utf8');
-/** The commit that first wrote the current sealed format. */
+/** A commit that writes sealed format version 1. */
 const commit = (await readFile(path.join(import.meta.dirname, '../format-1'), 'utf8')).trim();
 
 const ASK = `python3 -c "import socket; s = socket.create_connection(('127.0.0.1', 7070)); print(s.recv(4096).decode())"`;

@@ -62,6 +62,20 @@ describe('sealing', () => {
     expect(await scene.outputs()).toEqual([]);
   });
 
+  it('keeps the files that it refers to when it fails, and can be repeated with them', async () => {
+    const first = await sealScene(scene);
+    const earlier = { generation: 7, digest: first.digest, pathOf: scene.pathOf };
+    const next = { path: scene.pathOf(8), generation: 8, earlier };
+    const abort = new AbortController();
+    const pool = interrupting(5, () => abort.abort(new Error('killed')));
+    await expect(sealScene(scene, { ...next, pool, signal: abort.signal })).rejects.toThrow('killed');
+    await pool.close();
+    expect(await scene.outputs()).toEqual(['image-7']);
+    const second = await sealScene(scene, next);
+    await scene.open(second, { path: next.path, generation: 8 });
+    expect((await scene.restored()).memory.equals(await readFile(scene.seal.memoryPath))).toBe(true);
+  });
+
   it('fails, leaves no file and can be repeated when its threads die', async () => {
     const dying: SealPool = interrupting(4, () => dying.close());
     const failed = sealScene(scene, { pool: dying });
