@@ -1,9 +1,9 @@
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import type { Manifest } from '../src/host/manifest.js';
 import { copyInto } from '../src/sealing/sparse-copy.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
-import { allOrNone } from './all-of.js';
+import { allOf, allOrNone } from './all-of.js';
 import type { HostContext } from './host-context.js';
 import { machineSpec } from './machine.js';
 import { prepareMemory } from './workspace.js';
@@ -33,35 +33,47 @@ export async function restoreMachine(
   parts: MachineParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { memoryFile, restorePipe } = context.index.paths.sandbox(manifest.id);
+  const { restorePipe } = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
+  const head = await readFile(template.deviceState);
+  await allOrNone(signal, (over) => {
+    const mapped = mapMemory(context, manifest, template);
+    const whole = mapped
+      .then((has) => (has === 'all' ? undefined : span('memory', () => copyTemplate(template, spec.memoryFile, over))))
+      .then(() => parts.fill(head, over));
+    const machine = async (): Promise<void> => {
+      await allOf(mapped, parts.prepare());
+      over.throwIfAborted();
+      await span('restore', () => context.driver.restore(spec, { pipe: restorePipe, head, whole }));
+    };
+    return [whole, machine()];
+  });
+}
+
+/** The memory file as QEMU maps it: in its full size, and its own. @returns how much of the template's memory it holds */
+async function mapMemory(context: HostContext, manifest: Manifest, template: Template): Promise<'all' | 'nothing'> {
+  const { memoryFile, uid, gid } = machineSpec(context, manifest, template);
   await prepareMemory(context, manifest);
-  const hasMemory = await context.memories.claim(template.key, memoryFile);
-  const memory = await open(memoryFile, hasMemory ? 'r+' : 'wx+', 0o600);
+  const has = (await context.memories.claim(template.key, memoryFile)) ? 'all' : 'nothing';
+  const memory = await open(memoryFile, has === 'all' ? 'r+' : 'wx', 0o600);
   try {
-    // QEMU maps it when it starts: in its full size, and as its own.
     await memory.truncate(template.memoryMiB * MIB);
-    await memory.chown(spec.uid, spec.gid);
-    const head = await readFile(template.deviceState);
-    await allOrNone(signal, (over) => {
-      const copied = hasMemory ? Promise.resolve() : span('memory', () => copyTemplate(template, memory, over));
-      const whole = copied.then(() => parts.fill(head, over));
-      const machine = async (): Promise<void> => {
-        await parts.prepare();
-        over.throwIfAborted();
-        await span('restore', () => context.driver.restore(spec, { pipe: restorePipe, head, whole }));
-      };
-      return [whole, machine()];
-    });
+    await memory.chown(uid, gid);
+    return has;
   } finally {
     await memory.close();
   }
 }
 
-async function copyTemplate(template: Template, memory: FileHandle, signal: AbortSignal): Promise<void> {
+async function copyTemplate(template: Template, memoryFile: string, signal: AbortSignal): Promise<void> {
   const source = await open(template.memory, 'r');
   try {
-    await copyInto(source, memory, template.memoryExtents, signal);
+    const memory = await open(memoryFile, 'r+');
+    try {
+      await copyInto(source, memory, template.memoryExtents, signal);
+    } finally {
+      await memory.close();
+    }
   } finally {
     await source.close();
   }

@@ -72,7 +72,7 @@ export async function copySparse(
   }
 }
 
-/** `copySparse` between open files; `to` must be empty. Gets the size of `from`. */
+/** `copySparse` between open files; `to` must hold nothing but zeros. Gets the size of `from`. */
 export async function copyInto(
   from: FileHandle,
   to: FileHandle,
