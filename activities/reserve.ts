@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/common';
 import pLimit from 'p-limit';
 import { measureRoom, missingRoom } from '../src/host/admission.js';
 import { failure } from './failure.js';
@@ -21,8 +22,16 @@ export const reserve = <T>(
 ): Promise<T> =>
   oneAtATime(async () => {
     for (;;) {
-      const missing = missingRoom(await measureRoom(context.index, context.reserved, id), memoryMiB);
-      if (missing === undefined) return record();
-      if (warm || !(await context.makeRoom())) throw failure('InsufficientCapacity', missing);
+      try {
+        const missing = missingRoom(await measureRoom(context.index, context.reserved, id), memoryMiB);
+        if (missing !== undefined) throw failure('InsufficientCapacity', missing);
+        return await record();
+      } catch (error) {
+        if (!isFull(error) || warm || !(await context.makeRoom())) throw error;
+      }
     }
   });
+
+/** Also for want of a unix user. */
+const isFull = (error: unknown): boolean =>
+  error instanceof ApplicationFailure && error.type === 'InsufficientCapacity';
