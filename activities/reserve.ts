@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/common';
 import pLimit from 'p-limit';
 import { measureRoom, missingRoom } from '../src/host/admission.js';
 import { failure } from './failure.js';
@@ -21,12 +22,21 @@ export const reserve = <T>(
 ): Promise<T> =>
   oneAtATime(async () => {
     for (;;) {
-      const { index, reserved, memories } = context;
-      const withCopies = { ...reserved, memoryMiB: reserved.memoryMiB + memories.heldMiB };
-      const missing = missingRoom(await measureRoom(index, withCopies, id), memoryMiB);
-      if (missing === undefined) return record();
-      // Copies of memory were made in case there is room.
-      if (await memories.giveUp()) continue;
-      if (warm || !(await context.makeRoom())) throw failure('InsufficientCapacity', missing);
+      try {
+        const { index, reserved, memories } = context;
+        const withCopies = { ...reserved, memoryMiB: reserved.memoryMiB + memories.heldMiB };
+        const missing = missingRoom(await measureRoom(index, withCopies, id), memoryMiB);
+        if (missing !== undefined) throw failure('InsufficientCapacity', missing);
+        return await record();
+      } catch (error) {
+        if (!isFull(error)) throw error;
+        // Copies of memory were made in case there is room.
+        if (await context.memories.giveUp()) continue;
+        if (warm || !(await context.makeRoom())) throw error;
+      }
     }
   });
+
+/** Also for want of a unix user. */
+const isFull = (error: unknown): boolean =>
+  error instanceof ApplicationFailure && error.type === 'InsufficientCapacity';

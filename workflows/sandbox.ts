@@ -49,7 +49,7 @@ export async function sandbox(input: SandboxInput): Promise<SandboxView> {
       if (due() || !mayContinue()) continue;
       // An update that needs the loop must not wait for ever on a workflow that waits for it.
       await condition(() => due() || allHandlersFinished());
-      if (!due()) await continueAsNew<typeof sandbox>({ spec: input.spec, state });
+      if (!due()) await continueAsNew<typeof sandbox>({ spec: state.spec, state });
     }
     await condition(allHandlersFinished);
     return viewOf(state);

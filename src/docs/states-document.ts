@@ -3,8 +3,11 @@ import { nextStep, type Step } from '../../workflows/next-step.js';
 import { requestKill, requestPause, requestResume, requestTimeout, type Refusal } from '../../workflows/requests.js';
 import { newState, type SandboxState } from '../../workflows/state.js';
 import type { SandboxSpec, SandboxStatus } from '../../workflows/view.js';
+import { requestAssign, requestDiscard } from '../../workflows/warm.js';
 
-const STATUSES: SandboxStatus[] = ['creating', 'running', 'pausing', 'paused', 'resuming', 'killing', 'killed'];
+/** `warm`: runs, and is nobody's yet. */
+type Column = SandboxStatus | 'warm';
+const STATUSES: Column[] = ['warm', 'creating', 'running', 'pausing', 'paused', 'resuming', 'killing', 'killed'];
 
 const VERBS: Record<string, (state: SandboxState) => Refusal | undefined> = {
   pause: (state) => requestPause(state),
@@ -14,6 +17,8 @@ const VERBS: Record<string, (state: SandboxState) => Refusal | undefined> = {
   'resume (deprecated route)': (state) => requestResume(state, { mode: 'resume' }),
   'set timeout': (state) => requestTimeout(state, { timeoutMs: 60_000 }, 0),
   kill: (state) => void requestKill(state, 'asked'),
+  'assign (a create takes it)': (state) => requestAssign(state, spec, 0),
+  'discard (the pool gives it up)': (state) => requestDiscard(state, 'asked'),
 };
 
 const spec: SandboxSpec = {
@@ -29,27 +34,29 @@ const DESIRED: Partial<Record<SandboxStatus, SandboxState['desired']>> = {
   killed: 'killed',
 };
 
-function stateIn(status: SandboxStatus): SandboxState {
+function stateIn(status: Column): SandboxState {
+  if (status === 'warm') return { ...newState({ ...spec, warm: true }, 0), status: 'running' };
   const image = { generation: 2, digest: 'd', bytes: 1, savedAt: 0 };
   const saved = status === 'paused' || status === 'resuming';
   return { ...newState(spec, 0), status, desired: DESIRED[status] ?? 'running', image: saved ? image : null, pausedAt: saved ? 0 : null };
 }
 
-function nameOf(step: Extract<Step, { type: 'act' }>): string {
+function nameOf(step: Extract<Step, { type: 'act' }>, { takenOver }: SandboxState): string {
+  if (step.verb === 'create' && takenOver === true) return 'take it over';
   if (step.verb === 'pause' && step.keep === 'disk') return 'shut down';
   return step.verb === 'resume' && step.from === 'disk' ? 'boot' : step.verb;
 }
 
 /** What every verb answers in every status, and what the loop does then: from the code that decides it. */
 export function statesDocument(): string {
-  const cell = (verb: string, status: SandboxStatus): string => {
+  const cell = (verb: string, status: Column): string => {
     const state = stateIn(status);
     if (status === 'killed') return '404 NotFound';
     const refusal = VERBS[verb]!(state);
     if (refusal !== undefined) return `${ERRORS[refusal.code].status} ${refusal.code}`;
     const step = nextStep(state, 0);
-    const then = step.type === 'act' ? nameOf(step) : 'nothing to do';
-    return `wanted: ${state.desired}; ${status === 'running' || status === 'paused' ? then : `after what goes on: ${state.desired}`}`;
+    const then = step.type === 'act' ? nameOf(step, state) : 'nothing to do';
+    return `wanted: ${state.desired}; ${['warm', 'running', 'paused'].includes(status) ? then : `after what goes on: ${state.desired}`}`;
   };
   const rows = Object.keys(VERBS).map((verb) => `| ${verb} | ${STATUSES.map((status) => cell(verb, status)).join(' | ')} |`);
   return [
@@ -59,6 +66,7 @@ export function statesDocument(): string {
     'A verb that is taken answers when the sandbox has settled. A pause that a connect overtakes answers 409 Superseded, and the reverse.',
     'Of a pause that keeps the disk alone the next connect is a boot, whatever it asks for; a pause with memory is refused (409 Superseded) once the machine is being shut down. Of several requests before a pause or a resume begins, the one that keeps more counts.',
     'A kill pre-empts whatever goes on. `publish` tells the host of a moved deadline.',
+    '`warm` is a machine of the warm pool that no create has taken yet: the api finds none of them, so only signals and the pool come here.',
     '',
     `| | ${STATUSES.join(' | ')} |`,
     `|---|${STATUSES.map(() => '---').join('|')}|`,

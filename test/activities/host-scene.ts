@@ -152,6 +152,7 @@ export class HostScene {
       journal: new Journal(this.paths),
       reached: (point: CrashPoint) => this.reached(point),
       guard: { check: async () => {}, denyInternet: async () => {}, allowInternet: async () => {} },
+      makeRoom: () => Promise.resolve(false),
       template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),
     } as unknown as HostContext;
   }

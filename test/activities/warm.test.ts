@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { assignVm } from '../../activities/assign-vm.js';
 import { createVm } from '../../activities/create-vm.js';
 import { WARM_POINTS, type CrashPoint } from '../../activities/crash-points.js';
+import { failure } from '../../activities/failure.js';
 import { reserve } from '../../activities/reserve.js';
 import type { SandboxSpec } from '../../workflows/view.js';
 import { sealField } from '../../src/keys/sealed-field.js';
@@ -144,6 +145,15 @@ describe('room', () => {
     };
     expect(await reserve(scene.context, 'other', 1, async () => 'recorded')).toBe('recorded');
     expect(asked).toBe(2);
+  });
+
+  test('is also a unix user, of which there are so many', async () => {
+    const users: number[] = [];
+    scene.context.makeRoom = async () => users.push(1) > 0;
+    const claimed = reserve(scene.context, 'other', 1, () =>
+      users.length > 0 ? Promise.resolve('recorded') : Promise.reject(failure('InsufficientCapacity', 'all are taken')),
+    );
+    expect(await claimed).toBe('recorded');
   });
 
   test('is refused when there is none to give up, and never taken by a warm machine from another', async () => {

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { measureRoom, missingForImage, missingRoom } from '../../src/host/admission.js';
+import { measureRoom, missingForImage, missingRoom, roomToOffer } from '../../src/host/admission.js';
 import type { Manifest } from '../../src/host/manifest.js';
 import { SandboxIndex } from '../../src/host/sandbox-index.js';
 import { StatePaths } from '../../src/host/state-paths.js';
@@ -30,6 +30,23 @@ test('every sandbox that is awake counts with its memory, and with the image tha
   expect(asleep.diskMiB - awake.diskMiB).toBeGreaterThan(3000);
   const itself = await measureRoom(index, reserved, 'awake');
   expect(Math.abs(itself.diskMiB - asleep.diskMiB)).toBeLessThan(1000);
+});
+
+test('the room of a warm machine is offered to whoever asks, and not free for another warm one', async () => {
+  const paths = new StatePaths(root);
+  for (const directory of [paths.sandboxes, paths.memory]) await mkdir(directory);
+  const index = await SandboxIndex.load(paths, createLogger('test', 'error'));
+  const reserved = { memoryMiB: 0, diskMiB: 0 };
+  const before = await measureRoom(index, reserved);
+  await mkdir(paths.sandbox('warm').directory);
+  await index.put({
+    ...{ schema: 1, id: 'warm', generation: 1, phase: { name: 'running' }, memoryMiB: 4096, slot: null },
+    view: { spec: { warm: true } },
+  } as Manifest);
+  const [measured, offered] = [await measureRoom(index, reserved), await roomToOffer(index, reserved)];
+  expect(before.diskMiB - measured.diskMiB).toBeGreaterThan(3000);
+  expect(Math.abs(before.diskMiB - offered.diskMiB)).toBeLessThan(1000);
+  expect(offered.memoryMiB - measured.memoryMiB).toBeGreaterThan(3000);
 });
 
 test('a pause is refused before anything is touched when its image may not fit, and says how much is missing', async () => {

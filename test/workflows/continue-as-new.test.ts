@@ -33,6 +33,25 @@ describe('a sandbox with a long history', () => {
     await environment.client.kill(spec.id);
   });
 
+  test('stays whose it is when it came from the warm pool', async () => {
+    const host = await environment.host();
+    const waiting = environment.spec(host, { tenant: '', warm: true, timeoutMs: 0 });
+    await environment.client.create(waiting, {});
+    const spec = environment.spec(host, { id: waiting.id, tenant: 't' });
+    await environment.client.assign(spec);
+    const firstRun = (await environment.handle(spec.id).describe()).runId;
+    for (let round = 0; round < 6; round++) {
+      await environment.client.pause(spec.id);
+      await environment.client.resume(spec.id, {});
+    }
+    const { runId, searchAttributes } = await environment.handle(spec.id).describe();
+    expect(runId).not.toBe(firstRun);
+    expect(searchAttributes).toMatchObject({ SandboxTenant: ['t'] });
+    expect(await environment.client.get(spec.id)).toMatchObject({ spec, status: 'running' });
+    await expect(environment.client.assign(spec)).rejects.toMatchObject({ code: 'NotWarm' });
+    await environment.client.kill(spec.id);
+  });
+
   test('keeps its deadline over the border', async () => {
     const host = await environment.host();
     const spec = environment.spec(host, { timeoutMs: 20_000 });
