@@ -67,3 +67,12 @@ function axisTicks(most: number): number[] {
 const text = (x: number, y: number, words: string, more = ''): string =>
   `<text x="${x}" y="${y}" ${more}>${words.replace(/[<>&]/g, (sign) => `&#${sign.charCodeAt(0)};`)}</text>`;
 const round = (value: number): number => Math.round(value * 10) / 10;
+
+/** Every run of several things, side by side: what a median leaves out. Seconds. */
+export const runsPlot = (name: string, title: string, series: Record<string, number[]>): Plot => ({
+  ...{ name, title, x: 'run', y: 'seconds' },
+  lines: Object.entries(series).map(([of, values]) => ({
+    name: of,
+    points: values.map((value, index) => [index + 1, value]),
+  })),
+});

@@ -8,10 +8,11 @@ import { parallel } from './measurements/parallel.js';
 import { scale } from './measurements/scale.js';
 import { sealing } from './measurements/sealing.js';
 import { twoGib } from './measurements/two-gib.js';
+import { warm } from './measurements/warm.js';
 import { workflow } from './measurements/workflow.js';
 
 /** All measurements, in the order of the results page. */
 export const MEASUREMENTS: Measurement[] = [
-  ...[lightUse, twoGib, frozen, sealing],
+  ...[lightUse, twoGib, frozen, sealing, warm],
   ...[workflow, list, scale, parallel, idle, curve],
 ];

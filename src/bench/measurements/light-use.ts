@@ -2,6 +2,7 @@ import { FloorTimes } from '../floor-times.js';
 import { imageBytes } from '../images.js';
 import type { Context, Measurement, Outcome } from '../measurement.js';
 import { memoryInUse } from '../memory-in-use.js';
+import { runsPlot } from '../plot.js';
 import { runCommand } from '../run-command.js';
 import { mib, ratio, row } from '../statistics.js';
 import { TimedCalls } from '../timed-calls.js';
@@ -65,6 +66,12 @@ async function run(context: Context): Promise<Outcome> {
       row('kill', undefined, 's', kill.seconds),
       ...plain.rows('light use'),
       ratio('stored bytes per memory of programs, light use', undefined, mib(bytes.stored), mib(bytes.programs), 'MiB'),
+    ],
+    plots: [
+      runsPlot('light-use', 'Base template after light use, every run', {
+        ...{ pause: pause.seconds, 'plain save and fsync': plain.save, connect: connect.seconds },
+        ...{ 'plain restore': plain.restore, create: create.seconds, "connect, first command's output": first },
+      }),
     ],
     traces: [
       await create.medianTrace(service, 'create'),

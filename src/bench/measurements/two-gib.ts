@@ -4,6 +4,7 @@ import { imageBytes } from '../images.js';
 import { LARGE_GUEST_MIB, LARGE_USE_MIB } from '../large-guest.js';
 import type { Context, Measurement, Outcome } from '../measurement.js';
 import { memoryInUse } from '../memory-in-use.js';
+import { runsPlot } from '../plot.js';
 import { mib, ratio, row } from '../statistics.js';
 import { TimedCalls } from '../timed-calls.js';
 
@@ -70,6 +71,12 @@ async function run(context: Context): Promise<Outcome> {
       row('connect after the second pause, 2 GiB', undefined, 's', connectAgain.seconds),
       row('stored after the second pause, 2 GiB', undefined, 'MiB', mib(bytes.storedAgain)),
       ...plain.rows('2 GiB'),
+    ],
+    plots: [
+      runsPlot('two-gib', '2 GiB in use, every run', {
+        ...{ pause: pause.seconds, 'pause again': again.seconds, 'plain save and fsync': plain.save },
+        ...{ connect: connect.seconds, 'connect again': connectAgain.seconds, 'plain restore': plain.restore },
+      }),
     ],
     traces: [
       await pause.medianTrace(service, 'pause, 2 GiB, all of it new'),
