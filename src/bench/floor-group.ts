@@ -26,7 +26,7 @@ export class FloorGroup {
   restore = (): Promise<number> => secondsOf(Promise.all(this.guests.map((guest) => guest.restore())));
 }
 
-export async function secondsOf(work: Promise<unknown>): Promise<number> {
+async function secondsOf(work: Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work;
   return (performance.now() - start) / 1000;

@@ -61,7 +61,7 @@ export class FloorGuest {
 
   /** Becomes a second one of a guest that is saved to disk: saved, too, and restored as that one would be. */
   async startSaved(as: FloorGuest): Promise<void> {
-    const xml = await this.#prepare(as.#disk);
+    const xml = await this.#prepare(as.disk);
     const image = await readFile(as.#image('disk'));
     const name = this.#image('disk');
     await writeFile(name, Buffer.concat([headFor(image, xml, name), streamOf(image, name)]));
@@ -72,15 +72,15 @@ export class FloorGuest {
     const { template, place } = this;
     await mkdir(this.#tmpfs, { recursive: true, mode: 0o711 });
     await execa('mount', ['-t', 'tmpfs', '-o', 'mode=711', 'bench', this.#tmpfs]);
-    await copyFile(diskFrom, this.#disk);
+    await copyFile(diskFrom, this.disk);
     const [uid, { gid }] = [slotUid(place.uidBase, this.#slot), await qemuIds()];
-    await chown(this.#disk, uid, gid);
-    await chmod(this.#disk, 0o600);
+    await chown(this.disk, uid, gid);
+    await chmod(this.disk, 0o600);
     const uuid = `b0000000-0000-4000-8000-${String(this.#slot).padStart(12, '0')}`;
     const xml = domainXml({
       ...template,
       ...{ name: this.name, uuid, sandboxId: this.name, generation: 0, uid, gid },
-      ...{ disk: { path: this.#disk }, memoryFile: '/nonexistent', qmpSocket: '/nonexistent' },
+      ...{ disk: { path: this.disk }, memoryFile: '/nonexistent', qmpSocket: '/nonexistent' },
       network: { macAddress: template.macAddress, address: this.#address.host, agentPort: this.#address.port },
     });
     return withoutMemoryFile(xml);
@@ -105,10 +105,15 @@ export class FloorGuest {
     const start = performance.now();
     // A rewritten image says nothing of whether its machine ran.
     await this.#virsh('restore', '--running', this.#image(from));
-    while (!(await health(this.#address, within(5_000)).catch(() => false)));
+    await this.answers();
     const seconds = secondsSince(start);
     await rm(this.#image(from));
     return seconds;
+  }
+
+  /** Resolves once its agent answers. */
+  async answers(): Promise<void> {
+    while (!(await health(this.#address, within(5_000)).catch(() => false)));
   }
 
   async remove(): Promise<void> {
@@ -116,7 +121,7 @@ export class FloorGuest {
     await removeDirectory(this.#directory);
   }
 
-  get #disk(): string {
+  get disk(): string {
     return path.join(this.#directory, 'disk.qcow2');
   }
 

@@ -1,4 +1,5 @@
 import type { Measurement } from './measurement.js';
+import { curve } from './measurements/curve.js';
 import { frozen } from './measurements/frozen.js';
 import { idle } from './measurements/idle.js';
 import { lightUse } from './measurements/light-use.js';
@@ -13,5 +14,5 @@ import { workflow } from './measurements/workflow.js';
 /** All measurements, in the order of the results page. */
 export const MEASUREMENTS: Measurement[] = [
   ...[lightUse, twoGib, frozen, sealing, warm],
-  ...[workflow, list, scale, parallel, idle],
+  ...[workflow, list, scale, parallel, idle, curve],
 ];

@@ -145,7 +145,6 @@ export class HostScene {
     this.context = {
       ...{ libvirtUri: LIBVIRT_URI, uidBase: 1_000_000, gid: 0, reserved: { memoryMiB: 0, diskMiB: 0 } },
       pool: { claim: (_key: string, _base: string, file: string) => this.#makeOverlay(file) },
-      makeRoom: async () => false,
       memories: { heldMiB: 0, keep: () => undefined, claim: async () => false, giveUp: async () => false },
       ...{ driver: this.driver, traffic: this.traffic, masterKey, slots, log, locks: new SandboxLocks() },
       index: await SandboxIndex.load(this.paths, log),

@@ -43,6 +43,9 @@ async function run(context: Context): Promise<Outcome> {
   };
   const rolesAlone = async (): Promise<number> => sum(await cpuPercent(roles, WINDOW_S));
 
+  // Woken like the sandbox: what translating a whole boot leaves in an emulator's memory goes with its process.
+  await floor.save();
+  await floor.restore();
   await delay(SETTLE_MS);
   const without = await inWindows('no sandbox', rolesAlone);
   const { sandbox } = await service.client.create();
