@@ -107,7 +107,7 @@ async function main(): Promise<void> {
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
     ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, guard, journal, log },
-      makeRoom: () => warmPool.makeRoom(),
+    makeRoom: () => warmPool.makeRoom(),
     template: (key) => readTemplate(config.templateDir, key),
     reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
   };
