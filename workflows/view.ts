@@ -70,8 +70,9 @@ export interface MemoryImage {
   /** Absent in those from before there were others. */
   kind?: 'memory';
   generation: number;
-  /** SHA-256 of the sealed file, hex. */
+  /** SHA-256, hex; of what, docs/sealed-format.md says. */
   digest: string;
+  /** Of the file that this pause wrote; it may refer to files of earlier ones. */
   bytes: number;
   savedAt: number;
 }

@@ -23,3 +23,17 @@ export function alignedBuffer(bytes: number): Buffer {
     return Buffer.alloc(bytes);
   }
 }
+
+/** Several of them from one reservation of address space. */
+export function alignedBuffers<const T extends readonly number[]>(sizes: T): { [K in keyof T]: Buffer } {
+  const PAGE_BYTES = 4096;
+  const room = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+  const whole = alignedBuffer(sizes.reduce((sum, bytes) => sum + room(bytes), 0));
+  let at = 0;
+  const buffers = sizes.map((bytes) => {
+    const start = at;
+    at += room(bytes);
+    return whole.subarray(start, start + bytes);
+  });
+  return buffers as { [K in keyof T]: Buffer };
+}

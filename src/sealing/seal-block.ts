@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { alignedBuffer } from './aligned-buffer.js';
+import { alignedBuffers } from './aligned-buffer.js';
 import { CHUNK_KIND, sealChunk, type ChunkKind } from './chunk.js';
 import { readExactly, writeExactly } from './exact-io.js';
 import {
@@ -10,7 +10,7 @@ import {
   type Frame,
   type PartEntry,
 } from './image-table.js';
-import { diffBlock, MAX_PAYLOAD_BYTES } from './memory-block.js';
+import { diffBlock } from './memory-block.js';
 import { partDigest } from './part-digest.js';
 
 /** Parts that one task takes: few messages, and enough tasks to balance two threads. */
@@ -74,14 +74,16 @@ interface Scratch {
   frames: Buffer;
 }
 let scratch: Scratch | undefined;
-const buffers = (): Scratch =>
-  (scratch ??= {
-    memory: alignedBuffer(BLOCK_BYTES),
-    base: alignedBuffer(PART_BYTES),
-    zero: alignedBuffer(PART_BYTES),
-    payload: alignedBuffer(MAX_PAYLOAD_BYTES),
-    frames: alignedBuffer(BLOCK_PARTS * MAX_PART_FRAME_BYTES),
-  });
+
+function buffers(): Scratch {
+  if (scratch === undefined) {
+    const frameBytes = BLOCK_PARTS * MAX_PART_FRAME_BYTES;
+    const sizes = [BLOCK_BYTES, PART_BYTES, PART_BYTES, DEVICE_OFFSET_BYTES + DEVICE_CHUNK_BYTES, frameBytes] as const;
+    const [memory, base, zero, payload, frames] = alignedBuffers(sizes);
+    scratch = { memory, base, zero, payload, frames };
+  }
+  return scratch;
+}
 
 /** Compares a block with the earlier image and the template, and writes what is new into the draft. */
 export function sealBlock(task: SealMemoryTask): SealedBlock {
