@@ -9,40 +9,38 @@ const CAPABILITY = 'x-ignore-shared';
  * Connects to the second QMP monitor of a starting QEMU (which waits for it) and turns `x-ignore-shared` on, so that
  * save and restore leave the shared memory file alone. Call it while libvirt starts or restores the domain.
  *
- * @throws Error when the socket does not appear or QEMU refuses; abort `signal` when the start itself has failed.
+ * @throws Error when the socket does not appear, or QEMU refuses or ends; abort `signal` when the start itself has failed.
  */
 export async function ignoreSharedMemory(qmpSocket: string, signal: AbortSignal): Promise<void> {
-  const socket = await connectWhenThere(qmpSocket, signal);
-  const lines = createInterface({ input: socket });
-  const stop = (): void => void socket.destroy();
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    await nextMessage(lines, signal, 'QMP');
-    await command(socket, lines, signal, { execute: 'qmp_capabilities' });
-    await command(socket, lines, signal, {
+  await onMonitor(qmpSocket, signal, (monitor) =>
+    monitor.command({
       execute: 'migrate-set-capabilities',
       arguments: { capabilities: [{ capability: CAPABILITY, state: true }] },
-    });
-  } finally {
-    signal.removeEventListener('abort', stop);
-    lines.close();
-    socket.destroy();
-  }
+    }),
+  );
 }
 
 /** Whether the capability is on in a running QEMU; asked before every save. */
 export async function ignoresSharedMemory(qmpSocket: string, signal: AbortSignal): Promise<boolean> {
-  const socket = await connectWhenThere(qmpSocket, signal);
-  const lines = createInterface({ input: socket });
+  const answer = await onMonitor(qmpSocket, signal, (monitor) =>
+    monitor.command({ execute: 'query-migrate-capabilities' }),
+  );
+  const capabilities = answer as { capability: string; state: boolean }[];
+  return capabilities.some((item) => item.capability === CAPABILITY && item.state);
+}
+
+async function onMonitor<T>(
+  qmpSocket: string,
+  signal: AbortSignal,
+  work: (monitor: Monitor) => Promise<T>,
+): Promise<T> {
+  const monitor = new Monitor(await connectWhenThere(qmpSocket, signal), signal);
   try {
-    await nextMessage(lines, signal, 'QMP');
-    await command(socket, lines, signal, { execute: 'qmp_capabilities' });
-    const answer = await command(socket, lines, signal, { execute: 'query-migrate-capabilities' });
-    const capabilities = answer as { capability: string; state: boolean }[];
-    return capabilities.some((item) => item.capability === CAPABILITY && item.state);
+    await monitor.message('QMP');
+    await monitor.command({ execute: 'qmp_capabilities' });
+    return await work(monitor);
   } finally {
-    lines.close();
-    socket.destroy();
+    monitor.close();
   }
 }
 
@@ -66,30 +64,65 @@ async function connectWhenThere(path: string, signal: AbortSignal): Promise<Sock
   }
 }
 
-async function command(socket: Socket, lines: Interface, signal: AbortSignal, request: object): Promise<unknown> {
-  const answer = nextMessage(lines, signal, 'return');
-  socket.write(`${JSON.stringify(request)}\n`);
-  return answer;
-}
+/** One conversation with a QEMU, which may end at any moment: whoever waits, then or later, is told. */
+class Monitor {
+  readonly #lines: Interface;
+  readonly #onAbort = (): void => this.#end(this.signal.reason as Error);
+  #wanted: { key: string; resolve(value: unknown): void; reject(error: Error): void } | undefined;
+  #ended: Error | undefined;
 
-/** The next message that has `key`; events in between are passed over. */
-function nextMessage(lines: Interface, signal: AbortSignal, key: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const done = (settle: () => void): void => {
-      lines.off('line', onLine);
-      lines.off('close', onClose);
-      signal.removeEventListener('abort', onAbort);
-      settle();
-    };
-    const onLine = (line: string): void => {
-      const message = JSON.parse(line) as Record<string, unknown>;
-      if (key in message) done(() => resolve(message[key]));
-      else if ('error' in message) done(() => reject(new Error(`QEMU refused: ${JSON.stringify(message['error'])}`)));
-    };
-    const onClose = (): void => done(() => reject(new Error('QEMU closed its monitor')));
-    const onAbort = (): void => done(() => reject(signal.reason as Error));
-    lines.on('line', onLine);
-    lines.on('close', onClose);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
+  constructor(
+    private readonly socket: Socket,
+    private readonly signal: AbortSignal,
+  ) {
+    this.#lines = createInterface({ input: socket });
+    this.#lines.on('line', (line) => this.#take(line));
+    this.#lines.on('close', () => this.#end(new Error('QEMU closed its monitor')));
+    // The interface passes the socket's errors on, and one that nobody hears would end this process.
+    this.#lines.on('error', (error: Error) => this.#end(error));
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** The next message that has `key`; events in between are passed over. */
+  message(key: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) return reject(this.#ended);
+      this.#wanted = { key, resolve, reject };
+    });
+  }
+
+  command(request: object): Promise<unknown> {
+    const answer = this.message('return');
+    this.socket.write(`${JSON.stringify(request)}\n`);
+    return answer;
+  }
+
+  close(): void {
+    this.signal.removeEventListener('abort', this.#onAbort);
+    this.#lines.close();
+    this.socket.destroy();
+  }
+
+  #take(line: string): void {
+    const wanted = this.#wanted;
+    if (wanted === undefined) return;
+    let message: Record<string, unknown>;
+    try {
+      message = JSON.parse(line) as Record<string, unknown>;
+    } catch (error) {
+      return this.#end(new Error('QEMU said what is no JSON on its monitor', { cause: error }));
+    }
+    const refused = 'error' in message ? new Error(`QEMU refused: ${JSON.stringify(message['error'])}`) : undefined;
+    if (!(wanted.key in message) && refused === undefined) return;
+    this.#wanted = undefined;
+    if (refused === undefined) wanted.resolve(message[wanted.key]);
+    else wanted.reject(refused);
+  }
+
+  #end(error: Error): void {
+    this.#ended ??= error;
+    this.#wanted?.reject(this.#ended);
+    this.#wanted = undefined;
+    this.socket.destroy();
+  }
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { writeSync } from 'node:fs';
 import { crashSwitch, noCrashes } from '../../activities/crash-switch.js';
 import { Reboots } from '../../activities/after-reboot.js';
 import { createHostActivities } from '../../activities/host.js';
@@ -230,10 +231,12 @@ async function main(): Promise<void> {
   await unlock();
 }
 
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    process.stderr.write(`host-worker: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    process.exit(1);
-  },
-);
+/** `process.exit` would wait for the threads that are in calls of libvirt, and such a call may wait for ever. */
+function fail(error: unknown): void {
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  writeSync(process.stderr.fd, `host-worker: ${what}\n`);
+  process.kill(process.pid, 'SIGKILL');
+}
+
+process.on('uncaughtException', fail);
+main().then(() => process.exit(0), fail);

@@ -1,11 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, open, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { ignoreSharedMemory } from '../../src/libvirt/migration-capability.js';
+import { ignoresSharedMemory, ignoreSharedMemory } from '../../src/libvirt/migration-capability.js';
 
 /** Speaks as a QEMU does that waits for its second monitor. */
 function monitor(asked: string[]): Server {
@@ -40,4 +40,54 @@ test('a starting QEMU is reached though every thread of libuv is in a call that 
   await Promise.all(held);
   writer.kill();
   await rm(directory, { recursive: true, force: true });
+});
+
+/** What a QEMU may do in the middle of the conversation. @returns what came of asking it. */
+async function outcomeWith(answer: (socket: Socket, request: string) => void): Promise<unknown> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'dormouse-qmp-'));
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    answer(socket, 'connect');
+    socket.on('data', (bytes) => answer(socket, (JSON.parse(String(bytes)) as { execute: string }).execute));
+  });
+  server.listen(path.join(directory, 'qmp'));
+  try {
+    return await ignoresSharedMemory(path.join(directory, 'qmp'), AbortSignal.timeout(10_000)).catch(
+      (error: unknown) => error,
+    );
+  } finally {
+    server.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+const greeting = '{"QMP": {"version": {}}}\n';
+
+test('a QEMU that ends while its monitor is spoken to is an error of that conversation and of nothing else', async () => {
+  const closed = expect.objectContaining({ message: 'QEMU closed its monitor' });
+  expect(await outcomeWith((socket) => void socket.end())).toEqual(closed);
+  expect(await outcomeWith((socket) => void socket.end(greeting))).toEqual(closed);
+  const afterwards = await outcomeWith((socket, request) => {
+    if (request === 'connect') socket.write(greeting);
+    else socket.destroy();
+  });
+  expect(afterwards).toBeInstanceOf(Error);
+});
+
+test('a QEMU that dies before it was spoken to leaves no error that nobody hears', async () => {
+  for (let round = 0; round < 20; round++) {
+    const outcome = await outcomeWith((socket) => {
+      socket.write(greeting);
+      setImmediate(() => socket.destroy());
+    });
+    expect(outcome).toBeInstanceOf(Error);
+  }
+});
+
+test('what a monitor refuses or garbles is told in its words', async () => {
+  const refused = await outcomeWith((socket, request) => {
+    socket.write(request === 'connect' ? greeting : '{"error": {"class": "GenericError", "desc": "no"}}\n');
+  });
+  expect(String(refused)).toContain('QEMU refused: {"class":"GenericError","desc":"no"}');
+  const garbled = await outcomeWith((socket) => void socket.write('nonsense\n'));
+  expect(String(garbled)).toContain('no JSON');
 });
