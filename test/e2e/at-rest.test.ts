@@ -90,8 +90,7 @@ async function guestsMiB(): Promise<number> {
 /** The host keeps one copy of the template's memory ready, whoever sleeps; what guests take is measured beside it. */
 async function copyIsReady(): Promise<void> {
   const { memoryPool } = new StatePaths(service.config.stateDir);
-  const copies = async (): Promise<string[]> =>
-    (await readdir(memoryPool)).filter((name) => /\.[0-9a-f]+$/.test(name));
+  const copies = async (): Promise<string[]> => (await readdir(memoryPool)).filter((name) => /\.[0-9a-f]+$/.test(name));
   await expect.poll(copies, { timeout: 20_000 }).toHaveLength(service.config.memoryPool);
 }
 
