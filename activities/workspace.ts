@@ -3,7 +3,7 @@ import type { Manifest } from '../src/host/manifest.js';
 import type { SandboxPaths } from '../src/host/state-paths.js';
 import { slotUid } from '../src/host/slots.js';
 import { diskPassphrase } from '../src/keys/sandbox-key.js';
-import { releaseReaders } from '../src/libvirt/restore-pipe.js';
+import { removePipe } from '../src/libvirt/restore-pipe.js';
 import { removeSecret, setSecret } from '../src/libvirt/secrets.js';
 import { span } from '../src/tracing/span.js';
 import { allOf } from './all-of.js';
@@ -73,8 +73,7 @@ export async function clearWorkspaceButSecret(
 }
 
 async function removeDeviceState({ restorePipe, deviceStateDirectory }: SandboxPaths): Promise<void> {
-  // A libvirt may still wait at the other end, for a host worker that has died.
-  releaseReaders(restorePipe);
+  removePipe(restorePipe);
   await rm(deviceStateDirectory, { recursive: true, force: true });
 }
 

@@ -123,13 +123,15 @@ export class MemoryPool<T extends PooledTemplate = PooledTemplate> {
     if (!(await this.options.hasRoom(template.memoryMiB))) return this.#rest();
     await this.#remove(({ key }) => key !== template.key);
     const file = path.join(this.options.directory, `${template.key}.${randomBytes(8).toString('hex')}`);
+    const draft = `${file}.draft`;
     try {
-      await this.options.copy(template, file, signal);
-      const mib = Math.ceil(((await stat(file)).blocks * 512) / MIB);
+      await this.options.copy(template, draft, signal);
+      const mib = Math.ceil(((await stat(draft)).blocks * 512) / MIB);
       signal.throwIfAborted();
+      await rename(draft, file);
       this.#ready.push({ file, key: template.key, mib });
     } catch (error) {
-      await rm(file, { force: true });
+      await rm(draft, { force: true });
       throw error;
     }
   }

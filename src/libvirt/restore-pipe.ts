@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, unlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { execa } from 'execa';
@@ -75,16 +75,19 @@ export async function restoreThroughPipe(
   } catch (error) {
     throw refused === undefined ? error : refused.why;
   } finally {
-    await pipe.close();
+    // In this order: whoever opened it has a writer, and nobody opens it any more.
     await rm(path, { force: true });
+    await pipe.close();
   }
   if (refused !== undefined) throw refused.why;
 }
 
-/** Lets go of a libvirt that waits for the writer of a pipe whose maker has died. Absent is fine. */
-export function releaseReaders(path: string): void {
+/** Removes a pipe whose maker has died, and lets go of a libvirt that waits for a writer. Absent is fine. */
+export function removePipe(path: string): void {
   try {
-    closeSync(openSync(path, OPEN_BOTH_ENDS));
+    const both = openSync(path, OPEN_BOTH_ENDS);
+    unlinkSync(path);
+    closeSync(both);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }

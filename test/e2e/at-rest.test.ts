@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, inject, test } from 'vitest';
+import { StatePaths } from '../../src/host/state-paths.js';
 import { pythonWith, runPython } from './python-client.js';
 import type { RunningService } from './running-service.js';
 
@@ -86,12 +87,22 @@ async function guestsMiB(): Promise<number> {
   return (shared + processes.reduce((sum, [, rss]) => sum + rss, 0)) / 1024;
 }
 
+/** The host keeps one copy of the template's memory ready, whoever sleeps; what guests take is measured beside it. */
+async function copyIsReady(): Promise<void> {
+  const { memoryPool } = new StatePaths(service.config.stateDir);
+  const copies = async (): Promise<string[]> => (await readdir(memoryPool)).filter((name) => /\.[0-9a-f]+$/.test(name));
+  await expect.poll(copies, { timeout: 20_000 }).toHaveLength(service.config.memoryPool);
+}
+
 test("the host's memory is back to its level before create, within 10 MiB, after a pause", async () => {
   const play = async (program: string): Promise<string> => (await runPython(python, service, program)).stdout.trim();
+  await copyIsReady();
   const before = await guestsMiB();
   const id = await play('from ucloud_sandbox import Sandbox\ns = Sandbox.create(timeout=600)\nprint(s.sandbox_id)');
+  await copyIsReady();
   expect((await guestsMiB()) - before).toBeGreaterThan(150);
   await play(`from ucloud_sandbox import Sandbox\nSandbox.beta_pause("${id}")`);
+  await copyIsReady();
   expect((await guestsMiB()) - before).toBeLessThan(10);
   expect(await processesWith(`dormouse-${id}`)).toEqual([]);
   await play(`from ucloud_sandbox import Sandbox\nSandbox.kill("${id}")`);
