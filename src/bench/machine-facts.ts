@@ -11,6 +11,7 @@ export interface MachineFacts {
   qemu: string;
   libvirt: string;
   node: string;
+  /** Its version, without what its builder added. */
   kernel: string;
 }
 
@@ -25,7 +26,7 @@ export async function machineFacts(accelerator: string): Promise<MachineFacts> {
     qemu: (await first('qemu-system-x86_64', ['--version'])).replace(/^QEMU emulator version /, ''),
     libvirt: await first('libvirtd', ['--version']),
     node: process.version,
-    kernel: (await readFile('/proc/sys/kernel/osrelease', 'utf8')).trim(),
+    kernel: /^[\d.]*\d/.exec(await readFile('/proc/sys/kernel/osrelease', 'utf8'))?.[0] ?? 'unknown',
   };
 }
 

@@ -40,7 +40,9 @@ export function resultsPage(results: StoredResult[], measurements: Measurement[]
       'of the same run; rows with `*` must hold. The floor is what plain libvirt needs for an equal guest: `virsh save` ' +
       "onto the state directory's filesystem and fsync, `virsh restore` from there until the guest's agent answers; no encryption.",
     table(results.flatMap(({ rows }) => rows).filter(({ goal }) => goal !== '')),
-    ...(missing.length === 0 ? [] : [`Not measured yet: ${missing.map(({ name }) => `\`${name}\``).join(', ')}.`]),
+    ...(missing.length === 0
+      ? []
+      : [`Not measured yet: ${missing.map(({ name, rows }) => `\`${name}\` (${rows.join('; ')})`).join(', ')}.`]),
     ...results.flatMap((result) => section(result, of(result))),
   ]
     .join('\n\n')

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { AgentDoor } from './run-command.js';
 
+const STILL_GOING_ON = 504;
+const LONGEST_SECONDS = 300;
+
 /** A call, as the client saw it. */
 export interface Timed {
   seconds: number;
@@ -25,8 +28,9 @@ export class ServiceClient {
     return { ...timed, sandbox: { id: sandboxID, token: envdAccessToken } };
   }
 
-  pause = ({ id }: Sandbox): Promise<Timed> => this.call('POST', `/sandboxes/${id}/pause`, {}, 204);
-  connect = ({ id }: Sandbox): Promise<Timed> => this.call('POST', `/sandboxes/${id}/connect`, { timeout: 3_600 }, 201);
+  pause = ({ id }: Sandbox): Promise<Timed> => this.call('POST', `/sandboxes/${id}/pause`, {}, 204, true);
+  connect = ({ id }: Sandbox): Promise<Timed> =>
+    this.call('POST', `/sandboxes/${id}/connect`, { timeout: 3_600 }, 201, true);
   kill = ({ id }: Sandbox): Promise<Timed> => this.call('DELETE', `/sandboxes/${id}`, undefined, 204);
 
   /** A port of a guest, through the data plane. Default: its agent's. */
@@ -37,27 +41,37 @@ export class ServiceClient {
     };
   }
 
-  /** @throws Error when the answer is not the expected one. */
+  /**
+   * @param joins whether to make the call again when it is answered with 504: that joins what goes on, and the time is
+   *   that of all together
+   * @throws Error when the answer is not the expected one.
+   */
   async call(
     method: string,
     path: string,
     body: object | undefined,
     expected: number,
+    joins = false,
   ): Promise<Timed & { value: unknown }> {
     const trace = randomBytes(16).toString('hex');
     const start = performance.now();
-    const response = await fetch(`${this.service.api}${path}`, {
-      method,
-      headers: {
-        'x-api-key': this.service.apiKey,
-        traceparent: `00-${trace}-${randomBytes(8).toString('hex')}-01`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    const seconds = (performance.now() - start) / 1000;
-    if (response.status !== expected) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
-    return { seconds, trace, value: text === '' ? undefined : (JSON.parse(text) as unknown) };
+    for (;;) {
+      const response = await fetch(`${this.service.api}${path}`, {
+        method,
+        headers: {
+          'x-api-key': this.service.apiKey,
+          traceparent: `00-${trace}-${randomBytes(8).toString('hex')}-01`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      const seconds = (performance.now() - start) / 1000;
+      if (response.status === expected) {
+        return { seconds, trace, value: text === '' ? undefined : (JSON.parse(text) as unknown) };
+      }
+      const goesOn = joins && response.status === STILL_GOING_ON && seconds < LONGEST_SECONDS;
+      if (!goesOn) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
+    }
   }
 }

@@ -64,7 +64,7 @@ async function main(closers: Closers): Promise<number> {
     .flatMap((result) => result.rows)
     .filter((row) => row.must === true && holds(row) === false);
   for (const row of missed) say(`MISSED: ${row.name}: ${shown(row.value)} ${row.unit}, must be ${row.goal}`);
-  for (const name of failed) say(`FAILED: ${name}`);
+  for (const name of failed) say(`FAILED: ${name}; why stands above`);
   return missed.length + failed.length === 0 ? 0 : 1;
 }
 
@@ -89,7 +89,8 @@ async function measure(
       await storeResult(directory, result);
       results.push(result);
     } catch (error) {
-      failed.push(`${measurement.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      failed.push(measurement.name);
+      say(`${measurement.name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     }
   }
   return [results, failed];

@@ -13,7 +13,7 @@ const machine = {
   ...{ node: 'v20', kernel: '6.1' },
 };
 const measurement = (name: string): Measurement => ({
-  ...{ name, about: `What ${name} does.`, rows: [], run: () => Promise.reject(new Error('not run here')) },
+  ...{ name, about: `What ${name} does.`, rows: ['a row'], run: () => Promise.reject(new Error('not run here')) },
 });
 const result = (at: string, seconds: number): StoredResult => ({
   ...{ measurement: 'light-use', at, commit: 'abc1234', machine },
@@ -51,7 +51,7 @@ test('the page says goal, value, figure and verdict of each row, of which commit
   const page = resultsPage([result('2026-01-02T03:04:05.678Z', 3)], measurements);
   expect(page).toContain('| * pause | <= 1.0 x floor | 1.50 x | 1.50 to 1.50 | 1 | 3.00 s beside 2.00 s | **no** |');
   expect(page).toContain('Commit abc1234, 2026-01-02 03:04 UTC; 2 cores (a processor)');
-  expect(page).toContain('Not measured yet: `list`.');
+  expect(page).toContain('Not measured yet: `list` (a row).');
   expect(page).toContain('pause: 500 ms at the client');
   expect(page).toContain('![Size < time](plots/curve.svg)');
 });
