@@ -22,7 +22,7 @@ const LEAD_MS = 20_000;
 /** How long timers are waited for, after their minute. */
 const TIMERS_WITHIN_MS = 600_000;
 const LOOK_EVERY_MS = 1_000;
-const ANSWERS_WITHIN_MS = 60_000;
+const ANSWERS_WITHIN_MS = 120_000;
 
 /** By name, with the unit in it. */
 export type ScaleFigures = Record<string, number>;
