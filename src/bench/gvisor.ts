@@ -27,13 +27,12 @@ export class GvisorContainer {
   #input: Interface | undefined;
   #held = '';
 
-  private constructor(private readonly directory: string) {}
+  constructor(private readonly directory: string) {}
 
-  /** @returns one whose memory is filled. */
-  static async start(directory: string, mib: number, seed: number): Promise<GvisorContainer> {
-    const container = new GvisorContainer(directory);
-    await container.remove();
-    await mkdir(container.#image, { recursive: true });
+  /** Resolves once its memory is filled. */
+  async start(mib: number, seed: number): Promise<void> {
+    await this.remove();
+    await mkdir(this.#image, { recursive: true });
     const config = {
       ociVersion: '1.0.0',
       process: {
@@ -46,10 +45,9 @@ export class GvisorContainer {
         namespaces: [{ type: 'pid' }, { type: 'network' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }],
       },
     };
-    await writeFile(path.join(directory, 'config.json'), JSON.stringify(config));
-    container.#run('run', '--bundle', directory);
-    container.#held = (await container.#line(/^held /)).slice('held '.length);
-    return container;
+    await writeFile(path.join(this.directory, 'config.json'), JSON.stringify(config));
+    this.#run('run', '--bundle', this.directory);
+    this.#held = (await this.#line(/^held /)).slice('held '.length);
   }
 
   /** @returns seconds until the checkpoint is written and synced; the container has ended then. */

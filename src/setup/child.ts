@@ -54,7 +54,7 @@ export class Child {
     });
   }
 
-  /** Undefined while it does not run. */
+  /** Of the process that was started last; it may have ended. */
   get pid(): number | undefined {
     return this.#process?.pid;
   }

@@ -1,7 +1,9 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, type Connection } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
+import { getQuery } from '../../../workflows/messages.js';
 import { CONTROL_TASK_QUEUE, SANDBOX_WORKFLOW_TYPE, sandboxWorkflowId } from '../../../workflows/names.js';
 import type { SandboxInput } from '../../../workflows/sandbox.js';
 import {
@@ -19,6 +21,10 @@ import type { MachinelessService } from './machineless-service.js';
 import { inLanes } from './lanes.js';
 
 const AT_ONCE = 32;
+/** Task queues are almost in order: with so many of the last ones all have begun. */
+const LAST = 100;
+const SLEEPS_WITHIN_MS = 300_000;
+const LOOK_EVERY_MS = 200;
 
 export interface Seeded {
   id: string;
@@ -63,7 +69,20 @@ export class Seeder {
       await this.#startWorkflow(view);
       seeded.push({ id: view.spec.id, expiresAt: view.endAt });
     });
+    for (const { id } of seeded.slice(-LAST)) await this.#untilItSleeps(id);
     return seeded;
+  }
+
+  /** A start is answered before any worker has taken it up. @throws Error when none does. */
+  async #untilItSleeps(id: string): Promise<void> {
+    const handle = this.client.workflow.getHandle(sandboxWorkflowId(id));
+    const end = Date.now() + SLEEPS_WITHIN_MS;
+    for (;;) {
+      const view = await handle.query(getQuery).catch(() => undefined);
+      if (view?.status === 'paused') return;
+      if (Date.now() > end) throw new Error(`no control worker took up the workflow of sandbox ${id}`);
+      await delay(LOOK_EVERY_MS);
+    }
   }
 
   #view(id: string, expiresAt: number | undefined): SandboxView {

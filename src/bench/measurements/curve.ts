@@ -56,7 +56,8 @@ async function run(context: Context): Promise<Outcome> {
   const times = new Times();
   const held = await Filler.start(floor.door);
   const snapshot = new QemuSnapshot(floor, service.config.libvirtUri);
-  const bundle = path.join(service.config.stateDir, 'bench', 'gvisor');
+  const container = new GvisorContainer(path.join(service.config.stateDir, 'bench', 'gvisor'));
+  context.atEnd(() => container.remove());
   for (const size of SIZES_MIB) {
     for (let number = 1; number <= runs; number++) {
       context.say(`${size} MiB, run ${number} of ${runs}`);
@@ -78,8 +79,7 @@ async function run(context: Context): Promise<Outcome> {
       await held.verify();
 
       if (gvisor === undefined) continue;
-      const container = await GvisorContainer.start(bundle, size, number);
-      context.atEnd(() => container.remove());
+      await container.start(size, number);
       times.add(GVISOR, 'save', size, await container.checkpoint());
       times.add(GVISOR, 'wake', size, await container.restore());
       await container.verify();
