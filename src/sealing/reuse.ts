@@ -5,7 +5,7 @@ export const REUSE_LIMITS = {
   /** Files of an image, its own included. */
   files: MAX_FILES,
   /** A file may hold this much that no image refers to any more, bytes, however small it is, … */
-  deadBytes: 64 * 1024 * 1024,
+  deadBytes: 1024 * 1024,
   /** … and this share of its size, however large. */
   deadShare: 0.5,
 } as const;
