@@ -3,6 +3,8 @@ export type Curve = [size: number, value: number][];
 
 /** What a machine that does other things too may add. */
 const NOISE = 1.25;
+/** Of a second, a millisecond or a MiB: nothing that anybody could tell from chance. */
+const LEAST = 0.1;
 
 /**
  * The last value, as a multiple of where a straight line through the first one and the last but one leads, pure.
@@ -17,7 +19,7 @@ export function overLinear(curve: Curve): number {
   return last[1] / (first[1] + perSize * (last[0] - first[0]));
 }
 
-export const isFasterThanLinear = (curve: Curve): boolean => overLinear(curve) > NOISE;
+export const isFasterThanLinear = (curve: Curve): boolean => overLinear(curve) > NOISE && curve.at(-1)![1] > LEAST;
 
 export function growthText(curve: Curve): string {
   if (isFasterThanLinear(curve)) return `**faster than linear** (${overLinear(curve).toFixed(1)} x the line)`;

@@ -40,6 +40,16 @@ test('what falls or stays in the middle and rises at the end is measured from it
   ).toBe(true);
 });
 
+test('a hundredth of a second says nothing', () => {
+  expect(
+    isFasterThanLinear([
+      [0, 0.001],
+      [50, 0.001],
+      [100, 0.04],
+    ]),
+  ).toBe(false);
+});
+
 test('two sizes say nothing of growth', () => {
   expect(() =>
     overLinear([
