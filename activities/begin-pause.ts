@@ -1,7 +1,10 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import type { Manifest } from '../src/host/manifest.js';
+import { failure } from './failure.js';
 import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
+import { factsOf } from './inspect-vm.js';
+import { domainName } from './machine.js';
 
 /** What both kinds of pause begin with. */
 
@@ -13,6 +16,11 @@ export async function sleepsAlready(
 ): Promise<PauseVmResult | undefined> {
   const { id, phase, image } = known;
   if (phase.name !== 'saved' || image === undefined) return undefined;
+  if ((await context.driver.state(domainName(id))) === 'running') {
+    // No crash leaves this: the manifest is older than the machine, and its image older than memory and disk.
+    const what = `sandbox ${id} runs, and its manifest says that it sleeps: an older manifest was put back. Bring the newest one back and start the host worker again, or kill the sandbox.`;
+    throw failure('PauseFailed', what, { facts: await factsOf(context, id) });
+  }
   await context.index.change(id, { generation, view: { ...view, image } });
   await giveBack(context, known);
   return { outcome: 'paused', image };

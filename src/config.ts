@@ -29,7 +29,13 @@ const list = z.string().transform((text) =>
     .filter((item) => item !== ''),
 );
 
+/** A call of libvirt holds one of libuv's threads until it returns, and files need some as well. */
+export const HOST_THREADS = 96;
+
 const schema = z.object({
+  /** Node's own: threads of this process for calls that wait. A host worker refuses to start with fewer than 96. */
+  UV_THREADPOOL_SIZE: count.default(4),
+
   /** Root of everything that Dormouse keeps: templates, tools, state. Must be reachable for QEMU's user. */
   DORMOUSE_HOME: z.string().default('/var/lib/dormouse'),
   /** State of this service: keys, manifests, images, Temporal's database. */
@@ -140,6 +146,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     );
   }
   return {
+    threads: v.UV_THREADPOOL_SIZE,
     home: v.DORMOUSE_HOME,
     toolsDir: path.join(v.DORMOUSE_HOME, 'tools'),
     stateDir,

@@ -15,7 +15,7 @@ const MOST_REMEMBERED = 10_000;
 const GIVE_UP_EVERY_MS = 5_000;
 const GIVE_UP_TRIES = 60;
 
-/** Warm machines that this api has asked for: not to be asked for again, whatever the hosts still say. */
+/** Warm machines that this api asks for, or asked for without an answer: not for another create, whatever the hosts say. */
 export class AskedFor {
   readonly #ids = new Set<string>();
 
@@ -29,7 +29,7 @@ export class AskedFor {
     this.#ids.add(id);
   }
 
-  /** It was certainly not asked. */
+  /** It was answered, or certainly not asked. */
   remove(id: string): void {
     this.#ids.delete(id);
   }
@@ -49,18 +49,22 @@ export async function createFromPool(
   specFor: (id: string, placement: Placement) => SandboxSpec,
 ): Promise<SandboxView | undefined> {
   const since = performance.now();
+  const tried = new Set<string>();
   for (let tries = 0; tries < MOST_TRIES; tries++) {
-    const found = candidate(deps.askedFor, reports, build.template.templateKey);
+    const found = candidate((id) => tried.has(id) || deps.askedFor.has(id), reports, build.template.templateKey);
     if (found === undefined) return undefined;
     const { id, hostId } = found;
+    tried.add(id);
     deps.askedFor.add(id);
     try {
-      return await naming(id, deps.client.assign(specFor(id, { ...build, hostId })));
+      const view = await naming(id, deps.client.assign(specFor(id, { ...build, hostId })));
+      deps.askedFor.remove(id);
+      return view;
     } catch (error) {
       const code = codeOf(error);
+      if (code !== 'OutcomeUnknown') deps.askedFor.remove(id);
       if (code === 'NotWarm' || code === 'NotFound') continue;
       if (code === 'Superseded') throw new ApiError('NotFound', (error as Error).message);
-      if (code === 'Unavailable') deps.askedFor.remove(id);
       if (code === 'OutcomeUnknown') void giveUp(deps, id);
       if (code === 'OutcomeUnknown' || code === 'Unavailable' || performance.now() - since > FALL_BACK_WITHIN_MS) {
         throw error;
@@ -93,13 +97,13 @@ async function giveUp({ client, log }: Pick<ApiDeps, 'client' | 'log'>, id: stri
 
 /** On the host with the most of them, so that they last everywhere. */
 function candidate(
-  askedFor: AskedFor,
+  isTaken: (id: string) => boolean,
   reports: readonly HostReport[],
   templateKey: string,
 ): { id: string; hostId: string } | undefined {
   const hosts = reports.map(({ hostId, warm = [] }) => ({
     hostId,
-    ids: warm.filter((machine) => machine.templateKey === templateKey && !askedFor.has(machine.id)).map(({ id }) => id),
+    ids: warm.filter((machine) => machine.templateKey === templateKey && !isTaken(machine.id)).map(({ id }) => id),
   }));
   const [best] = hosts.sort((a, b) => b.ids.length - a.ids.length);
   const id = best?.ids[0];

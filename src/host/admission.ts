@@ -15,7 +15,13 @@ const OVERHEAD_MIB = 128;
  * What can still be promised. Every machine that runs (or is being made or saved) counts with all of its memory, used or
  * not (`except` one), so that neither the guest nor its pause can fail half-way for want of space.
  */
-export async function measureRoom(index: SandboxIndex, reserved: Room, except?: string): Promise<Room> {
+export async function measureRoom(
+  index: SandboxIndex,
+  reserved: Room,
+  except?: string,
+  /** In use, and given up by whoever holds it when it is needed, MiB. */
+  yieldingMiB = 0,
+): Promise<Room> {
   const [tmpfs, disk, meminfo] = await Promise.all([
     statfs(index.paths.memory),
     statfs(index.paths.sandboxes),
@@ -30,15 +36,18 @@ export async function measureRoom(index: SandboxIndex, reserved: Room, except?: 
   const tmpfsMiB = (tmpfs.blocks * tmpfs.bsize) / MIB;
   return {
     memoryMiB: Math.floor(
-      Math.min(Math.min(totalMiB, tmpfsMiB) - promisedMiB - reserved.memoryMiB, availableMiB - reserved.memoryMiB),
+      Math.min(
+        Math.min(totalMiB, tmpfsMiB) - promisedMiB - reserved.memoryMiB,
+        availableMiB + yieldingMiB - reserved.memoryMiB,
+      ),
     ),
     diskMiB: Math.floor((disk.bavail * disk.bsize) / MIB - imagesMiB - reserved.diskMiB),
   };
 }
 
-/** As `measureRoom`, with the room of the warm machines: they give way to whoever needs it. */
-export async function roomToOffer(index: SandboxIndex, reserved: Room): Promise<Room> {
-  const { memoryMiB, diskMiB } = await measureRoom(index, reserved);
+/** As `measureRoom`, with the room of the warm machines and of copies of memory: they give way to whoever needs it. */
+export async function roomToOffer(index: SandboxIndex, reserved: Room, copiesMiB: number): Promise<Room> {
+  const { memoryMiB, diskMiB } = await measureRoom(index, reserved, undefined, copiesMiB);
   const warm = index.all().filter(({ view }) => view.spec.warm === true);
   const given = warm.reduce((sum, machine) => sum + machine.memoryMiB, 0);
   return { memoryMiB: memoryMiB + given + warm.length * OVERHEAD_MIB, diskMiB: diskMiB + given };

@@ -74,12 +74,14 @@ export class MemoryPool<T extends PooledTemplate = PooledTemplate> {
     return this.#ready.reduce((sum, { mib }) => sum + mib, 0);
   }
 
-  /** Memory is short: gives all copies back, and makes none for a while. @returns whether there were any. */
+  /** Memory is short: gives all copies back, and makes none for a while. @returns whether there were any, finished or not. */
   async giveUp(): Promise<boolean> {
     this.#rest();
-    this.#copying?.abort.abort(new Error('memory is short'));
+    const copying = this.#copying;
+    copying?.abort.abort(new Error('memory is short'));
+    await copying?.done;
     this.#lookAfter(AFTER_TROUBLE_MS);
-    return this.#remove(() => true);
+    return (await this.#remove(() => true)) || copying !== undefined;
   }
 
   async close(): Promise<void> {

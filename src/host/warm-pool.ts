@@ -78,6 +78,8 @@ export class WarmPool {
         if (await this.#discard(id, 'its room was needed')) return true;
       } catch (error) {
         this.options.log.warn({ sandbox: id, err: error }, 'a warm machine could not be given up for its room');
+        // Whoever waits for room waits for every try: the next one would take as long.
+        if ((error as { code?: string }).code === 'OutcomeUnknown') return false;
       }
     }
     return false;

@@ -20,6 +20,7 @@ const TOP_LEVEL =
   /^(sandboxes|memory|overlays|logs|temporal\.db(-wal|-shm|-journal)?|temporal-namespace|master\.key|api-keys\.json|lost\+found)$/;
 const SANDBOX_FILE = /^(manifest\.json|key\.wrapped|overlay\.qcow2|metrics\.jsonl|log\.jsonl|image-\d+\.sealed)$/;
 const IMAGE = /^image-\d+\.sealed$/;
+const generationOf = (image: string): number => Number(/\d+/.exec(image)?.[0]);
 const POOL_ENTRY = /^[a-z0-9]{8,64}\.[0-9a-f]+$/;
 
 const imageNames = (generations: readonly number[] = []): string[] =>
@@ -213,7 +214,7 @@ function aroundSleeping(facts: SandboxFacts): Violation[] {
   ];
   const { image, basis } = directory.manifest;
   const kept = imageNames([...(image ? [image.generation] : []), ...(basis?.files ?? [])]);
-  const older = directory.files.filter((name) => IMAGE.test(name) && !kept.includes(name));
+  const others = directory.files.filter((name) => IMAGE.test(name) && !kept.includes(name));
   return [
     ...(left.length === 0
       ? []
@@ -225,11 +226,22 @@ function aroundSleeping(facts: SandboxFacts): Violation[] {
             repair: { kind: 'clear-workspace', id },
           } satisfies Violation,
         ]),
-    ...older.map((name): Violation => ({
-      ...{ invariant: 6, sandbox: id, what: `sandbox ${id} is paused, and ${name}, an older image, is still there` },
-      todo: 'the reaper removes it',
-      repair: { kind: 'remove-file', id, name },
-    })),
+    ...others.map((name): Violation =>
+      image !== undefined && generationOf(name) > image.generation
+        ? {
+            ...{ invariant: 6, sandbox: id, what: `sandbox ${id} is paused, and ${name} is newer than its manifest` },
+            todo: 'the manifest was put back: bring the newest one back, or kill the sandbox; nothing removes the image',
+          }
+        : {
+            ...{
+              invariant: 6,
+              sandbox: id,
+              what: `sandbox ${id} is paused, and ${name}, an older image, is still there`,
+            },
+            todo: 'the reaper removes it',
+            repair: { kind: 'remove-file', id, name },
+          },
+    ),
   ];
 }
 

@@ -1,10 +1,12 @@
 import { rm, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DomainState, type Domain } from '@unraid/libvirt';
 import { LibvirtConnection } from './connection.js';
 import type { DomainSpec } from './domain-spec.js';
 import { domainXml } from './domain-xml.js';
 import type { ComingImage, MachineState, VmDriver } from './driver.js';
 import { DomainError } from './errors.js';
+import { LongCalls } from './long-calls.js';
 import { ignoreSharedMemory, ignoresSharedMemory } from './migration-capability.js';
 import { restoreThroughPipe } from './restore-pipe.js';
 import { headFor, streamOf } from './save-image-header.js';
@@ -17,29 +19,34 @@ import { within } from '../within.js';
  */
 const READS_HEAD_TWICE_SINCE = 11_003_000;
 const MONITOR_TIMEOUT_MS = 30_000;
+const END_AGAIN_AFTER_MS = 100;
 const NO_SUCH_DOMAIN = /domain not found|no domain with matching|failed to get domain/i;
 const ENDED_MEANWHILE = /domain is not running|no domain with matching|domain not found/i;
 
 /** {@link VmDriver} over `@unraid/libvirt`. */
 export class LibvirtDriver implements VmDriver {
   readonly #connection: LibvirtConnection;
+  readonly #longCalls: LongCalls;
   #version: Promise<number> | undefined;
 
   constructor(private readonly uri: string) {
     this.#connection = new LibvirtConnection(uri);
+    this.#longCalls = new LongCalls(uri);
   }
 
   async start(spec: DomainSpec): Promise<void> {
-    await this.#withMemoryIgnored(spec, () =>
-      this.#connection.use((hypervisor) => hypervisor.domainCreateXML(domainXml(spec))),
+    await this.#longCalls.run((connection) =>
+      this.#withMemoryIgnored(spec, () => connection.use((hypervisor) => hypervisor.domainCreateXML(domainXml(spec)))),
     );
   }
 
   async restore(spec: DomainSpec, image: ComingImage): Promise<void> {
     const head = headFor(image.head, domainXml(spec), spec.name);
     const restoring = (): Promise<void> =>
-      this.#withMemoryIgnored(spec, () =>
-        this.#connection.use((hypervisor) => hypervisor.domainRestore(image.pipe) as Promise<void>),
+      this.#longCalls.run((connection) =>
+        this.#withMemoryIgnored(spec, () =>
+          connection.use((hypervisor) => hypervisor.domainRestore(image.pipe) as Promise<void>),
+        ),
       );
     const stream = image.whole.then((whole) => streamOf(whole, spec.name));
     stream.catch(() => undefined);
@@ -67,7 +74,9 @@ export class LibvirtDriver implements VmDriver {
     if (!(await ignoresSharedMemory(spec.qmpSocket, within(MONITOR_TIMEOUT_MS)))) {
       throw new DomainError(`${spec.name}: QEMU would save the memory too; refusing to write plain memory to ${image}`);
     }
-    await this.#onDomain(spec.name, (domain) => domain.save(image));
+    await this.#longCalls.run((connection) =>
+      connection.use(async (hypervisor) => (await hypervisor.domainLookupByName(spec.name)).save(image)),
+    );
   }
 
   async shutdown(name: string): Promise<void> {
@@ -107,7 +116,7 @@ export class LibvirtDriver implements VmDriver {
   }
 
   async close(): Promise<void> {
-    await this.#connection.close();
+    await Promise.all([this.#connection.close(), this.#longCalls.close()]);
   }
 
   /** Asked once: a libvirt that is exchanged below a running host worker is a new one only after its restart. */
@@ -148,16 +157,23 @@ export class LibvirtDriver implements VmDriver {
   async #withMemoryIgnored(spec: DomainSpec, start: () => Promise<unknown>): Promise<void> {
     await rm(spec.qmpSocket, { force: true });
     const over = new AbortController();
+    let settled = false;
+    const starting = start()
+      .catch((error: unknown) => {
+        over.abort();
+        throw error;
+      })
+      .finally(() => (settled = true));
     const monitor = ignoreSharedMemory(spec.qmpSocket, within(MONITOR_TIMEOUT_MS, over.signal)).catch(
       async (error: unknown) => {
-        if (!over.signal.aborted) await this.destroy(spec.name);
+        // libvirt may not know the machine by its name yet; and it would wait for ever for a QEMU that waits for us.
+        while (!settled) {
+          await this.destroy(spec.name);
+          await delay(END_AGAIN_AFTER_MS);
+        }
         throw error;
       },
     );
-    const starting = start().catch((error: unknown) => {
-      over.abort();
-      throw error;
-    });
     const [started, ignored] = await Promise.allSettled([starting, monitor]);
     if (started.status === 'rejected') throw started.reason;
     if (ignored.status === 'rejected') throw ignored.reason;

@@ -6,6 +6,8 @@ import { execa } from 'execa';
 
 /** What no QEMU takes for a migration stream: it ends at once. */
 const NO_STREAM = Buffer.alloc(64);
+/** More than this a pipe never holds, unless somebody asks for it. */
+const PIPE_HOLDS_BYTES = 64 * 1024;
 /** Returns at once, whoever has it open. */
 const OPEN_BOTH_ENDS = constants.O_RDWR | constants.O_NONBLOCK;
 
@@ -15,14 +17,14 @@ const OPEN_BOTH_ENDS = constants.O_RDWR | constants.O_NONBLOCK;
  * It is opened for reading and writing: so no open of either side ever waits for the other, nothing that was written gets
  * lost between two readers, and whoever reads sees no end of it before it is closed here.
  * Danger: an open of libvirt's that finds no writer would hold one of its threads for ever. So it stays open until
- * libvirt's call has returned; a restore that shall not be is ended by something that QEMU refuses.
+ * the last reader is certainly there; a restore that shall not be is ended by something that QEMU refuses.
  */
 export class RestorePipe {
   private constructor(private readonly socket: Socket) {}
 
   /** Makes the pipe anew at `path`, mode 0600. */
   static async make(path: string): Promise<RestorePipe> {
-    await rm(path, { force: true });
+    removePipe(path);
     await execa('mkfifo', ['-m', '600', path], { stdin: 'ignore' });
     const socket = new Socket({ fd: openSync(path, OPEN_BOTH_ENDS), readable: false, writable: true });
     // Said by the write that it ends.
@@ -66,7 +68,10 @@ export async function restoreThroughPipe(
   const pipe = await RestorePipe.make(path);
   const feed = async (): Promise<void> => {
     await pipe.write(Buffer.concat(heads));
-    await pipe.write(await bytes);
+    const last = await bytes;
+    await pipe.write(last);
+    // QEMU has begun to read it, then. One that wants more than there is must see the end, or it waits for ever.
+    if (last.length > PIPE_HOLDS_BYTES) await pipe.close();
   };
   try {
     // It ends with the pipe at the latest: what went wrong then is the restore's to say.

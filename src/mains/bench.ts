@@ -45,7 +45,8 @@ async function main(closers: Closers): Promise<number> {
   const [measured, failed] = options.report === true ? [[], []] : await measure(chosen, options, closers, say);
   const results = await newestResults(
     options.results,
-    chosen.map(({ name }) => name),
+    // What an earlier run found is not what this one did.
+    chosen.map(({ name }) => name).filter((name) => !failed.includes(name)),
   );
   const rows = results.flatMap((result) => result.rows);
   process.stdout.write(`${table(rows)}\n`);

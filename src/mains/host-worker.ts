@@ -8,7 +8,7 @@ import type { HostContext } from '../../activities/host-context.js';
 import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
 import { Reaper } from '../../activities/reap.js';
 import { randomSandboxId } from '../api/sandbox-id.js';
-import { readConfig } from '../config.js';
+import { HOST_THREADS, readConfig } from '../config.js';
 import { Activity } from '../gateway/activity.js';
 import { createGateway } from '../gateway/gateway.js';
 import { gatewayToken } from '../gateway/gateway-token.js';
@@ -59,6 +59,9 @@ const TEND_EVERY_MS = 1_000;
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
+  if (config.threads < HOST_THREADS) {
+    throw new Error(`too few threads for calls of libvirt: start it with UV_THREADPOOL_SIZE=${HOST_THREADS}`);
+  }
   const log = createLogger('host-worker', config.logLevel);
   const stopTracing = startTracing('host', config.tracing);
   const unlock = await lockStateDirectory(config.stateDir);
@@ -154,7 +157,7 @@ async function main(): Promise<void> {
         ...template,
         templateKey: key,
       })),
-      free: await roomToOffer(index, reserved),
+      free: await roomToOffer(index, reserved, memories.heldMiB),
       warm: warmPool.candidates(),
     }),
     route: (id) => {

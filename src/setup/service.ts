@@ -1,13 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Config } from '../config.js';
+import { HOST_THREADS, type Config } from '../config.js';
 import { Child } from './child.js';
 import { temporalCli } from './temporal-cli.js';
 import { waitForHttp, waitForPort } from './wait.js';
-
-/** A call of libvirt holds one of libuv's threads until it returns, and files need some as well. */
-const HOST_THREADS = { UV_THREADPOOL_SIZE: '96' };
 
 const mains = fileURLToPath(new URL('../mains/', import.meta.url));
 
@@ -46,7 +43,13 @@ export class Service {
 
   startRole(role: string): void {
     const args = ['--enable-source-maps', path.join(mains, `${this.standIns[role] ?? role}.js`)];
-    this.#add(role, process.execPath, args, 20_000, role === 'host-worker' ? HOST_THREADS : {});
+    this.#add(
+      role,
+      process.execPath,
+      args,
+      20_000,
+      role === 'host-worker' ? { UV_THREADPOOL_SIZE: String(HOST_THREADS) } : {},
+    );
   }
 
   child(role: string): Child {

@@ -89,6 +89,7 @@ test('a pause that died after its image was durable is finished, and nothing of 
 test('a failure after the image is durable rolls nothing back', async () => {
   await scene.context.index.change(scene.id, { generation: 3, phase: { name: 'saved' }, slot: null, image: image(3) });
   await writeFile(scene.sandbox.image(3), 'sealed');
+  scene.driver.machines.set(scene.machine, 'paused');
   scene.driver.before['destroy'] = () => {
     throw new Error('libvirt is being restarted');
   };
@@ -122,4 +123,10 @@ test('a slot whose claim could not be recorded is given back', async () => {
   const created = createVm(scene.context, { spec, generation: 1, view: scene.view('running', 1) }, never);
   await expect(created).rejects.toThrow('no space left on device');
   expect(scene.claims).toEqual(new Set());
+});
+
+test('a manifest that says a running sandbox sleeps was put back: a pause ends nothing and answers no older image', async () => {
+  await scene.context.index.change(scene.id, { phase: { name: 'saved' }, image: image(1) });
+  await expect(pause(4)).rejects.toMatchObject({ type: 'PauseFailed', message: /older manifest was put back/ });
+  expect(scene.driver.machines.get(scene.machine)).toBe('running');
 });

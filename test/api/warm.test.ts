@@ -112,6 +112,13 @@ describe('a create', () => {
     expect((await create()).body.sandboxID).toBe(machine!.id);
   });
 
+  test('that comes before a machine is ready leaves it to the next one', async () => {
+    const [machine] = (world.report.warm = warm(1));
+    world.failNext.set('assign', 'NotWarm');
+    expect((await create()).body.sandboxID).not.toBe(machine!.id);
+    expect((await create()).body.sandboxID).toBe(machine!.id);
+  });
+
   test('whose sandbox was killed meanwhile answers 404, as every create, and makes no other', async () => {
     world.report.warm = warm(1);
     world.failNext.set('assign', 'Superseded');

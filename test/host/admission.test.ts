@@ -43,10 +43,13 @@ test('the room of a warm machine is offered to whoever asks, and not free for an
     ...{ schema: 1, id: 'warm', generation: 1, phase: { name: 'running' }, memoryMiB: 4096, slot: null },
     view: { spec: { warm: true } },
   } as Manifest);
-  const [measured, offered] = [await measureRoom(index, reserved), await roomToOffer(index, reserved)];
+  const [measured, offered] = [await measureRoom(index, reserved), await roomToOffer(index, reserved, 0)];
   expect(before.diskMiB - measured.diskMiB).toBeGreaterThan(3000);
   expect(Math.abs(before.diskMiB - offered.diskMiB)).toBeLessThan(1000);
   expect(offered.memoryMiB - measured.memoryMiB).toBeGreaterThan(3000);
+  const short = { memoryMiB: 0, diskMiB: 0 };
+  const [own, withCopies] = [await measureRoom(index, short), await measureRoom(index, short, undefined, 500)];
+  expect(withCopies.memoryMiB).toBeGreaterThanOrEqual(own.memoryMiB);
 });
 
 test('a pause is refused before anything is touched when its image may not fit, and says how much is missing', async () => {

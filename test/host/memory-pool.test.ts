@@ -97,6 +97,17 @@ test('when memory is short the copies go, and none is made for a while', async (
   expect(await pool.giveUp()).toBe(false);
 });
 
+test('a copy that is still being made is given up, too, and its room is there when that is answered', async () => {
+  copy = async (_, file) => {
+    await writeFile(file, 'half of it');
+    await delay(400);
+  };
+  await pool.open(newer);
+  await expect.poll(kept, soon).not.toEqual([]);
+  expect(await pool.giveUp()).toBe(true);
+  expect(await kept()).toEqual([]);
+});
+
 test('without room for more machines nothing is copied', async () => {
   room = false;
   await pool.open(newer);

@@ -167,6 +167,12 @@ describe('the comparison of what there is', () => {
     expect(seen).toEqual([]);
   });
 
+  it('finds an image that is newer than the manifest, and leaves it: the manifest was put back', () => {
+    const [hit] = broken((s) => paused(s).files.push('image-99.sealed'));
+    expect(hit).toMatchObject({ invariant: 6, what: expect.stringMatching(/image-99.sealed is newer/) as string });
+    expect(hit!.repair).toBeUndefined();
+  });
+
   it('says nothing about the machine of a sandbox that is in the middle of a step', () => {
     for (const status of ['creating', 'pausing', 'resuming', 'killing'] as const) {
       expect(broken((s) => Object.assign(s.workflows[0]!, { view: view(status), stepSince: NOW - 1000 }))).toEqual([]);

@@ -117,3 +117,22 @@ test('a reader that waits for a writer which has died is let go', async () => {
   expect(await readdir(directory)).toEqual([]);
   removePipe(pipe);
 });
+
+test('a reader that waits for the maker of an earlier pipe is let go when the next one is made', async () => {
+  execFileSync('mkfifo', [pipe]);
+  const waiting = take(1);
+  await delay(300);
+  await restore(Promise.resolve(STREAM), async () => {
+    await take(HEAD.length);
+  });
+  await waiting;
+});
+
+test('a reader that wants more than there is sees the end of the stream instead of waiting', async () => {
+  let read: Buffer | undefined;
+  await restore(Promise.resolve(STREAM), async () => {
+    await take(HEAD.length);
+    read = await take(HEAD.length + STREAM.length + 1);
+  });
+  expect(read).toEqual(Buffer.concat([HEAD, STREAM]));
+});

@@ -33,7 +33,7 @@ async function run(context: Context): Promise<Outcome> {
     rows: [
       row(NAMES.small, goal, 's', small.frozen),
       row(NAMES.large, goal, 's', large.frozen),
-      ratio(NAMES.equal, { goal: `<= ${ABOUT_EQUAL} x`, limit: ABOUT_EQUAL }, large.frozen, small.frozen),
+      ratio(NAMES.equal, { goal: `<= ${ABOUT_EQUAL} x`, limit: ABOUT_EQUAL, must: true }, large.frozen, small.frozen),
     ],
     notes: [
       `Before the pauses the longest time between two lines was ${shown(median(small.gaps))} ms (base template) and ` +

@@ -69,7 +69,8 @@ async function run(context: Context): Promise<Outcome> {
   };
   await service.client.pause(sandbox);
   const left = (await machineProcesses(domain)) === undefined ? 0 : 2;
-  const bytes = await bytesBelow(service.paths.memory);
+  const { memoryDirectory, deviceStateDirectory } = service.paths.sandbox(sandbox.id);
+  const bytes = sum(await Promise.all([memoryDirectory, deviceStateDirectory].map(bytesBelow)));
   const paused = await inWindows('it is paused', rolesAlone);
 
   const cpu = {
