@@ -8,6 +8,7 @@ import type { ComingImage, MachineState, VmDriver } from './driver.js';
 import { DomainError } from './errors.js';
 import { LongCalls } from './long-calls.js';
 import { ignoreSharedMemory, ignoresSharedMemory } from './migration-capability.js';
+import { pinned } from './pinned.js';
 import { restoreThroughPipe } from './restore-pipe.js';
 import { headFor, streamOf } from './save-image-header.js';
 import { libvirtVersion } from './version.js';
@@ -75,7 +76,9 @@ export class LibvirtDriver implements VmDriver {
       throw new DomainError(`${spec.name}: QEMU would save the memory too; refusing to write plain memory to ${image}`);
     }
     await this.#longCalls.run((connection) =>
-      connection.use(async (hypervisor) => (await hypervisor.domainLookupByName(spec.name)).save(image)),
+      connection.use(async (hypervisor) =>
+        pinned(await hypervisor.domainLookupByName(spec.name), (domain) => domain.save(image)),
+      ),
     );
   }
 
@@ -91,7 +94,7 @@ export class LibvirtDriver implements VmDriver {
     const domain = await this.#lookup(name);
     if (domain === undefined) return 'absent';
     const info = await this.#connection
-      .use(() => domain.getInfo())
+      .use(() => pinned(domain, () => domain.getInfo()))
       .catch((error: unknown) => {
         if (error instanceof DomainError && ENDED_MEANWHILE.test(error.message)) return undefined;
         throw error;
@@ -103,14 +106,14 @@ export class LibvirtDriver implements VmDriver {
   async cpuSeconds(name: string): Promise<number> {
     const domain = await this.#lookup(name);
     if (domain === undefined) throw new DomainError(`there is no machine ${name}`);
-    const { cpuTime } = await this.#connection.use(() => domain.getInfo());
+    const { cpuTime } = await this.#connection.use(() => pinned(domain, () => domain.getInfo()));
     return Number(cpuTime) / 1e9;
   }
 
   async list(prefix: string): Promise<string[]> {
     const names = await this.#connection.use(async (hypervisor) => {
       const domains = await hypervisor.connectListAllDomains();
-      return Promise.all(domains.map((domain: Domain) => domain.getName() as Promise<string>));
+      return Promise.all(domains.map((domain) => pinned(domain, () => domain.getName() as Promise<string>)));
     });
     return names.filter((name) => name.startsWith(prefix));
   }
@@ -141,7 +144,7 @@ export class LibvirtDriver implements VmDriver {
     const domain = await this.#lookup(name);
     if (domain === undefined) return;
     await this.#connection
-      .use(() => call(domain))
+      .use(() => pinned(domain, call))
       .catch((error: unknown) => {
         if (!(error instanceof DomainError && ENDED_MEANWHILE.test(error.message))) throw error;
       });
@@ -150,7 +153,7 @@ export class LibvirtDriver implements VmDriver {
   async #onDomain(name: string, call: (domain: Domain) => Promise<unknown>): Promise<void> {
     const domain = await this.#lookup(name);
     if (domain === undefined) throw new DomainError(`there is no machine ${name}`);
-    await this.#connection.use(() => call(domain));
+    await this.#connection.use(() => pinned(domain, call));
   }
 
   /** QEMU stands still until someone speaks to its second monitor, so both must go on at once, and end together. */

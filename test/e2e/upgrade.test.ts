@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.js';
 import { EarlierVersion } from './earlier-version.js';
@@ -29,7 +30,10 @@ afterAll(async () => {
 test(
   'a sandbox that an earlier version has paused wakes under this one, with its memory',
   async () => {
-    const env = serviceEnvironment('upgrade', PORTS);
+    const shared = readConfig(process.env);
+    // Its template must not become the newest one of all other tests; built once, and kept.
+    const templates = { DORMOUSE_TEMPLATE_DIR: path.join(shared.home, 'templates-with-earlier') };
+    const env = serviceEnvironment('upgrade', PORTS, templates);
     const config = readConfig(env);
     earlier = await EarlierVersion.build(commit, `${config.stateDir}-earlier`);
     const down = await earlier.up(env, AbortSignal.timeout(BUILD_WITHIN_MS));
@@ -63,7 +67,8 @@ s.beta_pause()
     } finally {
       await down();
     }
-    service = await startService('upgrade', PORTS);
+    await execa('cp', ['-al', '--no-clobber', `${shared.templateDir}/.`, config.templateDir]);
+    service = await startService('upgrade', PORTS, templates);
     const [after] = await play(
       service.apiKey,
       `
