@@ -67,12 +67,12 @@ test('a warm machine ignores pause, resume and setTimeout, as signals and as upd
   await handle.signal('pause');
   await handle.signal('resume', { timeoutMs: 1 });
   await handle.signal('setTimeout', { timeoutMs: 1 });
-  for (const refused of [
-    environment.client.pause(spec.id),
-    environment.client.resume(spec.id, {}),
-    environment.client.setTimeout(spec.id, { timeoutMs: 1 }),
+  for (const ask of [
+    () => environment.client.pause(spec.id),
+    () => environment.client.resume(spec.id, {}),
+    () => environment.client.setTimeout(spec.id, { timeoutMs: 1 }),
   ])
-    await expect(refused).rejects.toMatchObject({ code: 'NotFound' });
+    await expect(ask()).rejects.toMatchObject({ code: 'NotFound' });
   expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running', generation: 1 });
   await handle.signal('kill');
   expect(await handle.result()).toMatchObject({ status: 'killed' });
