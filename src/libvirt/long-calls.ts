@@ -31,7 +31,12 @@ export class LongCalls {
   async run<T>(work: (connection: LibvirtConnection) => Promise<T>): Promise<T> {
     const busy = ({ limit }: Lane): number => limit.activeCount + limit.pendingCount;
     const [lane] = [...this.#lanes].sort((a, b) => busy(a) - busy(b));
-    return lane!.limit(() => work(lane!.connection));
+    const { connection, limit } = lane!;
+    return limit(async () => {
+      // A connection from before a restart of libvirtd shows by a call that may fail; then the next one opens another.
+      await connection.use((hypervisor) => hypervisor.connectGetHostname()).catch(() => undefined);
+      return work(connection);
+    });
   }
 
   async close(): Promise<void> {
