@@ -85,7 +85,7 @@ export async function startService(
   };
 }
 
-/** Domains, secrets, mount and files of this state directory, by what its manifests name; nothing else is touched. */
+/** Domains with their secrets, mount and files of this state directory; nothing else is touched. */
 async function cleanUp(config: Config): Promise<void> {
   const { stdout } = await run('virsh', ['-q', 'list', '--name', '--all']);
   for (const name of stdout.split('\n').filter((line) => line.startsWith('dormouse-'))) {
@@ -93,7 +93,10 @@ async function cleanUp(config: Config): Promise<void> {
       (out) => out.stdout,
       () => '',
     );
-    if (xml.includes(`${config.stateDir}/`)) await run('virsh', ['destroy', name]).catch(() => undefined);
+    if (!xml.includes(`${config.stateDir}/`)) continue;
+    await run('virsh', ['destroy', name]).catch(() => undefined);
+    for (const [, uuid] of xml.matchAll(/<secret [^>]*uuid='([^']+)'/g))
+      await run('virsh', ['secret-undefine', uuid!]).catch(() => undefined);
   }
   await run('umount', [path.join(config.stateDir, 'memory')]).catch(() => undefined);
   if (process.env['DORMOUSE_KEEP_TEST_STATE'] === undefined)
