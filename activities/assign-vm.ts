@@ -1,14 +1,13 @@
 import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
 import type { Manifest } from '../src/host/manifest.js';
-import { slotUid } from '../src/host/slots.js';
-import { span } from '../src/tracing/span.js';
 import { within } from '../src/within.js';
 import { allOf } from './all-of.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
-import { domainName, slotOf } from './machine.js';
+import { domainName } from './machine.js';
 import { wakeGuest } from './wake-guest.js';
+import { prepareNetwork } from './workspace.js';
 
 /** Its guest runs already. One that does not answer soon is given up: making another takes less than waiting longer. */
 const AGENT_WITHIN_MS = 15_000;
@@ -61,10 +60,6 @@ async function wake(context: HostContext, manifest: Manifest, signal: AbortSigna
 
 /** Nobody's machine reaches nothing: what stays so needs no change, and there is no connection from before to cut. */
 async function openNetwork(context: HostContext, manifest: Manifest): Promise<void> {
-  await span('guard', async () => {
-    await context.guard.check();
-    const uid = slotUid(context.uidBase, slotOf(manifest));
-    await (manifest.allowInternetAccess ? context.guard.allowInternet(uid) : context.guard.denyInternet(uid));
-  });
+  await prepareNetwork(context, manifest);
   context.reached('assign.network-ready');
 }

@@ -25,7 +25,7 @@ export async function rollBackSave(
     context.reached('rollback.begun');
     const after = await standAgain(context, manifest, template, cause);
     // One that was sealed before the pause failed is dead from the next step on.
-    await removeImages(context, { id: manifest.id, ...(manifest.basis ? { basis: manifest.basis } : {}) });
+    await removeImages(context, { id: manifest.id, basis: manifest.basis ?? null });
     await context.driver.run(machineSpec(context, manifest, template).name);
     context.reached('rollback.ran');
     const bootId = await wakeGuest(context, manifest, within(60_000), after);

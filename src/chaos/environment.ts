@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { ownPorts } from '../setup/own-ports.js';
 
 /** Says how far the clocks of a run's roles stand aside. */
 export const clockFileOf = (stateDir: string): string => `${stateDir}.clock`;
@@ -17,11 +18,7 @@ export function chaosEnvironment(
     DORMOUSE_HOST_ID: `chaos-${port}`,
     DORMOUSE_CRASH_POINTS_FILE: path.join(home, `chaos-${port}.points`),
     NODE_OPTIONS: `${env['NODE_OPTIONS'] ?? ''} --import=${clock.href}`.trim(),
-    DORMOUSE_API_PORT: String(port),
-    DORMOUSE_PROXY_PORT: String(port + 1),
-    DORMOUSE_GATEWAY_PORT: String(port + 2),
-    DORMOUSE_TEMPORAL_PORT: String(port + 3),
-    DORMOUSE_TEMPORAL_UI_PORT: String(port + 4),
+    ...ownPorts(port),
     DORMOUSE_RESERVED_DISK_MIB: '256',
     DORMOUSE_RESERVED_MEMORY_MIB: '256',
     DORMOUSE_OVERLAY_POOL: '2',

@@ -1,5 +1,6 @@
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { alignedBuffer } from './aligned-buffer.js';
+import { runJobs } from './run-jobs.js';
 
 /** A range of a file: [offset, length], bytes. */
 export type Extent = [offset: number, length: number];
@@ -82,29 +83,20 @@ export async function copyInto(
   const { size } = await from.stat();
   await to.truncate(size);
   const windows = extents ? groupByWindow(extents, size) : everyWindow(size);
-  let failed = false;
-  const lane = async (buffer: Buffer): Promise<void> => {
-    for (const { start, end, pieces } of windows) {
-      if (failed) return;
-      signal?.throwIfAborted();
-      const window = await readWindow(from, buffer, start, end);
-      for (const [offset, length] of pieces ?? dataRuns(window)) await writeAll(to, window, offset, length, start);
-    }
-  };
-  const guarded = async (): Promise<void> => {
+  const copyWindow = async ({ start, end, pieces }: Window): Promise<void> => {
     const buffer = idleBuffers.pop() ?? alignedBuffer(WINDOW_BYTES);
     try {
-      await lane(buffer);
-    } catch (error) {
-      failed = true;
-      throw error;
+      const window = await readWindow(from, buffer, start, end);
+      for (const [offset, length] of pieces ?? dataRuns(window)) await writeAll(to, window, offset, length, start);
     } finally {
       idleBuffers.push(buffer);
     }
   };
-  // All lanes must have stopped before the caller closes the files: a reused descriptor would be written to.
-  const results = await Promise.allSettled(Array.from({ length: LANES }, guarded));
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
+  function* jobs(): Generator<() => Promise<void>> {
+    for (const window of windows) yield () => copyWindow(window);
+  }
+  // None runs any more when this settles: the caller closes the files, and a reused descriptor would be written to.
+  await runJobs(jobs(), LANES, signal);
 }
 
 interface Window {

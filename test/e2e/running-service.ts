@@ -3,6 +3,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { readConfig, type Config } from '../../src/config.js';
+import { ownPorts } from '../../src/setup/own-ports.js';
 
 const run = promisify(execFile);
 const dist = path.resolve(import.meta.dirname, '../../dist/src');
@@ -30,11 +31,7 @@ export function serviceEnvironment(name: string, portOffset: number, extra: Node
     ...process.env,
     DORMOUSE_STATE_DIR: path.join(home, `test-${name}-${process.pid}`),
     DORMOUSE_HOST_ID: `test-${name}`,
-    DORMOUSE_API_PORT: String(basePort),
-    DORMOUSE_PROXY_PORT: String(basePort + 1),
-    DORMOUSE_GATEWAY_PORT: String(basePort + 2),
-    DORMOUSE_TEMPORAL_PORT: String(basePort + 3),
-    DORMOUSE_TEMPORAL_UI_PORT: String(basePort + 4),
+    ...ownPorts(basePort),
     DORMOUSE_LOG_LEVEL: 'debug',
     ...extra,
   };

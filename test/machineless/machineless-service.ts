@@ -8,6 +8,7 @@ import { idleVirsh } from '../../src/bench/machineless/idle-virsh.js';
 import { startMachinelessHost } from '../../src/bench/machineless/machineless-host.js';
 import { readConfig, type Config } from '../../src/config.js';
 import type { Room } from '../../src/host/admission.js';
+import { ownPorts } from '../../src/setup/own-ports.js';
 import { Child } from '../../src/setup/child.js';
 import { temporalCli } from '../../src/setup/temporal-cli.js';
 import { waitForHttp, waitForPort } from '../../src/setup/wait.js';
@@ -45,12 +46,10 @@ export class MachinelessService {
     options: { temporal?: string[]; machinesTakeUpToMs?: number; warmPool?: number; reserved?: Room } = {},
   ): Promise<MachinelessService> {
     const stateDir = await mkdtemp('/dev/shm/dormouse-test-');
-    const port = (of: number): string => String(FIRST_PORT + portOffset + of);
     const env: NodeJS.ProcessEnv = {
       ...process.env,
       ...{ DORMOUSE_STATE_DIR: stateDir, DORMOUSE_HOST_ID: 'machineless', DORMOUSE_LOG_LEVEL: 'warn' },
-      ...{ DORMOUSE_API_PORT: port(0), DORMOUSE_PROXY_PORT: port(1), DORMOUSE_GATEWAY_PORT: port(2) },
-      ...{ DORMOUSE_TEMPORAL_PORT: port(3), DORMOUSE_TEMPORAL_UI_PORT: port(4) },
+      ...ownPorts(FIRST_PORT + portOffset),
       ...{ DORMOUSE_WARM_POOL: String(options.warmPool ?? 0) },
     };
     const config = readConfig(env);
