@@ -12,8 +12,7 @@ import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
 import { requireTemplate } from './machine.js';
 import { rollBackSave } from './roll-back-save.js';
-import { saveDeviceState } from './save-device-state.js';
-import { sealMemory } from './seal-memory.js';
+import { saveAndSeal } from './save-and-seal.js';
 
 /**
  * Pause: device state saved, memory sealed, image durable, machine gone; or the machine runs again.
@@ -53,10 +52,10 @@ async function saveOrRollBack(
   const { id } = manifest;
   try {
     context.reached('pause.marked');
-    await span('save', () => saveDeviceState(context, manifest, template));
-    context.reached('pause.saved');
-    context.traffic.cutStreams(id);
-    const { image, basis } = await span('seal', () => sealMemory(context, manifest, template, held));
+    const { image, basis } = await saveAndSeal(context, manifest, template, held, () => {
+      context.reached('pause.saved');
+      context.traffic.cutStreams(id);
+    });
     context.reached('pause.sealed');
     const view = { ...input.view, image };
     const saved = await context.index.change(id, { phase: { name: 'saved' }, slot: null, image, basis, view });

@@ -6,8 +6,7 @@ import { failure } from './failure.js';
 import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
 import { domainName } from './machine.js';
-import { saveDeviceState } from './save-device-state.js';
-import { sealMemory } from './seal-memory.js';
+import { saveAndSeal } from './save-and-seal.js';
 
 /**
  * After `run`, when the agent never answered: the old image is dead, so the machine as it now is becomes the image of
@@ -38,9 +37,9 @@ async function saveOnceMore(
     // From here on what is in tmpfs counts, should this attempt end half-way.
     await context.index.change(manifest.id, { phase: { name: 'saving' } });
     context.reached('save-again.marked');
-    await saveDeviceState(context, manifest, template);
-    context.reached('save-again.saved');
-    const { image, basis } = await sealMemory(context, manifest, template, signal);
+    const { image, basis } = await saveAndSeal(context, manifest, template, signal, () =>
+      context.reached('save-again.saved'),
+    );
     context.reached('save-again.sealed');
     const view = { ...manifest.view, image };
     return await context.index.change(manifest.id, { phase: { name: 'saved' }, slot: null, image, basis, view });

@@ -1,28 +1,53 @@
 import { rm } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DomainSpec } from '../src/libvirt/domain-spec.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { isCompleteSave } from '../src/libvirt/save-image-header.js';
 import type { Template } from '../src/template/template.js';
+import { span } from '../src/tracing/span.js';
 import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
 import { machineSpec } from './machine.js';
+
+const LOOK_EVERY_MS = 5;
 
 /**
  * From here until the end of the pause, or its rollback, no virtual CPU runs.
  *
  * Second run: whole device state beside no running machine is the answer. libvirt goes on with a save whose caller has
  * died, so an unfinished file is not touched: the new save waits for the other one, and finds the machine gone.
+ *
+ * @returns once the device state is whole; `ended` settles when libvirt has ended the machine, too
  */
-export async function saveDeviceState(context: HostContext, manifest: Manifest, template: Template): Promise<void> {
+export async function saveDeviceState(
+  context: HostContext,
+  manifest: Manifest,
+  template: Template,
+): Promise<{ ended: Promise<void> }> {
   const { deviceState } = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
   const state = await context.driver.state(spec.name);
   const complete = await isCompleteSave(deviceState);
-  if (complete && state !== 'running') return context.driver.destroy(spec.name);
+  if (complete && state !== 'running') {
+    await context.driver.destroy(spec.name);
+    return { ended: Promise.resolve() };
+  }
   if (state === 'absent') {
     throw failure('Lost', `the machine of sandbox ${manifest.id} has ended, and its memory was not saved`);
   }
   // It runs: its memory is newer than this device state, which must never be used any more.
   if (complete) await rm(deviceState);
+  let over = false;
+  const ended = span('save', () => save(context, spec, deviceState)).finally(() => (over = true));
+  const whole = async (): Promise<void> => {
+    while (!over && !(await isCompleteSave(deviceState))) await delay(LOOK_EVERY_MS);
+  };
+  // What is the matter with a save that fails, `ended` says.
+  await Promise.race([ended, whole()]);
+  return { ended };
+}
+
+async function save(context: HostContext, spec: DomainSpec, deviceState: string): Promise<void> {
   try {
     await context.driver.save(spec, deviceState);
   } catch (error) {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
@@ -14,6 +14,8 @@ export interface InitOptions {
   /** Called when the machine was restored. */
   onRestored: (request: IncomingMessage) => void;
 }
+
+const BOOT_ID = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
 /** What the host says after a boot and after every restore. The first token is believed, later inits must bring it. */
 export async function initRoute(
@@ -37,16 +39,17 @@ export async function initRoute(
   const clockSet = performance.now();
   if (body['requireReseed'] === true) {
     const sequence = await options.reseeds.waitForNew();
-    response.once('finish', () => options.reseeds.confirmed(sequence));
-    options.onRestored(request);
+    response.once('finish', () => {
+      options.reseeds.confirmed(sequence);
+      options.onRestored(request);
+    });
   }
   if (accessToken) state.accessToken = accessToken;
   if (envVars !== undefined) state.envVars = envVars;
   if (defaultUser) state.defaultUser = defaultUser;
   if (defaultWorkdir) state.defaultWorkdir = defaultWorkdir;
-  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
   const ms = { clock: clockSet - began, all: performance.now() - began };
-  sendJson(response, 200, { bootId, envdVersion: AGENT_VERSION, ms });
+  sendJson(response, 200, { bootId: BOOT_ID, envdVersion: AGENT_VERSION, ms });
 }
 
 function optionalText(body: Record<string, unknown>, name: string): string | undefined {

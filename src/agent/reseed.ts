@@ -1,6 +1,8 @@
-import { constants, openSync, readSync } from 'node:fs';
+import { constants, openSync } from 'node:fs';
+import { constants as system } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HttpError } from './http-error.js';
+import { lastErrno, read } from './libc.js';
 
 const LINE = 'crng reseeded due to virtual machine fork';
 const TRY_EVERY_MS = 5;
@@ -16,6 +18,7 @@ export class ReseedWatch {
   #seen = -1;
   #newest = -1;
   #log: number | undefined;
+  readonly #record = Buffer.alloc(LONGEST_RECORD_BYTES);
 
   constructor(private readonly logFile = '/dev/kmsg') {}
 
@@ -41,18 +44,12 @@ export class ReseedWatch {
   /** Reads what the kernel has said since. One read gives one record, at once: nothing here waits. */
   readOn(): void {
     this.#log ??= openSync(this.logFile, constants.O_RDONLY | constants.O_NONBLOCK);
-    const record = Buffer.alloc(LONGEST_RECORD_BYTES);
     for (;;) {
-      try {
-        const bytesRead = readSync(this.#log, record);
-        if (bytesRead === 0) return;
-        this.#newest = Math.max(this.#newest, sequenceOf(record.toString('utf8', 0, bytesRead)));
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
-        if (code === 'EAGAIN') return;
-        // Records were overwritten before they were read: the next read goes on behind them.
-        if (code !== 'EPIPE') throw error;
-      }
+      const bytes = read(this.#log, this.#record, LONGEST_RECORD_BYTES);
+      if (bytes > 0) this.#newest = Math.max(this.#newest, sequenceOf(this.#record.toString('utf8', 0, bytes)));
+      else if (bytes === 0 || lastErrno() === system.errno.EAGAIN) return;
+      // EPIPE: records were overwritten before they were read; the next read goes on behind them.
+      else if (lastErrno() !== system.errno.EPIPE) throw new HttpError(500, `the kernel's log cannot be read`);
     }
   }
 }

@@ -1,13 +1,8 @@
-import { createRequire } from 'node:module';
-import type { load } from 'koffi';
 import { HttpError } from './http-error.js';
+import { clockSettime } from './libc.js';
 
 const CLOCK_REALTIME = 0;
 const BYTES_OF_TIMESPEC = 16;
-
-/** The native part alone: the package around it looks for twenty platforms. */
-const native = createRequire(import.meta.url)('@koromix/koffi-linux-x64/linux_x64/koffi.node') as { load: typeof load };
-const clockSettime = native.load('libc.so.6').func('clock_settime', 'int', ['int', 'void *']);
 
 /**
  * Sets the wall clock, to the microsecond. Node has no call for it, and a process that has costs, at the moment of a

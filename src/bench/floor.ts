@@ -83,7 +83,7 @@ export class FloorGuest {
       ...{ disk: { path: this.disk }, memoryFile: '/nonexistent', qmpSocket: '/nonexistent' },
       network: { macAddress: template.macAddress, address: this.#address.host, agentPort: this.#address.port },
     });
-    return withoutMemoryFile(xml);
+    return asAnyoneWould(xml);
   }
 
   get door(): AgentDoor {
@@ -148,10 +148,11 @@ export async function clearFloors({ stateDir, libvirtUri }: Pick<Config, 'stateD
   for (const number of await readdir(floors).catch(() => [])) await removeDirectory(path.join(floors, number));
 }
 
-/** The same machine with libvirt's own memory and without our monitor. */
-export function withoutMemoryFile(xml: string): string {
+/** The same machine with libvirt's own memory, without our monitor, and with nothing hidden from libvirt. */
+export function asAnyoneWould(xml: string): string {
   const ours = ['-object', 'memory-backend-file,[^"]*', '-machine', 'memory-backend=dm.ram', '-qmp', 'unix:[^"]*'];
-  return ours.reduce((text, value) => text.replace(new RegExp(`<qemu:arg value="${value}"/>`), ''), xml);
+  const elements = [...ours.map((value) => `<qemu:arg value="${value}"/>`), '<qemu:capabilities>.*</qemu:capabilities>'];
+  return elements.reduce((text, element) => text.replace(new RegExp(element), ''), xml);
 }
 
 /** Beside what the service keeps, on the same filesystem. */

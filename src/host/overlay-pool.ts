@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { diskPassphrase, newSandboxKey, unwrapSandboxKey, wrapSandboxKey } from '../keys/sandbox-key.js';
 import type { KeyWrapper } from '../keys/master-key.js';
 import type { Logger } from '../log.js';
 import { writeDurably } from './durable-file.js';
+
+const LOOK_AGAIN_AFTER_MS = 250;
 
 /**
  * LUKS overlays made ahead of time, each with its own random key: formatting one takes seconds, because QEMU times its
@@ -13,20 +16,22 @@ import { writeDurably } from './durable-file.js';
  */
 export class OverlayPool {
   #filling: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #closed = new AbortController();
 
   constructor(
     private readonly options: {
       directory: string;
       size: number;
       wrapper: KeyWrapper;
-      makeOverlay: (file: string, base: string, passphrase: string) => Promise<void>;
+      /** One that is made during a create takes a core from the guest that wakes. */
+      isIdle: () => boolean;
+      makeOverlay: (file: string, base: string, passphrase: string, ahead: boolean) => Promise<void>;
       log: Logger;
     },
   ) {}
 
   /**
-   * Moves an overlay to `overlayFile` (on the same filesystem) and starts making the next one.
+   * Moves an overlay to `overlayFile` (on the same filesystem); the next one is made when the host is idle.
    * @returns the data key, under which the overlay's passphrase was derived.
    */
   async claim(templateKey: string, base: string, overlayFile: string): Promise<Buffer> {
@@ -52,16 +57,18 @@ export class OverlayPool {
     this.fill(templateKey, base);
     const dataKey = newSandboxKey();
     await rm(overlayFile, { force: true });
-    await this.options.makeOverlay(overlayFile, base, diskPassphrase(dataKey));
+    await this.options.makeOverlay(overlayFile, base, diskPassphrase(dataKey), false);
     return dataKey;
   }
 
-  /** Brings the pool to its size, one after the other, in the background. */
+  /** Brings the pool to its size, one after the other, in the background, whenever the host is idle. */
   fill(templateKey: string, base: string): void {
     this.#filling = this.#filling
       .then(async () => {
-        while (!this.#closed && (await this.#entries(templateKey)).length < this.options.size) {
-          await this.#add(templateKey, base);
+        const { signal } = this.#closed;
+        while (!signal.aborted && (await this.#entries(templateKey)).length < this.options.size) {
+          if (this.options.isIdle()) await this.#add(templateKey, base);
+          else await delay(LOOK_AGAIN_AFTER_MS, undefined, { ref: false, signal }).catch(() => undefined);
         }
       })
       .catch((error: unknown) => this.options.log.warn({ err: error }, 'an overlay could not be made ahead of time'));
@@ -78,7 +85,7 @@ export class OverlayPool {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closed.abort();
     await this.#filling;
   }
 
@@ -91,7 +98,7 @@ export class OverlayPool {
     const draft = path.join(this.options.directory, `draft-${name}`);
     await mkdir(draft, { mode: 0o700 });
     const dataKey = newSandboxKey();
-    await this.options.makeOverlay(path.join(draft, 'overlay.qcow2'), base, diskPassphrase(dataKey));
+    await this.options.makeOverlay(path.join(draft, 'overlay.qcow2'), base, diskPassphrase(dataKey), true);
     await writeDurably(path.join(draft, 'key.wrapped'), await wrapSandboxKey(this.options.wrapper, name, dataKey));
     dataKey.fill(0);
     await rename(draft, path.join(this.options.directory, `${templateKey}.${name}`));

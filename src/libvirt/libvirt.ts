@@ -100,7 +100,8 @@ export class LibvirtDriver implements VmDriver {
         throw error;
       });
     if (info === undefined || info.state === DomainState.SHUTOFF) return 'absent';
-    return info.state === DomainState.PAUSED ? 'paused' : 'running';
+    // One that is being shut down has no virtual CPU that runs.
+    return info.state === DomainState.PAUSED || info.state === DomainState.SHUTDOWN ? 'paused' : 'running';
   }
 
   async cpuSeconds(name: string): Promise<number> {

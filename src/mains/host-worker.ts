@@ -74,15 +74,17 @@ async function main(): Promise<void> {
   await openPasstDirectory(gid);
   const index = await SandboxIndex.load(new StatePaths(config.stateDir), log);
   const traffic = new Activity();
+  const locks = new SandboxLocks();
+  const isIdle = (): boolean => !locks.anyHeld;
   const pool = new OverlayPool({
     directory: index.paths.overlayPool,
     size: config.overlayPool,
     wrapper: masterKey.wrapper,
+    isIdle,
     makeOverlay: createEncryptedOverlay,
     log,
   });
   await pool.sweep();
-  const locks = new SandboxLocks();
   // The last two are those of template builds and of the bench's plain guest.
   const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])));
@@ -90,7 +92,7 @@ async function main(): Promise<void> {
   const memories = new MemoryPool<Template>({
     directory: index.paths.memoryPool,
     size: config.memoryPool,
-    isIdle: () => !locks.anyHeld,
+    isIdle,
     // Never the room of the next machine.
     hasRoom: async (mib) => (await measureRoom(index, reserved)).memoryMiB > 3 * mib,
     copy: ({ memory, memoryExtents }, file, signal) => copySparse(memory, file, memoryExtents, { signal }),

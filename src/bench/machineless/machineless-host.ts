@@ -77,6 +77,7 @@ export async function startMachinelessHost(
   const template = await tinyTemplate(path.join(config.stateDir, 'template'));
   const pool = new OverlayPool({
     ...{ directory: paths.overlayPool, size: 0, wrapper: masterKey.wrapper, log },
+    isIdle: () => true,
     makeOverlay: (file) => writeFile(file, ''),
   });
   await pool.sweep();
