@@ -81,11 +81,8 @@ async function start(
     manifest,
     template,
     {
-      prepare: () =>
-        allOf(
-          prepareOverlay(context, manifest, template).then(() => context.reached('create.disk-ready')),
-          prepareNetwork(context, manifest).then(() => context.reached('create.network-ready')),
-        ),
+      disk: () => prepareOverlay(context, manifest, template).then(() => context.reached('create.disk-ready')),
+      network: () => prepareNetwork(context, manifest).then(() => context.reached('create.network-ready')),
       fill: async (deviceState) => {
         context.reached('create.memory-made');
         return deviceState;

@@ -47,9 +47,9 @@ export interface EventJournal {
 
 /** The network guard as the lifecycle sees it. */
 export interface Guard {
-  /** @throws Error when the rules are not in place: no guest may start then. */
-  check(): Promise<void>;
-  /** Cuts a unix user off from everything, or lets it go again. Repeating is fine. */
-  denyInternet(uid: number): Promise<void>;
-  allowInternet(uid: number): Promise<void>;
+  /**
+   * Cuts a unix user off from everything, or lets it reach the internet. Repeating is fine.
+   * @throws Error when the rules are not in place: no guest may run then.
+   */
+  setInternet(uid: number, allowed: boolean): Promise<void>;
 }

@@ -12,8 +12,10 @@ const MIB = 1024 * 1024;
 
 /** What differs between a create and a resume. */
 export interface MachineParts {
-  /** Disk and network: what QEMU needs from its start. */
-  prepare: () => Promise<void>;
+  /** What QEMU needs from its start. */
+  disk: () => Promise<void>;
+  /** What must be there before a virtual CPU runs. */
+  network: () => Promise<void>;
   /**
    * Changes the memory file, which holds the template's memory then, and hands out the device state that belongs to it.
    * Nothing looks at either before this has resolved.
@@ -42,11 +44,11 @@ export async function restoreMachine(
       .then((has) => (has === 'all' ? undefined : span('memory', () => copyTemplate(template, spec.memoryFile, over))))
       .then(() => parts.fill(head, over));
     const machine = async (): Promise<void> => {
-      await allOf(mapped, parts.prepare());
+      await allOf(mapped, parts.disk());
       over.throwIfAborted();
       await span('restore', () => context.driver.restore(spec, { pipe: restorePipe, head, whole }));
     };
-    return [whole, machine()];
+    return [whole, machine(), parts.network()];
   });
 }
 

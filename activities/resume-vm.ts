@@ -5,7 +5,6 @@ import { openImage } from '../src/sealing/open-image.js';
 import type { MachineState } from '../src/libvirt/driver.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
-import { allOf } from './all-of.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
@@ -155,11 +154,8 @@ async function restore(
         manifest,
         template,
         {
-          prepare: () =>
-            allOf(
-              prepareDisk(context, manifest, dataKey).then(() => context.reached('resume.disk-ready')),
-              prepareNetwork(context, manifest).then(() => context.reached('resume.network-ready')),
-            ),
+          disk: () => prepareDisk(context, manifest, dataKey).then(() => context.reached('resume.disk-ready')),
+          network: () => prepareNetwork(context, manifest).then(() => context.reached('resume.network-ready')),
           fill: (_, over) => unseal(context, input, template, dataKey, over),
         },
         signal,

@@ -18,11 +18,9 @@ export async function prepareWorkspace(context: HostContext, manifest: Manifest,
 }
 
 export const prepareNetwork = (context: HostContext, manifest: Manifest): Promise<void> =>
-  span('guard', async () => {
-    const uid = slotUid(context.uidBase, slotOf(manifest));
-    await context.guard.check();
-    await (manifest.allowInternetAccess ? context.guard.allowInternet(uid) : context.guard.denyInternet(uid));
-  });
+  span('guard', () =>
+    context.guard.setInternet(slotUid(context.uidBase, slotOf(manifest)), manifest.allowInternetAccess),
+  );
 
 /** The disk is the machine's unix user's, and libvirt knows its passphrase. */
 export async function prepareDisk(context: HostContext, manifest: Manifest, dataKey: Buffer): Promise<void> {
@@ -66,10 +64,7 @@ export async function clearWorkspaceButSecret(
 ): Promise<void> {
   const paths = context.index.paths.sandbox(id);
   await allOf(rm(paths.memoryDirectory, { recursive: true, force: true }), removeDeviceState(paths));
-  for (const slot of await context.slots.of(id, named)) {
-    await context.guard.allowInternet(slotUid(context.uidBase, slot));
-    await context.slots.release(slot);
-  }
+  for (const slot of await context.slots.of(id, named)) await context.slots.release(slot);
 }
 
 async function removeDeviceState({ restorePipe, deviceStateDirectory }: SandboxPaths): Promise<void> {

@@ -28,6 +28,8 @@ function readBody(request: IncomingMessage): Promise<Buffer> {
     });
     request.once('end', () => resolve(Buffer.concat(chunks)));
     request.once('error', reject);
-    request.once('close', () => reject(new HttpError(400, 'the body ended early')));
+    request.once('close', () => {
+      if (!request.complete) reject(new HttpError(400, 'the body ended early'));
+    });
   });
 }

@@ -1,24 +1,30 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { RESEED_RECORD, ReseedWatch } from './reseed.js';
 import { createAgent, type AgentOptions } from './server.js';
 
 const TOKEN = 'rehearsal';
+const ROUNDS = 4;
 
 /**
- * Once through what clients do first, on an agent of its own behind a unix socket: the template is captured after it, so
- * that every sandbox wakes with this code compiled and the programs it starts in memory.
+ * Through what the host and clients do first, some times over, on an agent of its own behind another port of loopback: the
+ * template is captured after it, so that every sandbox wakes with this code compiled and the programs it starts in
+ * memory. What is left out here is compiled anew by every sandbox, in the second in which somebody waits for it.
  */
 export async function rehearse(options: AgentOptions): Promise<void> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rehearsal-'));
-  const agent = createAgent(options);
-  const socketPath = path.join(directory, 'socket');
+  const kernelLog = path.join(directory, 'kmsg');
+  await writeFile(kernelLog, '');
+  const agent = createAgent({ ...options, reseeds: new ReseedWatch(kernelLog) });
   const ask = (method: string, route: string, type: string, body: Buffer = Buffer.alloc(0)): Promise<void> =>
     new Promise((resolve, reject) => {
       const headers = { 'x-access-token': TOKEN, 'content-type': type, 'connect-protocol-version': '1' };
-      const asked = request({ socketPath, method, path: route, headers, agent: false }, (response) => {
+      const { port } = agent.address() as AddressInfo;
+      const asked = request({ port, method, path: route, headers, agent: false }, (response) => {
         response.resume().once('close', resolve);
       });
       asked.once('error', reject);
@@ -26,13 +32,15 @@ export async function rehearse(options: AgentOptions): Promise<void> {
     });
   const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));
   try {
-    agent.listen(socketPath);
+    agent.listen(0, '127.0.0.1');
     await once(agent, 'listening');
     options.reseeds.readOn();
     const file = `/files?path=${encodeURIComponent(path.join(directory, 'file'))}&username=root`;
     const command = { process: { cmd: '/bin/bash', args: ['-l', '-c', 'echo'] }, stdin: false };
-    await ask('POST', '/init', 'application/json', json({ accessToken: TOKEN, timestamp: new Date().toISOString() }));
-    for (let round = 0; round < 3; round++) {
+    const init = { accessToken: TOKEN, envVars: {}, defaultUser: 'user', requireReseed: true };
+    for (let round = 1; round <= ROUNDS; round++) {
+      await writeFile(kernelLog, `6,${round},0,-;${RESEED_RECORD}\n`, { flag: 'a' });
+      await ask('POST', '/init', 'application/json', json({ ...init, timestamp: new Date().toISOString() }));
       await ask('POST', '/process.Process/Start', 'application/connect+json', frame(json(command)));
       await ask('POST', '/process.Process/List', 'application/json', json({}));
       await ask('POST', '/filesystem.Filesystem/ListDir', 'application/json', json({ path: directory }));

@@ -4,7 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { HttpError } from './http-error.js';
 import { lastErrno, read } from './libc.js';
 
-const LINE = 'crng reseeded due to virtual machine fork';
+/** What the kernel says of it. */
+export const RESEED_RECORD = 'crng reseeded due to virtual machine fork';
 const TRY_EVERY_MS = 5;
 const LIMIT_MS = 5_000;
 const LONGEST_RECORD_BYTES = 8192;
@@ -57,5 +58,5 @@ export class ReseedWatch {
 /** A record is `level,sequence,microseconds,flags;text`. */
 export function sequenceOf(record: string): number {
   const sequence = /^\d+,(\d+),/.exec(record)?.[1];
-  return sequence !== undefined && record.includes(LINE) ? Number(sequence) : -1;
+  return sequence !== undefined && record.includes(RESEED_RECORD) ? Number(sequence) : -1;
 }

@@ -1,4 +1,4 @@
-import { nft, NftError, readTable } from './nft.js';
+import { nft, readTable, type GuardTable } from './nft.js';
 import { fingerprint, guardRules, ruleset, type GuardRules } from './rules.js';
 
 /** The network guard of this host's guests: an nftables table of our own. */
@@ -8,15 +8,20 @@ export interface NetworkGuard {
   remove(): Promise<void>;
   /** @throws Error when the rules are not in place, or not these. */
   check(): Promise<void>;
-  denyInternet(uid: number): Promise<void>;
-  allowInternet(uid: number): Promise<void>;
+  /** Before a guest of this user runs: its rule is as wanted, among rules that are in place. @throws as `check` does. */
+  setInternet(uid: number, allowed: boolean): Promise<void>;
 }
 
 export function openGuard(rules: GuardRules): NetworkGuard {
   const { table } = rules;
   const expected = guardRules(rules);
-  const change = async (verb: 'add' | 'delete', uid: number): Promise<void> => {
-    await nft([verb, 'element', 'inet', table, 'no_internet', `{ ${uid} }`]);
+  const checked = async (): Promise<GuardTable> => {
+    const now = await readTable(table);
+    if (now !== undefined && now.comment === fingerprint(expected) && now.ruleCount === expected.length) return now;
+    const what = now === undefined ? 'is not there' : 'is not as it should be';
+    throw new Error(
+      `the network guard (nftables table inet ${table}) ${what}: no guest is started without it. Run "make up" again.`,
+    );
   };
   return {
     async install() {
@@ -27,18 +32,12 @@ export function openGuard(rules: GuardRules): NetworkGuard {
       await nft(['-f', '-'], `table inet ${table}\ndelete table inet ${table}\n`);
     },
     async check() {
-      const now = await readTable(table);
-      if (now !== undefined && now.comment === fingerprint(expected) && now.ruleCount === expected.length) return;
-      const what = now === undefined ? 'is not there' : 'is not as it should be';
-      throw new Error(
-        `the network guard (nftables table inet ${table}) ${what}: no guest is started without it. Run "make up" again.`,
-      );
+      await checked();
     },
-    denyInternet: (uid) => change('add', uid),
-    async allowInternet(uid) {
-      await change('delete', uid).catch((error: unknown) => {
-        if (!(error instanceof NftError && /no such file|not found|does not exist/i.test(error.message))) throw error;
-      });
+    async setInternet(uid, allowed) {
+      const { noInternet } = await checked();
+      if (noInternet.includes(uid) !== allowed) return;
+      await nft([allowed ? 'delete' : 'add', 'element', 'inet', table, 'no_internet', `{ ${uid} }`]);
     },
   };
 }

@@ -18,10 +18,15 @@ interface NftItem {
   set?: { name: string; elem?: unknown[] };
 }
 
+export interface GuardTable {
+  comment: string;
+  ruleCount: number;
+  /** Users whose guests reach nothing. */
+  noInternet: number[];
+}
+
 /** The live table, or undefined when there is none. */
-export async function readTable(
-  table: string,
-): Promise<{ comment: string; ruleCount: number; noInternet: number[] } | undefined> {
+export async function readTable(table: string): Promise<GuardTable | undefined> {
   const text = await nft(['-n', '-j', 'list', 'table', 'inet', table]).catch((error: unknown) => {
     if (error instanceof NftError && /no such file/i.test(error.message)) return undefined;
     throw error;

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { closeSync, constants, openSync, unlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { execa } from 'execa';
+import { getSystemErrorName } from 'node:util';
+import koffi from 'koffi';
 
 /** What no QEMU takes for a migration stream: it ends at once. */
 const NO_STREAM = Buffer.alloc(64);
@@ -10,6 +11,9 @@ const NO_STREAM = Buffer.alloc(64);
 const PIPE_HOLDS_BYTES = 64 * 1024;
 /** Returns at once, whoever has it open. */
 const OPEN_BOTH_ENDS = constants.O_RDWR | constants.O_NONBLOCK;
+
+/** Node has no call for it, and a process of its own for each wake is time that somebody waits. */
+const mkfifo = koffi.load('libc.so.6').func('int mkfifo(const char *, unsigned int)');
 
 /**
  * A named pipe from which libvirt restores, as if it were a file.
@@ -23,9 +27,10 @@ export class RestorePipe {
   private constructor(private readonly socket: Socket) {}
 
   /** Makes the pipe anew at `path`, mode 0600. */
-  static async make(path: string): Promise<RestorePipe> {
+  static make(path: string): RestorePipe {
     removePipe(path);
-    await execa('mkfifo', ['-m', '600', path], { stdin: 'ignore' });
+    if (mkfifo(path, 0o600) !== 0)
+      throw new Error(`no named pipe could be made at ${path}: ${getSystemErrorName(-koffi.errno())}`);
     const socket = new Socket({ fd: openSync(path, OPEN_BOTH_ENDS), readable: false, writable: true });
     // Said by the write that it ends.
     socket.on('error', () => undefined);
@@ -65,7 +70,7 @@ export async function restoreThroughPipe(
     refused = { why };
     return NO_STREAM;
   });
-  const pipe = await RestorePipe.make(path);
+  const pipe = RestorePipe.make(path);
   const feed = async (): Promise<void> => {
     await pipe.write(Buffer.concat(heads));
     const last = await bytes;

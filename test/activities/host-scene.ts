@@ -150,7 +150,7 @@ export class HostScene {
       index: await SandboxIndex.load(this.paths, log),
       journal: new Journal(this.paths),
       reached: (point: CrashPoint) => this.reached(point),
-      guard: { check: async () => {}, denyInternet: async () => {}, allowInternet: async () => {} },
+      guard: { setInternet: async () => {} },
       makeRoom: () => Promise.resolve(false),
       template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),
     } as unknown as HostContext;

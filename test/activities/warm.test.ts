@@ -28,9 +28,7 @@ afterEach(() => scene.stop());
 
 const watchGuard = (): void => {
   scene.context.guard = {
-    check: async () => void guarded.push('check'),
-    allowInternet: async () => void guarded.push('allow'),
-    denyInternet: async () => void guarded.push('deny'),
+    setInternet: async (_uid, allowed) => void guarded.push(allowed ? 'allow' : 'deny'),
   };
 };
 
@@ -71,7 +69,7 @@ describe('a warm machine that a create takes', () => {
     expect(Date.parse(init!.timestamp)).toBeGreaterThanOrEqual(before);
     const token = accessToken(scene.context.masterKey.derive('tokens'), scene.id);
     expect(scene.asked.find(({ path }) => path === '/init')?.token).toBe(token);
-    expect(guarded).toEqual(['check', 'allow']);
+    expect(guarded).toEqual(['allow']);
     expect(scene.manifest).toMatchObject({ generation: 2, phase: { name: 'running' }, allowInternetAccess: true });
     expect(scene.manifest.view.spec).toMatchObject({ tenant: 't' });
     expect(scene.manifest.view.spec.warm).toBeUndefined();
@@ -100,7 +98,7 @@ describe('a warm machine that a create takes', () => {
     const first = await assign();
     scene.asked.length = 0;
     expect(await assign()).toEqual(first);
-    expect([scene.asked, guarded]).toEqual([[], ['check', 'allow']]);
+    expect([scene.asked, guarded]).toEqual([[], ['allow']]);
   });
 
   test.each(WARM_POINTS)('by a host worker that dies at %s is finished by the second run', async (point) => {

@@ -66,14 +66,14 @@ describe('a guest, by the unix user of its passt,', () => {
   });
 
   test('reaches nothing at all when it has no internet, and its neighbours still do', async () => {
-    await guard.denyInternet(UID);
+    await guard.setInternet(UID, false);
     expect(await connects('203.0.113.1', 8077, UID)).toBe(false);
     expect(await connects('10.77.0.1', 53, UID)).toBe(false);
     expect(await connects('203.0.113.1', 8077, UID + 1)).toBe(true);
     await guard.install();
     expect(await connects('203.0.113.1', 8077, UID)).toBe(false);
-    await guard.allowInternet(UID);
-    await guard.allowInternet(UID);
+    await guard.setInternet(UID, true);
+    await guard.setInternet(UID, true);
     expect(await connects('203.0.113.1', 8077, UID)).toBe(true);
   });
 
@@ -89,6 +89,7 @@ describe('the check before a guest starts', () => {
     const handle = /oifname "lo" reject # handle (\d+)/.exec(stdout)![1]!;
     await run('nft', ['delete', 'rule', 'inet', TABLE, 'guests', 'handle', handle]);
     await expect(guard.check()).rejects.toThrow(/not as it should be/);
+    await expect(guard.setInternet(UID, true)).rejects.toThrow(/not as it should be/);
     await guard.remove();
     await expect(guard.check()).rejects.toThrow(/is not there/);
     await guard.install();

@@ -108,7 +108,7 @@ export async function startMachinelessHost(
     ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, journal, log },
     makeRoom: () => warmPool.makeRoom(),
     reached: noCrashes,
-    guard: { check: async () => {}, allowInternet: async () => {}, denyInternet: async () => {} },
+    guard: { setInternet: async () => {} },
     template: (key) => Promise.resolve(key === template.key ? template : undefined),
   };
   const tokensKey = masterKey.derive('tokens');
