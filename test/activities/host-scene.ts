@@ -22,6 +22,7 @@ import { removeSecret } from '../../src/libvirt/secrets.js';
 import type { Template } from '../../src/template/template.js';
 import { FakeDriver } from './fake-driver.js';
 
+const MIB = 1024 * 1024;
 const LIBVIRT_URI = 'qemu:///system';
 /** Beyond those of any sandbox of a running service. */
 const FIRST_SLOT = 3_000_000 + (process.pid % 100_000) * 10;
@@ -113,6 +114,18 @@ export class HostScene {
   }
 
   files = (directory: string): Promise<string[]> => readdir(directory);
+
+  /** A machine that runs, with a template and a memory that can be sealed: 4 MiB, all of it changed. */
+  async runningWithMemory(): Promise<void> {
+    await this.running();
+    const memory = path.join(this.stateDir, 'template-memory');
+    const deviceState = path.join(this.stateDir, 'template-device');
+    await writeFile(memory, Buffer.alloc(4 * MIB, 'template'));
+    await writeFile(deviceState, "the template's device state");
+    this.templateFiles = { memory, deviceState, memoryMiB: 4, memoryExtents: [[0, 4 * MIB]] };
+    await this.restart();
+    await writeFile(this.sandbox.memoryFile, Buffer.alloc(4 * MIB, 'guest'));
+  }
 
   /** As after a crash of the host worker: what was in memory only is gone. */
   async restart(): Promise<void> {

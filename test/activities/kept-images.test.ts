@@ -1,5 +1,4 @@
 import { open, readdir, readFile, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { CrashPoint } from '../../activities/crash-points.js';
 import { bootVm } from '../../activities/boot-vm.js';
@@ -15,14 +14,7 @@ const MIB = 1024 * 1024;
 let scene: HostScene;
 beforeEach(async () => {
   scene = await HostScene.start();
-  await scene.running();
-  const memory = path.join(scene.stateDir, 'template-memory');
-  const deviceState = path.join(scene.stateDir, 'template-device');
-  await writeFile(memory, Buffer.alloc(4 * MIB, 'template'));
-  await writeFile(deviceState, "the template's device state");
-  scene.templateFiles = { memory, deviceState, memoryMiB: 4, memoryExtents: [[0, 4 * MIB]] };
-  await scene.restart();
-  await writeFile(scene.sandbox.memoryFile, Buffer.alloc(4 * MIB, 'guest'));
+  await scene.runningWithMemory();
 });
 afterEach(() => scene.stop());
 
