@@ -3,6 +3,7 @@ import type { VmDriver } from '../src/libvirt/driver.js';
 import type { LogEntry } from '../src/gateway/wire.js';
 import type { Logger } from '../src/log.js';
 import type { Room } from '../src/host/admission.js';
+import type { DiscardedMemory } from '../src/host/discarded-memory.js';
 import type { MemoryPool } from '../src/host/memory-pool.js';
 import type { OverlayPool } from '../src/host/overlay-pool.js';
 import type { SandboxIndex } from '../src/host/sandbox-index.js';
@@ -25,6 +26,7 @@ export interface HostContext {
   slots: SlotClaims;
   pool: OverlayPool;
   memories: MemoryPool<Template>;
+  discarded: Pick<DiscardedMemory, 'discard' | 'settled'>;
   masterKey: MasterKey;
   traffic: Traffic;
   guard: Guard;

@@ -30,6 +30,8 @@ export const reserve = <T>(
         return await record();
       } catch (error) {
         if (!isFull(error)) throw error;
+        // What another sandbox has just given back.
+        if (await context.discarded.settled()) continue;
         // Copies of memory were made in case there is room.
         if (await context.memories.giveUp()) continue;
         if (warm || !(await context.makeRoom())) throw error;

@@ -63,7 +63,7 @@ export async function clearWorkspaceButSecret(
   { id, slot: named }: Pick<Manifest, 'id' | 'slot'>,
 ): Promise<void> {
   const paths = context.index.paths.sandbox(id);
-  await allOf(rm(paths.memoryDirectory, { recursive: true, force: true }), removeDeviceState(paths));
+  await allOf(context.discarded.discard(paths.memoryDirectory), removeDeviceState(paths));
   for (const slot of await context.slots.of(id, named)) await context.slots.release(slot);
 }
 

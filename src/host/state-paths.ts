@@ -1,6 +1,7 @@
 import path from 'node:path';
 
 const MEMORY_POOL = 'template-copies';
+const DISCARDED = 'discarded';
 
 /** Where a host keeps what. Everything below `stateDir` belongs to one sandbox, to one of the pools, or to the service. */
 export class StatePaths {
@@ -10,11 +11,14 @@ export class StatePaths {
   readonly overlayPool: string;
   /** In the same tmpfs. Its name is no sandbox's id. */
   readonly memoryPool: string;
+  /** As that. */
+  readonly discarded: string;
 
   constructor(readonly root: string) {
     this.sandboxes = path.join(root, 'sandboxes');
     this.memory = path.join(root, 'memory');
     this.memoryPool = path.join(this.memory, MEMORY_POOL);
+    this.discarded = path.join(this.memory, DISCARDED);
     this.overlayPool = path.join(root, 'overlays');
   }
 

@@ -23,7 +23,8 @@ type FileFacts = Pick<Observation, 'sandboxes' | 'memory' | 'pool' | 'top' | 'mi
 export async function observeFiles(stateDir: string, digests: boolean): Promise<FileFacts> {
   const paths = new StatePaths(stateDir);
   const onDisk = await entries(paths.sandboxes);
-  const inMemory = (await entries(paths.memory)).filter(({ name }) => name !== path.basename(paths.memoryPool));
+  const notOfSandboxes = [paths.memoryPool, paths.discarded].map((directory) => path.basename(directory));
+  const inMemory = (await entries(paths.memory)).filter(({ name }) => !notOfSandboxes.includes(name));
   const ids = new Set(inMemory.map(({ name }) => name.replace(/\.state$/, '')).filter((name) => SANDBOX_ID.test(name)));
   return {
     sandboxes: await Promise.all(

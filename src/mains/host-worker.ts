@@ -18,6 +18,7 @@ import { openGuard } from '../guard/guard.js';
 import { measureRoom, missingRoom, roomToOffer } from '../host/admission.js';
 import { lockStateDirectory } from '../host/host-lock.js';
 import { watchMachines } from '../host/machine-watch.js';
+import { DiscardedMemory } from '../host/discarded-memory.js';
 import { MemoryPool } from '../host/memory-pool.js';
 import { OverlayPool } from '../host/overlay-pool.js';
 import { SandboxIndex } from '../host/sandbox-index.js';
@@ -89,6 +90,8 @@ async function main(): Promise<void> {
   const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])));
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
+  const discarded = new DiscardedMemory(index.paths.discarded, log);
+  await discarded.sweep();
   const memories = new MemoryPool<Template>({
     directory: index.paths.memoryPool,
     size: config.memoryPool,
@@ -111,7 +114,7 @@ async function main(): Promise<void> {
   });
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
-    ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, guard, journal, log },
+    ...{ driver, index, locks, slots, pool, memories, discarded, masterKey, traffic, guard, journal, log },
     makeRoom: () => warmPool.makeRoom(),
     template: (key) => readTemplate(config.templateDir, key),
     reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
@@ -251,6 +254,7 @@ async function main(): Promise<void> {
   await Promise.allSettled([
     pool.close(),
     memories.close(),
+    discarded.settled(),
     client.close(),
     connection.close(),
     driver.close(),

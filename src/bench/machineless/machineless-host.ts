@@ -16,6 +16,7 @@ import { dialTunnel } from '../../guest/client.js';
 import type { Room } from '../../host/admission.js';
 import { every } from '../../host/every.js';
 import { watchMachines } from '../../host/machine-watch.js';
+import { DiscardedMemory } from '../../host/discarded-memory.js';
 import { MemoryPool } from '../../host/memory-pool.js';
 import { OverlayPool } from '../../host/overlay-pool.js';
 import { SandboxIndex } from '../../host/sandbox-index.js';
@@ -88,6 +89,8 @@ export async function startMachinelessHost(
     copy: ({ memory, memoryExtents }, file, signal) => copySparse(memory, file, memoryExtents, { signal }),
   });
   await memories.open(template);
+  const discarded = new DiscardedMemory(paths.discarded, log);
+  await discarded.sweep();
   const journal = new Journal(paths);
   const inFlight = new InFlight(path.join(config.stateDir, 'in-flight'), config.stateDir);
   const slotsDirectory = path.join(config.stateDir, 'slots');
@@ -105,7 +108,7 @@ export async function startMachinelessHost(
   });
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved },
-    ...{ driver, index, locks, slots, pool, memories, masterKey, traffic, journal, log },
+    ...{ driver, index, locks, slots, pool, memories, discarded, masterKey, traffic, journal, log },
     makeRoom: () => warmPool.makeRoom(),
     reached: noCrashes,
     guard: { setInternet: async () => {} },

@@ -1,0 +1,41 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DiscardedMemory } from '../../src/host/discarded-memory.js';
+import { createLogger } from '../../src/log.js';
+
+let root: string;
+let directory: string;
+let discarded: DiscardedMemory;
+beforeEach(async () => {
+  root = await mkdtemp(path.join(tmpdir(), 'discarded-'));
+  directory = path.join(root, 'discarded');
+  discarded = new DiscardedMemory(directory, createLogger('test', 'silent'));
+  await discarded.sweep();
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+test('what is discarded is out of the way at once, and free when it has settled', async () => {
+  const memory = path.join(root, 'sandbox');
+  await mkdir(memory);
+  await writeFile(path.join(memory, 'ram'), 'plain memory');
+  await discarded.discard(memory);
+  expect(await readdir(root)).toEqual(['discarded']);
+  await mkdir(memory);
+  await writeFile(path.join(memory, 'ram'), 'memory of its next machine');
+  expect(await discarded.settled()).toBe(true);
+  expect([await readdir(directory), await readdir(memory)]).toEqual([[], ['ram']]);
+  expect(await discarded.settled()).toBe(false);
+});
+
+test('to discard what is not there is fine, and nothing to wait for', async () => {
+  await discarded.discard(path.join(root, 'absent'));
+  expect(await discarded.settled()).toBe(false);
+});
+
+test('what a process that died had not freed yet is freed by the next one', async () => {
+  await writeFile(path.join(directory, 'left'), 'plain memory');
+  await new DiscardedMemory(directory, createLogger('test', 'silent')).sweep();
+  expect(await readdir(directory)).toEqual([]);
+});
