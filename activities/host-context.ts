@@ -26,7 +26,7 @@ export interface HostContext {
   slots: SlotClaims;
   pool: OverlayPool;
   memories: MemoryPool<Template>;
-  discarded: Pick<DiscardedMemory, 'discard' | 'settled'>;
+  discarded: Pick<DiscardedMemory, 'discard' | 'settled' | 'heldMiB'>;
   masterKey: MasterKey;
   traffic: Traffic;
   guard: Guard;
@@ -54,4 +54,6 @@ export interface Guard {
    * @throws Error when the rules are not in place: no guest may run then.
    */
   setInternet(uid: number, allowed: boolean): Promise<void>;
+  /** Nothing is left of a user that was cut off; also when the rules are not in place. */
+  forget(uid: number): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { clearWorkspace } from './workspace.js';
 /** All of a sandbox, under its lock: machine, wrapped key, libvirt secret, files, in this order. Repeating is fine. */
 export async function removeSandbox(context: HostContext, id: string, generation: number): Promise<void> {
   const paths = context.index.paths.sandbox(id);
-  const slot = context.index.get(id)?.slot ?? null;
+  const { slot, allowInternetAccess } = context.index.get(id) ?? { slot: null, allowInternetAccess: false };
   await context.driver.destroy(domainName(id));
   context.reached('destroy.machine-gone');
   context.traffic.cutStreams(id);
@@ -16,7 +16,7 @@ export async function removeSandbox(context: HostContext, id: string, generation
     if (error.code !== 'ENOENT') throw error;
   });
   context.reached('destroy.key-removed');
-  await clearWorkspace(context, { id, slot });
+  await clearWorkspace(context, { id, slot, allowInternetAccess });
   context.reached('destroy.workspace-cleared');
   await rm(paths.directory, { recursive: true, force: true });
   context.reached('destroy.files-removed');

@@ -21,17 +21,22 @@ export const reserve = <T>(
   warm = false,
 ): Promise<T> =>
   oneAtATime(async () => {
-    for (;;) {
+    const { index, reserved, memories, discarded } = context;
+    for (let waited = false; ; ) {
       try {
-        const { index, reserved, memories } = context;
         const withCopies = { ...reserved, memoryMiB: reserved.memoryMiB + memories.heldMiB };
-        const missing = missingRoom(await measureRoom(index, withCopies, id), memoryMiB);
+        const room = await measureRoom(index, withCopies, id);
+        // What others have just given back is promised again, but not free yet. Once: there may always be something.
+        const free = { ...room, memoryMiB: room.memoryMiB - discarded.heldMiB };
+        if (!waited && missingRoom(free, memoryMiB) !== undefined) {
+          waited = true;
+          if (await discarded.settled()) continue;
+        }
+        const missing = missingRoom(room, memoryMiB);
         if (missing !== undefined) throw failure('InsufficientCapacity', missing);
         return await record();
       } catch (error) {
         if (!isFull(error)) throw error;
-        // What another sandbox has just given back.
-        if (await context.discarded.settled()) continue;
         // Copies of memory were made in case there is room.
         if (await context.memories.giveUp()) continue;
         if (warm || !(await context.makeRoom())) throw error;

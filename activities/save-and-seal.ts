@@ -27,6 +27,7 @@ export async function saveAndSeal(
     return span('seal', () => sealMemory(context, manifest, template, signal));
   };
   const sealed = sealing();
-  await allOf(sealed, ended);
+  // In this order: a sealing that finds no device state is the consequence of a save that failed.
+  await allOf(ended, sealed);
   return sealed;
 }

@@ -42,8 +42,8 @@ export async function saveDeviceState(
   const whole = async (): Promise<void> => {
     while (!over && !(await isCompleteSave(deviceState))) await delay(LOOK_EVERY_MS);
   };
-  // What is the matter with a save that fails, `ended` says.
-  await Promise.race([ended, whole()]);
+  // What is the matter with a save that fails, `ended` says; and as long as that goes on nothing may be rolled back.
+  await Promise.race([ended, whole().catch(() => ended)]);
   return { ended };
 }
 

@@ -44,13 +44,15 @@ export async function prepareMemory(context: HostContext, manifest: Manifest): P
   await chown(paths.memoryDirectory, slotUid(context.uidBase, slotOf(manifest)), context.gid);
 }
 
+type Claimed = Pick<Manifest, 'id' | 'slot' | 'allowInternetAccess'>;
+
 /**
  * Gives all of it back; the machine must be gone. Repeating is fine.
  *
  * The slots are those that the sandbox has claimed, not the one in its manifest: after a crash that one may be given back
  * already, and taken by another sandbox.
  */
-export async function clearWorkspace(context: HostContext, manifest: Pick<Manifest, 'id' | 'slot'>): Promise<void> {
+export async function clearWorkspace(context: HostContext, manifest: Claimed): Promise<void> {
   await allOf(
     removeSecret(context.libvirtUri, derivedUuid(manifest.id, 'secret')),
     clearWorkspaceButSecret(context, manifest),
@@ -60,11 +62,14 @@ export async function clearWorkspace(context: HostContext, manifest: Pick<Manife
 /** As {@link clearWorkspace}, where the secret is about to be set anew. */
 export async function clearWorkspaceButSecret(
   context: HostContext,
-  { id, slot: named }: Pick<Manifest, 'id' | 'slot'>,
+  { id, slot: named, allowInternetAccess }: Claimed,
 ): Promise<void> {
   const paths = context.index.paths.sandbox(id);
   await allOf(context.discarded.discard(paths.memoryDirectory), removeDeviceState(paths));
-  for (const slot of await context.slots.of(id, named)) await context.slots.release(slot);
+  for (const slot of await context.slots.of(id, named)) {
+    if (!allowInternetAccess) await context.guard.forget(slotUid(context.uidBase, slot));
+    await context.slots.release(slot);
+  }
 }
 
 async function removeDeviceState({ restorePipe, deviceStateDirectory }: SandboxPaths): Promise<void> {

@@ -39,10 +39,9 @@ export async function initRoute(
   const clockSet = performance.now();
   if (body['requireReseed'] === true) {
     const sequence = await options.reseeds.waitForNew();
-    response.once('finish', () => {
-      options.reseeds.confirmed(sequence);
-      options.onRestored(request);
-    });
+    response.once('finish', () => options.reseeds.confirmed(sequence));
+    // Also when whoever asked is gone: nobody may ask again.
+    response.once('close', () => options.onRestored(request));
   }
   if (accessToken) state.accessToken = accessToken;
   if (envVars !== undefined) state.envVars = envVars;

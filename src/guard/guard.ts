@@ -1,4 +1,4 @@
-import { nft, readTable, type GuardTable } from './nft.js';
+import { nft, NftError, readTable, type GuardTable } from './nft.js';
 import { fingerprint, guardRules, ruleset, type GuardRules } from './rules.js';
 
 /** The network guard of this host's guests: an nftables table of our own. */
@@ -10,11 +10,16 @@ export interface NetworkGuard {
   check(): Promise<void>;
   /** Before a guest of this user runs: its rule is as wanted, among rules that are in place. @throws as `check` does. */
   setInternet(uid: number, allowed: boolean): Promise<void>;
+  /** Nothing is left of a user that had no internet; also when the rules are not in place. */
+  forget(uid: number): Promise<void>;
 }
 
 export function openGuard(rules: GuardRules): NetworkGuard {
   const { table } = rules;
   const expected = guardRules(rules);
+  const change = async (verb: 'add' | 'delete', uid: number): Promise<void> => {
+    await nft([verb, 'element', 'inet', table, 'no_internet', `{ ${uid} }`]);
+  };
   const checked = async (): Promise<GuardTable> => {
     const now = await readTable(table);
     if (now !== undefined && now.comment === fingerprint(expected) && now.ruleCount === expected.length) return now;
@@ -37,7 +42,12 @@ export function openGuard(rules: GuardRules): NetworkGuard {
     async setInternet(uid, allowed) {
       const { noInternet } = await checked();
       if (noInternet.includes(uid) !== allowed) return;
-      await nft([allowed ? 'delete' : 'add', 'element', 'inet', table, 'no_internet', `{ ${uid} }`]);
+      await change(allowed ? 'delete' : 'add', uid);
+    },
+    async forget(uid) {
+      await change('delete', uid).catch((error: unknown) => {
+        if (!(error instanceof NftError && /no such file|not found|does not exist/i.test(error.message))) throw error;
+      });
     },
   };
 }

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from '../log.js';
 
+const MIB = 1024 * 1024;
+
 /**
  * Memory that no machine needs any more. To free two gigabytes of tmpfs takes half a second, for which nobody who pauses
- * or kills a sandbox has to wait: it is renamed at once, and freed in the background.
+ * or kills a sandbox has to wait: its directory is renamed at once, and freed in the background.
  */
 export class DiscardedMemory {
-  readonly #freeing = new Set<Promise<void>>();
+  /** With what they free, MiB. */
+  readonly #freeing = new Map<Promise<void>, number>();
 
   /** @param directory on the filesystem of the memory files; its content is this object's alone */
   constructor(
@@ -22,25 +25,36 @@ export class DiscardedMemory {
     await mkdir(this.directory, { mode: 0o700 });
   }
 
-  /** Nothing is at `file` afterwards, a file or a directory; absent is fine. */
-  async discard(file: string): Promise<void> {
+  /** Nothing is at `memoryDirectory` afterwards; absent is fine. */
+  async discard(memoryDirectory: string): Promise<void> {
+    const files = await readdir(memoryDirectory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (files === undefined) return;
+    const mib = await sizeMiB(files.map((file) => path.join(memoryDirectory, file)));
     const discarded = path.join(this.directory, randomBytes(8).toString('hex'));
-    try {
-      await rename(file, discarded);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      return;
-    }
+    await rename(memoryDirectory, discarded);
     const freeing = rm(discarded, { recursive: true, force: true })
       .catch((error: unknown) => this.log.warn({ err: error }, 'memory that is not needed any more could not be freed'))
       .finally(() => this.#freeing.delete(freeing));
-    this.#freeing.add(freeing);
+    this.#freeing.set(freeing, mib);
+  }
+
+  /** What is not free yet, MiB. */
+  get heldMiB(): number {
+    return [...this.#freeing.values()].reduce((sum, mib) => sum + mib, 0);
   }
 
   /** Resolves when all of it is free. @returns whether there was anything to wait for */
   async settled(): Promise<boolean> {
     const waited = this.#freeing.size > 0;
-    await Promise.all(this.#freeing);
+    await Promise.all(this.#freeing.keys());
     return waited;
   }
+}
+
+async function sizeMiB(files: string[]): Promise<number> {
+  const sizes = await Promise.all(files.map((file) => stat(file).then(({ blocks }) => blocks * 512)));
+  return sizes.reduce((sum, bytes) => sum + bytes, 0) / MIB;
 }

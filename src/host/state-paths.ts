@@ -1,7 +1,7 @@
 import path from 'node:path';
 
 const MEMORY_POOL = 'template-copies';
-const DISCARDED = 'discarded';
+const DISCARDED = 'being-freed';
 
 /** Where a host keeps what. Everything below `stateDir` belongs to one sandbox, to one of the pools, or to the service. */
 export class StatePaths {

@@ -21,12 +21,13 @@ const builder = new XMLBuilder({
  * - One unix user per machine: a static DAC label, which libvirt gives to QEMU and passt alike. The disks are left
  *   out of relabelling, and the kernel is passed to QEMU directly, because machines with other labels share the
  *   template's files and libvirt refuses to relabel a file that is in use under another label.
- * - libvirt is told that this QEMU cannot list a CPU's unavailable features. It would ask for each of some 460 properties of
- *   the CPU otherwise, one after the other, at every start and restore (0.3 to 0.5 s under emulation); the older way is
- *   two questions. The answer matters to nobody: `check='none'`.
+ * - With few `questions` libvirt is told that this QEMU cannot list a CPU's unavailable features. It would ask for each of
+ *   some 460 properties of the CPU otherwise, one after the other, at every start and restore (0.3 to 0.5 s under
+ *   emulation); the older way is two questions. The answer matters to nobody: `check='none'`. All of them give time to a
+ *   restore that is told to leave memory alone only while it goes on.
  * - `genid` without a value: libvirt makes a new one at every start and restore, and the guest's kernel reseeds.
  */
-export function domainXml(spec: DomainSpec): string {
+export function domainXml(spec: DomainSpec, { questions = 'few' }: { questions?: 'few' | 'all' } = {}): string {
   return builder.build({
     domain: {
       '@type': spec.accelerator === 'kvm' ? 'kvm' : 'qemu',
@@ -74,7 +75,9 @@ export function domainXml(spec: DomainSpec): string {
           `unix:${spec.qmpSocket},server=on,wait=on`,
         ].map((value) => ({ '@value': value })),
       },
-      'qemu:capabilities': { 'qemu:del': { '@capability': 'cpu-unavailable-features' } },
+      ...(questions === 'all'
+        ? {}
+        : { 'qemu:capabilities': { 'qemu:del': { '@capability': 'cpu-unavailable-features' } } }),
       seclabel: {
         '@type': 'static',
         '@model': 'dac',

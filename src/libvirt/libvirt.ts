@@ -42,17 +42,26 @@ export class LibvirtDriver implements VmDriver {
   }
 
   async restore(spec: DomainSpec, image: ComingImage): Promise<void> {
-    const head = headFor(image.head, domainXml(spec), spec.name);
+    const throughPipe = (await this.#libvirtVersion()) >= READS_HEAD_TWICE_SINCE;
+    const head = headFor(image.head, domainXml(spec, { questions: throughPipe ? 'few' : 'all' }), spec.name);
+    let memoryIgnored!: () => void;
+    const ignored = new Promise<void>((resolve) => (memoryIgnored = resolve));
     const restoring = (): Promise<void> =>
       this.#longCalls.run((connection) =>
-        this.#withMemoryIgnored(spec, () =>
-          connection.use((hypervisor) => hypervisor.domainRestore(image.pipe) as Promise<void>),
+        this.#withMemoryIgnored(
+          spec,
+          () => connection.use((hypervisor) => hypervisor.domainRestore(image.pipe) as Promise<void>),
+          memoryIgnored,
         ),
       );
     const stream = image.whole.then((whole) => streamOf(whole, spec.name));
     stream.catch(() => undefined);
-    if ((await this.#libvirtVersion()) >= READS_HEAD_TWICE_SINCE)
-      return restoreThroughPipe(image.pipe, [head, head], stream, restoring);
+    if (throughPipe) {
+      // A QEMU that begins to read before it knows what to leave alone refuses all of it.
+      const gated = Promise.all([stream, ignored]).then(([bytes]) => bytes);
+      gated.catch(() => undefined);
+      return restoreThroughPipe(image.pipe, [head, head], gated, restoring);
+    }
     try {
       await writeFile(image.pipe, Buffer.concat([head, await stream]), { mode: 0o600 });
       await restoring();
@@ -158,7 +167,11 @@ export class LibvirtDriver implements VmDriver {
   }
 
   /** QEMU stands still until someone speaks to its second monitor, so both must go on at once, and end together. */
-  async #withMemoryIgnored(spec: DomainSpec, start: () => Promise<unknown>): Promise<void> {
+  async #withMemoryIgnored(
+    spec: DomainSpec,
+    start: () => Promise<unknown>,
+    memoryIgnored: () => void = () => undefined,
+  ): Promise<void> {
     await rm(spec.qmpSocket, { force: true });
     const over = new AbortController();
     let settled = false;
@@ -168,16 +181,16 @@ export class LibvirtDriver implements VmDriver {
         throw error;
       })
       .finally(() => (settled = true));
-    const monitor = ignoreSharedMemory(spec.qmpSocket, within(MONITOR_TIMEOUT_MS, over.signal)).catch(
-      async (error: unknown) => {
+    const monitor = ignoreSharedMemory(spec.qmpSocket, within(MONITOR_TIMEOUT_MS, over.signal))
+      .then(memoryIgnored)
+      .catch(async (error: unknown) => {
         // libvirt may not know the machine by its name yet; and it would wait for ever for a QEMU that waits for us.
         while (!settled) {
           await this.destroy(spec.name);
           await delay(END_AGAIN_AFTER_MS);
         }
         throw error;
-      },
-    );
+      });
     const [started, ignored] = await Promise.allSettled([starting, monitor]);
     if (started.status === 'rejected') throw started.reason;
     if (ignored.status === 'rejected') throw ignored.reason;

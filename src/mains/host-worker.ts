@@ -97,7 +97,7 @@ async function main(): Promise<void> {
     size: config.memoryPool,
     isIdle,
     // Never the room of the next machine.
-    hasRoom: async (mib) => (await measureRoom(index, reserved)).memoryMiB > 3 * mib,
+    hasRoom: async (mib) => (await measureRoom(index, reserved, undefined, discarded.heldMiB)).memoryMiB > 3 * mib,
     copy: ({ memory, memoryExtents }, file, signal) => copySparse(memory, file, memoryExtents, { signal }),
     log,
   });
@@ -162,7 +162,7 @@ async function main(): Promise<void> {
         ...template,
         templateKey: key,
       })),
-      free: await roomToOffer(index, reserved, memories.heldMiB),
+      free: await roomToOffer(index, reserved, memories.heldMiB + discarded.heldMiB),
       warm: warmPool.candidates(),
     }),
     route: (id) => {

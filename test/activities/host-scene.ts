@@ -163,8 +163,8 @@ export class HostScene {
       index: await SandboxIndex.load(this.paths, log),
       journal: new Journal(this.paths),
       reached: (point: CrashPoint) => this.reached(point),
-      discarded: { discard: (file: string) => rm(file, { recursive: true, force: true }), settled: async () => false },
-      guard: { setInternet: async () => {} },
+      discarded: { discard: (file: string) => rm(file, { recursive: true, force: true }), settled: async () => false, heldMiB: 0 },
+      guard: { setInternet: async () => {}, forget: async () => {} },
       makeRoom: () => Promise.resolve(false),
       template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),
     } as unknown as HostContext;

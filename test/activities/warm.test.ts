@@ -29,6 +29,7 @@ afterEach(() => scene.stop());
 const watchGuard = (): void => {
   scene.context.guard = {
     setInternet: async (_uid, allowed) => void guarded.push(allowed ? 'allow' : 'deny'),
+    forget: async () => void guarded.push('forget'),
   };
 };
 

@@ -74,6 +74,9 @@ describe('a guest, by the unix user of its passt,', () => {
     expect(await connects('203.0.113.1', 8077, UID)).toBe(false);
     await guard.setInternet(UID, true);
     await guard.setInternet(UID, true);
+    await guard.setInternet(UID, false);
+    await guard.forget(UID);
+    await guard.forget(UID);
     expect(await connects('203.0.113.1', 8077, UID)).toBe(true);
   });
 
@@ -92,6 +95,7 @@ describe('the check before a guest starts', () => {
     await expect(guard.setInternet(UID, true)).rejects.toThrow(/not as it should be/);
     await guard.remove();
     await expect(guard.check()).rejects.toThrow(/is not there/);
+    await guard.forget(UID);
     await guard.install();
     await guard.check();
   });

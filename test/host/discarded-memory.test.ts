@@ -19,14 +19,15 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 test('what is discarded is out of the way at once, and free when it has settled', async () => {
   const memory = path.join(root, 'sandbox');
   await mkdir(memory);
-  await writeFile(path.join(memory, 'ram'), 'plain memory');
+  await writeFile(path.join(memory, 'ram'), Buffer.alloc(1024 * 1024, 'plain memory'));
   await discarded.discard(memory);
+  expect(discarded.heldMiB).toBeCloseTo(1, 1);
   expect(await readdir(root)).toEqual(['discarded']);
   await mkdir(memory);
   await writeFile(path.join(memory, 'ram'), 'memory of its next machine');
   expect(await discarded.settled()).toBe(true);
   expect([await readdir(directory), await readdir(memory)]).toEqual([[], ['ram']]);
-  expect(await discarded.settled()).toBe(false);
+  expect([await discarded.settled(), discarded.heldMiB]).toEqual([false, 0]);
 });
 
 test('to discard what is not there is fine, and nothing to wait for', async () => {

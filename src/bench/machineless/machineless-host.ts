@@ -111,7 +111,7 @@ export async function startMachinelessHost(
     ...{ driver, index, locks, slots, pool, memories, discarded, masterKey, traffic, journal, log },
     makeRoom: () => warmPool.makeRoom(),
     reached: noCrashes,
-    guard: { setInternet: async () => {} },
+    guard: { setInternet: async () => {}, forget: async () => {} },
     template: (key) => Promise.resolve(key === template.key ? template : undefined),
   };
   const tokensKey = masterKey.derive('tokens');

@@ -69,9 +69,10 @@ async function run(context: Context): Promise<Outcome> {
   };
   await service.client.pause(sandbox);
   const left = (await machineProcesses(domain)) === undefined ? 0 : 2;
-  const { memoryDirectory, deviceStateDirectory } = service.paths.sandbox(sandbox.id);
-  const bytes = sum(await Promise.all([memoryDirectory, deviceStateDirectory].map(bytesBelow)));
   const paused = await inWindows('it is paused', rolesAlone);
+  const { memoryDirectory, deviceStateDirectory } = service.paths.sandbox(sandbox.id);
+  const places = [memoryDirectory, deviceStateDirectory, service.paths.discarded];
+  const bytes = sum(await Promise.all(places.map(bytesBelow)));
 
   const cpu = {
     beyond: running.map((at) => at.qemu + at.passt - at.plainQemu - at.plainPasst),
