@@ -21,9 +21,9 @@ export const reserve = <T>(
   warm = false,
 ): Promise<T> =>
   oneAtATime(async () => {
-    const { index, reserved, memories, discarded } = context;
     for (let waited = false; ; ) {
       try {
+        const { index, reserved, memories, discarded } = context;
         const withCopies = { ...reserved, memoryMiB: reserved.memoryMiB + memories.heldMiB };
         const room = await measureRoom(index, withCopies, id);
         // What others have just given back is promised again, but not free yet. Once: there may always be something.
@@ -40,6 +40,7 @@ export const reserve = <T>(
         // Copies of memory were made in case there is room.
         if (await context.memories.giveUp()) continue;
         if (warm || !(await context.makeRoom())) throw error;
+        waited = false;
       }
     }
   });
