@@ -55,11 +55,9 @@ export class LibvirtDriver implements VmDriver {
         ),
       );
     const stream = image.whole.then((whole) => streamOf(whole, spec.name));
-    stream.catch(() => undefined);
     if (throughPipe) {
       // A QEMU that begins to read before it knows what to leave alone refuses all of it.
       const gated = Promise.all([stream, ignored]).then(([bytes]) => bytes);
-      gated.catch(() => undefined);
       return restoreThroughPipe(image.pipe, [head, head], gated, restoring);
     }
     try {
