@@ -10,6 +10,7 @@ const scratch = mkdtempSync(path.join(tmpdir(), 'dormouse-test-'));
 const report = path.join(scratch, 'vitest.json');
 let passed = 0;
 let failed = 0;
+const failures = [];
 
 function check(name, command, args) {
   process.stdout.write(`\n== ${name}\n`);
@@ -17,7 +18,7 @@ function check(name, command, args) {
   if (status === 0) passed++;
   else {
     failed++;
-    process.stdout.write(`== ${name}: failed\n`);
+    failures.push(name);
   }
 }
 
@@ -48,10 +49,17 @@ try {
   const result = JSON.parse(readFileSync(report, 'utf8'));
   passed += result.numPassedTests;
   failed += result.numFailedTests;
+  for (const file of result.testResults) {
+    const tests = file.assertionResults.filter(({ status }) => status === 'failed');
+    if (file.status === 'failed' && tests.length === 0) failures.push(`${file.name}: ${file.message}`);
+    for (const test of tests) failures.push(`${file.name}: ${test.fullName}\n${test.failureMessages.join('\n')}`);
+  }
   if (run.status !== 0 && result.numFailedTests === 0) failed++;
-} catch {
+} catch (error) {
   failed++;
+  failures.push(`the report of the tests cannot be read: ${error.message}`);
 }
 rmSync(scratch, { recursive: true, force: true });
+for (const failure of failures) process.stdout.write(`\nfailed: ${failure}\n`);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exit(failed === 0 ? 0 : 1);
