@@ -37,22 +37,29 @@ export const sealing: Measurement = {
 };
 
 async function run(context: Context): Promise<Outcome> {
-  const light = await compare(context, 'light use', context.runs, undefined, (door) => runCommand(door, LIGHT_USE));
-  const fillers = new Map<string, Filler>();
-  const runs = Math.min(context.runs, LARGE_RUNS);
-  const large = await compare(context, '2 GiB', runs, LARGE_GUEST_MIB, async (door, number, { id }) => {
-    const filler = fillers.get(id) ?? (await Filler.start(door));
-    fillers.set(id, filler);
-    await filler.verify();
-    await filler.fill(LARGE_USE_MIB, number);
+  const light = await compare(context, 'light use', context.runs, undefined, {
+    use: (door) => runCommand(door, LIGHT_USE),
   });
-  for (const filler of fillers.values()) await filler.verify();
+  const fillers = new Map<string, Filler>();
+  const large = await compare(context, '2 GiB', Math.min(context.runs, LARGE_RUNS), LARGE_GUEST_MIB, {
+    use: async (door, number, { id }) => {
+      const filler = fillers.get(id) ?? (await Filler.start(door));
+      fillers.set(id, filler);
+      await filler.fill(LARGE_USE_MIB, number);
+    },
+    woken: ({ id }) => fillers.get(id)!.verify(),
+  });
   return {
     rows: [...light(NAMES.pause, NAMES.connect), ...large(NAMES.largePause, NAMES.largeConnect)],
   };
 }
 
-type Use = (door: AgentDoor, number: number, sandbox: Sandbox) => Promise<unknown>;
+interface Work {
+  /** Before a pause. */
+  use(door: AgentDoor, number: number, sandbox: Sandbox): Promise<unknown>;
+  /** After the connect that follows. */
+  woken?(sandbox: Sandbox): Promise<void>;
+}
 
 /** One sandbox of each service, used, paused and connected in turn. */
 async function compare(
@@ -60,7 +67,7 @@ async function compare(
   of: string,
   runs: number,
   memoryMiB: number | undefined,
-  use: Use,
+  { use, woken }: Work,
 ): Promise<(pause: string, connect: string) => Row[]> {
   const memory = memoryMiB === undefined ? {} : { memoryMiB };
   const unsealed = { NODE_OPTIONS: `--import=${new URL('../unsealed.js', import.meta.url).href}` };
@@ -76,6 +83,7 @@ async function compare(
       await use(service.client.door(sandbox), number, sandbox);
       pause.add(await service.client.pause(sandbox));
       connect.add(await service.client.connect(sandbox));
+      await woken?.(sandbox);
     }
   }
   for (const { service, sandbox } of [sealedSide, unsealedSide]) {
