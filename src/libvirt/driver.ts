@@ -30,8 +30,6 @@ export interface VmDriver {
   restore(spec: DomainSpec, image: ComingImage): Promise<void>;
   /** Lets a paused machine run; a running one stays as it is. */
   run(name: string): Promise<void>;
-  /** Lets the machine's CPUs stand; a paused one stays as it is. */
-  suspend(name: string): Promise<void>;
   /** Saves the device state into `image` and ends the machine; its memory file stays. On failure the machine runs on. */
   save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void>;
   /** Presses the power button and does not wait: whether the guest obeys is its own affair. An absent one is fine. */

@@ -36,11 +36,6 @@ export class FakeDriver implements VmDriver {
     return Promise.resolve(0);
   }
 
-  suspend(name: string): Promise<void> {
-    this.machines.set(name, 'paused');
-    return Promise.resolve();
-  }
-
   async save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void> {
     this.#called('save', spec.name);
     await writeFile(image, 'device state');

@@ -79,11 +79,6 @@ export class FakeMachines implements VmDriver {
     return Promise.resolve(0);
   }
 
-  suspend(name: string): Promise<void> {
-    this.#stop(this.#existing(name));
-    return Promise.resolve();
-  }
-
   /** Of a machine that lives; undefined when there is none. */
   bootIdOf(name: string): string | undefined {
     return this.#machines.get(name)?.bootId;
