@@ -1,7 +1,8 @@
 import type { RequestHandler } from 'express';
 import type { ApiDeps } from './deps.js';
 import { findSandbox, notFound } from './find-sandbox.js';
-import { presentDetail, publicState } from './present.js';
+import { publicState } from '../gateway/sandbox-query.js';
+import { presentDetail } from './present.js';
 
 /** `GET /sandboxes/{id}`. */
 export const get =

@@ -1,6 +1,7 @@
 import { Agent, request } from 'undici';
 import type { Logger } from 'pino';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+import { mergePages, type SandboxPage, type SandboxQuery } from '../gateway/sandbox-query.js';
 import {
   GATEWAY_TOKEN_HEADER,
   type HostReport,
@@ -9,7 +10,6 @@ import {
   type LogList,
   type MetricSample,
   type SampleList,
-  type SandboxList,
 } from '../gateway/wire.js';
 import { ApiError } from './errors.js';
 
@@ -36,7 +36,7 @@ export interface FromHosts<T> {
 
 /** The indexes of all hosts as one. Nothing is kept between calls but where a sandbox is: an answer is never stale. */
 export interface HostDirectory {
-  list(tenant?: string): Promise<FromHosts<SandboxView[]>>;
+  list(query: SandboxQuery): Promise<FromHosts<SandboxPage>>;
   find(id: string): Promise<FromHosts<SandboxView | undefined>>;
   reports(): Promise<FromHosts<HostReport[]>>;
   /** What its host keeps of a sandbox. Throws `Unavailable` when the host does not answer. */
@@ -46,8 +46,8 @@ export interface HostDirectory {
   latestSamples(ids: readonly string[]): Promise<Record<string, MetricSample>>;
   /** The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told. */
   locate(id: string): Promise<Located | undefined>;
-  /** Ids of all sandboxes, newest first, up to two seconds old. */
-  ids(): Promise<string[]>;
+  /** Ids of so many sandboxes, newest first, up to two seconds old. */
+  newestIds(most: number): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
   const connections = new Agent({ keepAliveTimeout: 10_000, connect: { timeout: ANSWER_WITHIN_MS } });
   /** A sandbox never moves, so this can only be out of date for one that is gone. */
   const places = new Map<string, { place: Located; until: number }>();
-  let recentIds: { ids: Promise<string[]>; until: number } | undefined;
+  let recentIds: { most: number; ids: Promise<string[]>; until: number } | undefined;
 
   /** @returns undefined for a 404. */
   async function ask<T>(host: Host, path: string, withinMs: number): Promise<T | undefined> {
@@ -111,10 +111,11 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return { found: first?.answer, ...who };
   }
 
-  async function list(tenant?: string): Promise<FromHosts<SandboxView[]>> {
-    const query = tenant === undefined ? '' : `?tenant=${encodeURIComponent(tenant)}`;
-    const { found, ...who } = await askAll<SandboxList>(`/internal/sandboxes${query}`);
-    return { found: found.flatMap(({ answer }) => answer.sandboxes), ...who };
+  async function list(query: SandboxQuery): Promise<FromHosts<SandboxPage>> {
+    const text = encodeURIComponent(JSON.stringify(query));
+    const { found, ...who } = await askAll<SandboxPage>(`/internal/sandboxes?query=${text}`);
+    const pages = found.map(({ answer }) => answer);
+    return { found: mergePages(pages, query), ...who };
   }
 
   async function ofHost<T>(id: string, what: string): Promise<T | undefined> {
@@ -125,9 +126,9 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return found[0]?.answer;
   }
 
-  async function newestIds(): Promise<string[]> {
-    const { found } = await list();
-    return found.sort((a, b) => b.startedAt - a.startedAt).map((view) => view.spec.id);
+  async function newestIds(most: number): Promise<string[]> {
+    const { found } = await list({ limit: most });
+    return found.sandboxes.map(({ spec }) => spec.id);
   }
 
   return {
@@ -151,9 +152,9 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
       if (missing.length > 0) throw new ApiError('Unavailable', `these hosts do not answer: ${missing.join(', ')}`);
       return undefined;
     },
-    ids() {
-      if (recentIds === undefined || recentIds.until < performance.now()) {
-        recentIds = { ids: newestIds(), until: performance.now() + REMEMBER_IDS_MS };
+    newestIds(most) {
+      if (recentIds?.most !== most || recentIds.until < performance.now()) {
+        recentIds = { most, ids: newestIds(most), until: performance.now() + REMEMBER_IDS_MS };
       }
       return recentIds.ids;
     },

@@ -46,9 +46,8 @@ export const metricsOfMany =
   (deps: ApiDeps): RequestHandler =>
   async (request, response) => {
     const { sandbox_ids: wanted } = parse(many, request.query);
-    const { found } = await deps.directory.list(tenantOf(response));
-    const own = new Set(found.map(({ spec }) => spec.id));
-    const samples = await deps.directory.latestSamples(wanted.filter((id) => own.has(id)));
+    const { found } = await deps.directory.list({ tenant: tenantOf(response), ids: wanted });
+    const samples = await deps.directory.latestSamples(found.sandboxes.map(({ spec }) => spec.id));
     const sandboxes = Object.entries(samples).map(([id, sample]) => [id, presentSample(sample)]);
     response.json({ sandboxes: Object.fromEntries(sandboxes) });
   };

@@ -1,31 +1,10 @@
 import type { SandboxView } from '../../workflows/view.js';
 import type { ApiDeps } from './deps.js';
+import { publicState } from '../gateway/sandbox-query.js';
 import { accessToken, trafficToken } from '../keys/access-token.js';
 
 /** Required by the clients' parsers, read by none. */
 const CLIENT_ID = 'dormouse';
-
-type PublicState = 'running' | 'paused';
-
-/**
- * The two states that clients know; undefined for a sandbox that has ended. What is on its way counts as where it
- * comes from, so that a list shows a pause or a connect when it is done. One being made counts as running: it exists.
- */
-export function publicState(view: SandboxView): PublicState | undefined {
-  switch (view.status) {
-    case 'creating':
-    case 'running':
-    case 'pausing':
-      return 'running';
-    case 'paused':
-    case 'resuming':
-      return 'paused';
-    case 'killing':
-    case 'killed':
-    case 'failed':
-      return undefined;
-  }
-}
 
 type Presenting = Pick<ApiDeps, 'tokensKey' | 'domain'>;
 

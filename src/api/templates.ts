@@ -49,13 +49,13 @@ export const getTemplateAlias =
   };
 
 async function known(deps: ApiDeps, response: Response): Promise<{ catalog: CatalogTemplate[]; own: SandboxView[] }> {
-  const [reports, sandboxes] = await Promise.all([deps.directory.reports(), deps.directory.list(tenantOf(response))]);
+  const [reports, sandboxes] = await Promise.all([deps.directory.reports(), deps.directory.list({ tenant: tenantOf(response) })]);
   if (reports.answered === 0) {
     const hosts = reports.missing.join(', ');
     throw new ApiError('Unavailable', `no host answers at the moment (${hosts}): their templates cannot be told`);
   }
   if (reports.missing.length > 0) response.set('X-Dormouse-Missing-Hosts', reports.missing.join(','));
-  return { catalog: catalogOf(reports.found), own: sandboxes.found };
+  return { catalog: catalogOf(reports.found), own: sandboxes.found.sandboxes };
 }
 
 async function find(

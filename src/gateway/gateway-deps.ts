@@ -23,7 +23,7 @@ export interface GatewayDeps {
   /** What every caller must show; see `gatewayToken`. */
   token: string;
   index: {
-    list(tenant?: string): SandboxView[];
+    list(): SandboxView[];
     get(id: string): SandboxView | undefined;
   };
   report(): Promise<HostReport>;

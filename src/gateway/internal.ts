@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GatewayDeps } from './gateway-deps.js';
-import type { LatestSamples, LogList, SampleList, SandboxList } from './wire.js';
+import { pageOf, sandboxQuery } from './sandbox-query.js';
+import type { LatestSamples, LogList, SampleList } from './wire.js';
 
 /** The host's index and facts, for the api; shapes in `wire.ts`. */
 export async function answerInternal(
@@ -17,8 +18,9 @@ export async function answerInternal(
   if (request.method !== 'GET') return send(405, { code: 405, message: `${request.method ?? ''} is not known here` });
   if (url.pathname === '/internal/host') return send(200, await deps.report());
   if (url.pathname === '/internal/sandboxes') {
-    const list: SandboxList = { sandboxes: deps.index.list(url.searchParams.get('tenant') ?? undefined) };
-    return send(200, list);
+    const query = sandboxQuery.safeParse(jsonOf(url.searchParams.get('query') ?? '{}'));
+    if (query.success) return send(200, pageOf(deps.index.list(), query.data));
+    return send(400, { code: 400, message: `query: ${query.error.issues.map(({ message }) => message).join('; ')}` });
   }
   if (url.pathname === '/internal/metrics') {
     const ids = (url.searchParams.get('ids') ?? '').split(',').filter((id) => deps.index.get(id) !== undefined);
@@ -36,4 +38,12 @@ export async function answerInternal(
     return send(200, { entries: deps.journal.entries(id) } satisfies LogList);
   }
   send(404, { code: 404, message: `this host has nothing at ${url.pathname}` });
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

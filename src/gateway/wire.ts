@@ -1,11 +1,9 @@
-import type { SandboxView } from '../../workflows/view.js';
-
 /**
  * Wire shapes of a host's gateway, plain HTTP/1.1, reached by the api only.
  * Every request carries `x-dormouse-gateway-token` (derived from the master key, `src/keys/derive.ts`, label `gateway`).
  *
  * Index and facts (JSON):
- *   GET /internal/sandboxes[?tenant=T]  -> { sandboxes: SandboxView[] }
+ *   GET /internal/sandboxes?query=Q     -> SandboxPage; Q: JSON of a `sandboxQuery` (`sandbox-query.ts`)
  *   GET /internal/sandboxes/ID          -> SandboxView, or 404
  *   GET /internal/host                  -> HostReport
  *   GET /internal/sandboxes/ID/metrics  -> SampleList, all that are kept, with one of now if it runs
@@ -59,10 +57,6 @@ export interface TemplateReport {
   diskMiB: number;
   envdVersion: string;
   createdAt: number;
-}
-
-export interface SandboxList {
-  sandboxes: SandboxView[];
 }
 
 /** What a guest used at one moment of the host's clock (epoch milliseconds); sizes in bytes. */

@@ -88,8 +88,7 @@ export class SandboxIndex {
     return view?.spec.warm === true ? undefined : view;
   }
 
-  views(tenant?: string): SandboxView[] {
-    const views = this.all().flatMap(({ view }) => (view.spec.warm === true ? [] : [view]));
-    return tenant === undefined ? views : views.filter((view) => view.spec.tenant === tenant);
+  views(): SandboxView[] {
+    return this.all().flatMap(({ view }) => (view.spec.warm === true ? [] : [view]));
   }
 }

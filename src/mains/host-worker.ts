@@ -155,7 +155,7 @@ async function main(): Promise<void> {
   });
   const gateway = createGateway({
     token: gatewayToken(masterKey),
-    index: { list: (tenant) => index.views(tenant), get: (id) => index.view(id) },
+    index: { list: () => index.views(), get: (id) => index.view(id) },
     report: async () => ({
       hostId: config.hostId,
       templates: (await listTemplates(config.templateDir)).map(({ key, ...template }) => ({

@@ -30,7 +30,7 @@ export interface SandboxLocator {
   /** The gateway of the sandbox's host; undefined when no host has it. Rejects when that cannot be told. */
   locate(id: string): Promise<Located | undefined>;
   /** Ids of all sandboxes, newest first, not older than a few seconds. */
-  ids(): Promise<string[]>;
+  newestIds(most: number): Promise<string[]>;
 }
 
 export interface ProxyDeps {
@@ -132,7 +132,7 @@ function showsTrafficToken(deps: ProxyDeps, request: IncomingMessage, id: string
 /** Trying every sandbox costs time, so it has limits. @returns the id, or why there is none. */
 async function findSigner(deps: ProxyDeps, request: IncomingMessage, file: SignedFile): Promise<string | Refusal> {
   if (signatureEnded(file, Date.now())) return nobodysSignature('the signature has expired');
-  const known = await deps.locator.ids();
+  const known = await deps.locator.newestIds(MOST_CANDIDATES + 1);
   const ids = known.slice(0, MOST_CANDIDATES);
   const searched = await deps.searchLimits.run(request.socket.remoteAddress ?? '', () =>
     signer(file, ids, (one) => accessToken(deps.tokensKey, one)),

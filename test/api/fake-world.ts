@@ -81,8 +81,7 @@ export class FakeWorld implements SandboxClient {
     const gateway = createGateway({
       token: GATEWAY_TOKEN,
       index: {
-        list: (tenant) =>
-          [...this.views.values()].filter((view) => tenant === undefined || view.spec.tenant === tenant),
+        list: () => [...this.views.values()],
         get: (id) => {
           this.lookedUp += 1;
           return this.views.get(id);

@@ -208,7 +208,8 @@ describe('a host that does not answer', () => {
 
 test('no host at all is a 503, never an empty list', async () => {
   const alone = await new FakeWorld().start();
-  alone.directory.list = () => Promise.resolve({ found: [], missing: ['h1'], answered: 0 });
+  const nothing = { sandboxes: [], more: false, totalRunning: 0 };
+  alone.directory.list = () => Promise.resolve({ found: nothing, missing: ['h1'], answered: 0 });
   const { status, body } = await alone.api('GET', '/v2/sandboxes');
   expect([status, body.code]).toEqual([503, 503]);
   await alone.stop();

@@ -118,7 +118,7 @@ export async function startMachinelessHost(
   const { names, cpuCount, memoryMiB, diskMiB, envdVersion, createdAt } = template;
   const gateway = createGateway({
     token: gatewayToken(masterKey),
-    index: { list: (tenant) => index.views(tenant), get: (id) => index.view(id) },
+    index: { list: () => index.views(), get: (id) => index.view(id) },
     report: () =>
       Promise.resolve({
         hostId: config.hostId,
