@@ -11,7 +11,7 @@ import { AGENT_VERSION } from './version.js';
 export interface InitOptions {
   setsClock: boolean;
   reseeds: ReseedWatch;
-  /** Called when the machine was restored. */
+  /** Called once for each restore of the machine. */
   onRestored: (request: IncomingMessage) => void;
 }
 
@@ -34,14 +34,14 @@ export async function initRoute(
   const accessToken = optionalText(body, 'accessToken');
   const defaultUser = optionalText(body, 'defaultUser');
   const defaultWorkdir = optionalText(body, 'defaultWorkdir');
+  const wake = optionalText(body, 'wake');
   const began = performance.now();
   if (timestamp !== undefined && options.setsClock) setClock(timestamp);
   const clockSet = performance.now();
   if (body['requireReseed'] === true) {
-    const sequence = await options.reseeds.waitForNew();
-    response.once('finish', () => options.reseeds.confirmed(sequence));
-    // Also when whoever asked is gone: nobody may ask again.
-    response.once('close', () => options.onRestored(request));
+    const first = await options.reseeds.waitFor(wake);
+    // Also when whoever asked is gone: an attempt that comes later does not do it again.
+    if (first) response.once('close', () => options.onRestored(request));
   }
   if (accessToken) state.accessToken = accessToken;
   if (envVars !== undefined) state.envVars = envVars;

@@ -40,7 +40,12 @@ export async function rehearse(options: AgentOptions): Promise<void> {
     const init = { accessToken: TOKEN, envVars: {}, defaultUser: 'user', requireReseed: true };
     for (let round = 1; round <= ROUNDS; round++) {
       await writeFile(kernelLog, `6,${round},0,-;${RESEED_RECORD}\n`, { flag: 'a' });
-      await ask('POST', '/init', 'application/json', json({ ...init, timestamp: new Date().toISOString() }));
+      await ask(
+        'POST',
+        '/init',
+        'application/json',
+        json({ ...init, wake: String(round), timestamp: new Date().toISOString() }),
+      );
       await ask('POST', '/process.Process/Start', 'application/connect+json', frame(json(command)));
       await ask('POST', '/process.Process/List', 'application/json', json({}));
       await ask('POST', '/filesystem.Filesystem/ListDir', 'application/json', json({ path: directory }));

@@ -11,35 +11,38 @@ const LIMIT_MS = 5_000;
 const LONGEST_RECORD_BYTES = 8192;
 
 /**
- * Knows which reseeds of the kernel's random generator it has seen: each restore of a machine brings a new one. Stays at
+ * Knows for which wakes the kernel's random generator was reseeded: each restore of a machine brings one reseed. Stays at
  * the end of the kernel's log, so that after a restore there is one record to read and not the whole log.
  */
 export class ReseedWatch {
-  /** Sequence number of the last record that the host was told of. */
-  #seen = -1;
+  /** Sequence number of the record that the last wake took. */
+  #taken = -1;
   #newest = -1;
+  #wake: string | undefined;
   #log: number | undefined;
   readonly #record = Buffer.alloc(LONGEST_RECORD_BYTES);
 
   constructor(private readonly logFile = '/dev/kmsg') {}
 
   /**
-   * Waits for a reseed newer than the last one.
-   * @returns its number, to be given to `confirmed` once the host knows of it.
-   * @throws HttpError 500 when none comes.
+   * Waits for a reseed that no earlier wake took.
+   * @param wake name of the host's that each wake has anew; whether an answer has reached the host, nobody here knows, so
+   *   the same wake may ask again
+   * @returns whether it asked for the first time.
+   * @throws HttpError 503 when there is none so far: a busy host runs the kernel's part of it late.
    */
-  async waitForNew(limitMs = LIMIT_MS): Promise<number> {
+  async waitFor(wake: string | undefined, limitMs = LIMIT_MS): Promise<boolean> {
     const giveUpAt = performance.now() + limitMs;
     for (;;) {
+      if (wake !== undefined && wake === this.#wake) return false;
       this.readOn();
-      if (this.#newest > this.#seen) return this.#newest;
-      if (performance.now() >= giveUpAt) throw new HttpError(500, 'the kernel did not reseed its random generator');
+      if (this.#newest > this.#taken) break;
+      if (performance.now() >= giveUpAt) throw new HttpError(503, 'the kernel has not reseeded its random generator');
       await delay(TRY_EVERY_MS);
     }
-  }
-
-  confirmed(sequence: number): void {
-    this.#seen = Math.max(this.#seen, sequence);
+    this.#taken = this.#newest;
+    this.#wake = wake;
+    return true;
   }
 
   /** Reads what the kernel has said since. One read gives one record, at once: nothing here waits. */

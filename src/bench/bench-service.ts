@@ -9,6 +9,7 @@ import { prepareHost } from '../setup/prepare-host.js';
 import { Service } from '../setup/service.js';
 import { listTemplates, type Template } from '../template/template.js';
 import { clearFloors } from './floor.js';
+import { keepLogs } from './keep-logs.js';
 import { ownPlace } from './own-place.js';
 import type { Trace } from './measurement.js';
 import { readTrace } from './read-trace.js';
@@ -61,6 +62,7 @@ export class BenchService {
     const service = new Service(config, all, say);
     atEnd(async () => {
       await service.stop();
+      await keepLogs(config);
       await clear();
     });
     await prepareHost(config, say);

@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { init, type GuestAddress, type InitAnswer } from './client.js';
+import { AgentRefusedError, init, type GuestAddress, type InitAnswer } from './client.js';
 import { within } from '../within.js';
 
 export interface InitGuest {
@@ -12,24 +13,30 @@ export interface InitGuest {
 
 const TRY_EVERY_MS = 25;
 const TRY_TIMEOUT_MS = 10_000;
+const NOT_YET = 503;
 
 /**
- * Initialises a guest that was just let run: repeats until its agent can be reached, with the time of each attempt as
- * the guest's clock. An agent that answers with a refusal ends it at once.
+ * Initialises a guest that was just let run: repeats until its agent can be reached and its kernel has reseeded (503
+ * until then), with the time of each attempt as the guest's clock. Any other refusal ends it at once.
  * @throws Error with the agent's words, or `signal`'s reason.
  */
 export async function initGuest(address: GuestAddress, body: InitGuest, signal: AbortSignal): Promise<InitAnswer> {
+  const wake = randomUUID();
+  let refusal: AgentRefusedError | undefined;
   for (;;) {
     try {
       return await init(
         address,
         body.accessToken,
-        { ...body, timestamp: new Date().toISOString() },
+        { ...body, wake, timestamp: new Date().toISOString() },
         within(TRY_TIMEOUT_MS, signal),
       );
     } catch (error) {
-      if (error instanceof Error && error.name === 'AgentRefusedError') throw error;
-      if (signal.aborted) throw new Error(`the agent did not answer (${reasonOf(error)})`, { cause: error });
+      if (error instanceof AgentRefusedError) refusal = error;
+      if (refusal !== undefined && refusal.status !== NOT_YET) throw refusal;
+      if (signal.aborted) {
+        throw refusal ?? new Error(`the agent did not answer (${reasonOf(error)})`, { cause: error });
+      }
     }
     await delay(TRY_EVERY_MS, undefined, { signal }).catch(() => undefined);
   }

@@ -224,11 +224,17 @@ describe('the internal routes', () => {
   test('give the index and the report', async () => {
     world.add('i2', {}, { tenant: 'b' });
     const headers = { 'x-dormouse-gateway-token': 'ab'.repeat(32) };
-    const ask = async (path: string): Promise<[number, unknown]> => {
+    const ask = async (path: string): Promise<[number, { message?: string }]> => {
       const response = await fetch(world.gatewayUrl + path, { headers });
-      return [response.status, await response.json()];
+      return [response.status, (await response.json()) as { message?: string }];
     };
-    expect(await ask('/internal/sandboxes?tenant=b')).toEqual([200, { sandboxes: [world.views.get('i2')] }]);
+    const query = encodeURIComponent(JSON.stringify({ tenant: 'b' }));
+    const page = { sandboxes: [world.views.get('i2')], more: false, totalRunning: 1 };
+    expect(await ask(`/internal/sandboxes?query=${query}`)).toEqual([200, page]);
+    for (const wrong of ['{', '{"limit":-1}', '{"tenants":"b"}']) {
+      const [status, { message }] = await ask(`/internal/sandboxes?query=${encodeURIComponent(wrong)}`);
+      expect([status, message]).toEqual([400, expect.stringMatching(/^query: /)]);
+    }
     expect(await ask('/internal/sandboxes/i1')).toEqual([200, world.views.get('i1')]);
     expect((await ask('/internal/sandboxes/i9'))[0]).toBe(404);
     expect(await ask('/internal/host')).toEqual([200, world.report]);

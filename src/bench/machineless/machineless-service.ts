@@ -7,6 +7,7 @@ import { clientUrls } from '../../setup/client-settings.js';
 import { prepareDirectories } from '../../setup/directories.js';
 import { Service } from '../../setup/service.js';
 import { ROLES, type Role } from '../bench-service.js';
+import { keepLogs } from '../keep-logs.js';
 import type { Trace } from '../measurement.js';
 import { ownPlace } from '../own-place.js';
 import { residentMiB } from '../process-usage.js';
@@ -55,6 +56,7 @@ export class MachinelessService {
     const service = new Service(config, withVirsh, say, { 'host-worker': 'machineless-host-worker' });
     atEnd(async () => {
       await service.stop();
+      await keepLogs(config);
       await clear();
     });
     await prepareDirectories(config);
