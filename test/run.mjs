@@ -51,10 +51,14 @@ try {
   failed += result.numFailedTests;
   for (const file of result.testResults) {
     const tests = file.assertionResults.filter(({ status }) => status === 'failed');
-    if (file.status === 'failed' && tests.length === 0) failures.push(`${file.name}: ${file.message}`);
+    if (file.status === 'failed' && (tests.length === 0 || file.message !== ''))
+      failures.push(`${file.name}: ${file.message || 'a hook or its import; see above'}`);
     for (const test of tests) failures.push(`${file.name}: ${test.fullName}\n${test.failureMessages.join('\n')}`);
   }
-  if (run.status !== 0 && result.numFailedTests === 0) failed++;
+  if (run.status !== 0 && result.numFailedTests === 0) {
+    failed++;
+    failures.push(`vitest ended with ${run.status}; see above`);
+  }
 } catch (error) {
   failed++;
   failures.push(`the report of the tests cannot be read: ${error.message}`);

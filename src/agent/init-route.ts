@@ -11,7 +11,7 @@ import { AGENT_VERSION } from './version.js';
 export interface InitOptions {
   setsClock: boolean;
   reseeds: ReseedWatch;
-  /** Called once for each restore of the machine. */
+  /** Called once for each wake that asked for a reseed. */
   onRestored: (request: IncomingMessage) => void;
 }
 
@@ -39,10 +39,10 @@ export async function initRoute(
   if (timestamp !== undefined && options.setsClock) setClock(timestamp);
   const clockSet = performance.now();
   if (body['requireReseed'] === true) {
-    const first = await options.reseeds.waitFor(wake);
+    const first = await options.reseeds.waitFor(wake, () => response.destroyed);
     // Also when whoever asked is gone: an attempt that comes later does not do it again.
     if (first) response.once('close', () => options.onRestored(request));
-  }
+  } else options.reseeds.pass();
   if (accessToken) state.accessToken = accessToken;
   if (envVars !== undefined) state.envVars = envVars;
   if (defaultUser) state.defaultUser = defaultUser;

@@ -7,7 +7,8 @@ import { lastErrno, read } from './libc.js';
 /** What the kernel says of it. */
 export const RESEED_RECORD = 'crng reseeded due to virtual machine fork';
 const TRY_EVERY_MS = 5;
-const LIMIT_MS = 5_000;
+/** The host asks again; meanwhile a save would keep whoever waits here, to take the record of the next restore. */
+const LIMIT_MS = 1_000;
 const LONGEST_RECORD_BYTES = 8192;
 
 /**
@@ -28,12 +29,14 @@ export class ReseedWatch {
    * Waits for a reseed that no earlier wake took.
    * @param wake name of the host's that each wake has anew; whether an answer has reached the host, nobody here knows, so
    *   the same wake may ask again
+   * @param isGone whether who asked has gone: then nothing is taken
    * @returns whether it asked for the first time.
    * @throws HttpError 503 when there is none so far: a busy host runs the kernel's part of it late.
    */
-  async waitFor(wake: string | undefined, limitMs = LIMIT_MS): Promise<boolean> {
+  async waitFor(wake: string | undefined, isGone: () => boolean, limitMs = LIMIT_MS): Promise<boolean> {
     const giveUpAt = performance.now() + limitMs;
     for (;;) {
+      if (isGone()) throw new HttpError(503, 'nobody waits for the answer any more');
       if (wake !== undefined && wake === this.#wake) return false;
       this.readOn();
       if (this.#newest > this.#taken) break;
@@ -43,6 +46,12 @@ export class ReseedWatch {
     this.#taken = this.#newest;
     this.#wake = wake;
     return true;
+  }
+
+  /** A wake that asks for no reseed: what the kernel did for it is not for the next one. */
+  pass(): void {
+    this.readOn();
+    this.#taken = this.#newest;
   }
 
   /** Reads what the kernel has said since. One read gives one record, at once: nothing here waits. */

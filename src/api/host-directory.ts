@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici';
 import type { Logger } from 'pino';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
-import { mergePages, type SandboxPage, type SandboxQuery } from '../gateway/sandbox-query.js';
+import { isSandboxPage, mergePages, type SandboxPage, type SandboxQuery } from '../gateway/sandbox-query.js';
 import {
   GATEWAY_TOKEN_HEADER,
   type HostReport,
@@ -74,16 +74,21 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     if (statusCode === 200) return (await body.json()) as T;
     await body.dump();
     if (statusCode === 404) return undefined;
-    throw new Error(`the gateway of host ${host.hostId} answered ${statusCode} to ${path}`);
+    throw new Error(`the gateway of host ${host.hostId} answered ${statusCode} to ${path.split('?', 1)[0]}`);
   }
 
-  async function askAll<T>(path: string, withinMs = ANSWER_WITHIN_MS): Promise<FromHosts<{ host: Host; answer: T }[]>> {
+  async function askAll<T>(
+    path: string,
+    withinMs = ANSWER_WITHIN_MS,
+    isAnswer: (answer: T) => boolean = () => true,
+  ): Promise<FromHosts<{ host: Host; answer: T }[]>> {
     const missing: string[] = [];
     const found: { host: Host; answer: T }[] = [];
     await Promise.all(
       hosts.map(async (host) => {
         try {
           const answer = await ask<T>(host, path, withinMs);
+          if (answer !== undefined && !isAnswer(answer)) throw new Error('its answer is that of another version');
           if (answer !== undefined) found.push({ host, answer });
         } catch (error) {
           missing.push(host.hostId);
@@ -113,7 +118,7 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
 
   async function list(query: SandboxQuery): Promise<FromHosts<SandboxPage>> {
     const text = encodeURIComponent(JSON.stringify(query));
-    const { found, ...who } = await askAll<SandboxPage>(`/internal/sandboxes?query=${text}`);
+    const { found, ...who } = await askAll(`/internal/sandboxes?query=${text}`, ANSWER_WITHIN_MS, isSandboxPage);
     const pages = found.map(({ answer }) => answer);
     return { found: mergePages(pages, query), ...who };
   }

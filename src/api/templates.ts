@@ -49,12 +49,16 @@ export const getTemplateAlias =
   };
 
 async function known(deps: ApiDeps, response: Response): Promise<{ catalog: CatalogTemplate[]; own: SandboxView[] }> {
-  const [reports, sandboxes] = await Promise.all([deps.directory.reports(), deps.directory.list({ tenant: tenantOf(response) })]);
+  const [reports, sandboxes] = await Promise.all([
+    deps.directory.reports(),
+    deps.directory.list({ tenant: tenantOf(response) }),
+  ]);
   if (reports.answered === 0) {
     const hosts = reports.missing.join(', ');
     throw new ApiError('Unavailable', `no host answers at the moment (${hosts}): their templates cannot be told`);
   }
-  if (reports.missing.length > 0) response.set('X-Dormouse-Missing-Hosts', reports.missing.join(','));
+  const missing = new Set([...reports.missing, ...sandboxes.missing]);
+  if (missing.size > 0) response.set('X-Dormouse-Missing-Hosts', [...missing].join(','));
   return { catalog: catalogOf(reports.found), own: sandboxes.found.sandboxes };
 }
 

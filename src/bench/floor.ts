@@ -151,7 +151,10 @@ export async function clearFloors({ stateDir, libvirtUri }: Pick<Config, 'stateD
 /** The same machine with libvirt's own memory, without our monitor, and with nothing hidden from libvirt. */
 export function asAnyoneWould(xml: string): string {
   const ours = ['-object', 'memory-backend-file,[^"]*', '-machine', 'memory-backend=dm.ram', '-qmp', 'unix:[^"]*'];
-  const elements = [...ours.map((value) => `<qemu:arg value="${value}"/>`), '<qemu:capabilities>.*</qemu:capabilities>'];
+  const elements = [
+    ...ours.map((value) => `<qemu:arg value="${value}"/>`),
+    '<qemu:capabilities>.*</qemu:capabilities>',
+  ];
   return elements.reduce((text, element) => text.replace(new RegExp(element), ''), xml);
 }
 

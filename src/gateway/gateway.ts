@@ -8,9 +8,12 @@ import { sameToken } from './gateway-token.js';
 import { answerInternal } from './internal.js';
 import { GATEWAY_PORT_HEADER, GATEWAY_SANDBOX_HEADER, GATEWAY_TOKEN_HEADER } from './wire.js';
 
+/** What came to the api or the proxy within Node's 16 KiB is written anew for the gateway, and grows. */
+const HEAD_BYTES = 64 * 1024;
+
 /** The host's side of `wire.ts`: its index, and the only way to its guests. Does not listen yet. */
 export function createGateway(deps: GatewayDeps): Server {
-  const server = streamServer();
+  const server = streamServer(undefined, HEAD_BYTES);
   server.on('request', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));
   // Said only once the request is passed on, see `GATEWAY_ASLEEP_HEADER`.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));

@@ -18,7 +18,7 @@ export async function answerInternal(
   if (request.method !== 'GET') return send(405, { code: 405, message: `${request.method ?? ''} is not known here` });
   if (url.pathname === '/internal/host') return send(200, await deps.report());
   if (url.pathname === '/internal/sandboxes') {
-    const query = sandboxQuery.safeParse(jsonOf(url.searchParams.get('query') ?? '{}'));
+    const query = sandboxQuery.safeParse(jsonOf(url.searchParams.get('query') ?? ''));
     if (query.success) return send(200, pageOf(deps.index.list(), query.data));
     return send(400, { code: 400, message: `query: ${query.error.issues.map(({ message }) => message).join('; ')}` });
   }

@@ -34,6 +34,10 @@ export interface SandboxPage {
   totalRunning: number;
 }
 
+/** Whether a host understood the query: one of an earlier version sends everything that it has, of every tenant. */
+export const isSandboxPage = (answer: SandboxPage): boolean =>
+  typeof (answer as Partial<SandboxPage>).more === 'boolean';
+
 /**
  * Undefined for a sandbox that has ended. What is on its way counts as where it comes from, so that a list shows a pause
  * or a connect when it is done. One being made counts as running: it exists.

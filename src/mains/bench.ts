@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { Closers, newContext } from '../bench/context.js';
-import { keptLogs } from '../bench/keep-logs.js';
+import { keepLogsOf } from '../bench/keep-logs.js';
 import { currentCommit, machineFacts } from '../bench/machine-facts.js';
 import type { Measurement } from '../bench/measurement.js';
 import { table, writePage } from '../bench/page.js';
@@ -93,7 +93,7 @@ async function measure(
     } catch (error) {
       failed.push(measurement.name);
       say(`${measurement.name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      say(`logs of its services: ${keptLogs(readConfig(process.env).home, 'bench-*')}`);
+      say(`logs of its services: ${await keepLogsOf(readConfig(process.env).home, measurement.name)}`);
     }
   }
   return [results, failed];

@@ -29,7 +29,7 @@ import { findTarget } from './target.js';
 export interface SandboxLocator {
   /** The gateway of the sandbox's host; undefined when no host has it. Rejects when that cannot be told. */
   locate(id: string): Promise<Located | undefined>;
-  /** Ids of all sandboxes, newest first, not older than a few seconds. */
+  /** Ids of so many sandboxes, newest first, not older than a few seconds. */
   newestIds(most: number): Promise<string[]>;
 }
 

@@ -2,9 +2,19 @@ import http from 'node:http';
 import https from 'node:https';
 import { refuseMalformed } from './refuse-malformed.js';
 
-/** A server for streams: no limit on how long a request or an answer may take, only on sending its head. */
-export function streamServer(secure?: { cert: Buffer; key: Buffer }): http.Server | https.Server {
-  const limits = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000 };
+/**
+ * A server for streams: no limit on how long a request or an answer may take, only on sending its head.
+ *
+ * @param maxHeaderSize bytes; absent: Node's 16 KiB
+ */
+export function streamServer(
+  secure?: { cert: Buffer; key: Buffer },
+  maxHeaderSize?: number,
+): http.Server | https.Server {
+  const limits = {
+    ...{ requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000 },
+    ...(maxHeaderSize === undefined ? {} : { maxHeaderSize }),
+  };
   const server = secure === undefined ? http.createServer(limits) : https.createServer({ ...limits, ...secure });
   server.timeout = 0;
   return refuseMalformed(server);

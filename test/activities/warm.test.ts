@@ -88,11 +88,12 @@ describe('a warm machine that a create takes', () => {
   test('is its owner’s in the list before its agent is told anything', async () => {
     let listed: unknown;
     scene.reached = (point) => {
-      if (point === 'assign.recorded') listed = [scene.context.index.views().length, inits().length];
+      if (point === 'assign.recorded')
+        listed = [scene.context.index.views().map(({ spec }) => spec.tenant), inits().length];
     };
     expect(scene.context.index.views()).toEqual([]);
     await assign();
-    expect(listed).toEqual([1, 0]);
+    expect(listed).toEqual([['t'], 0]);
   });
 
   test('twice answers the same and touches nothing', async () => {

@@ -10,24 +10,32 @@ test('a reseed is told from other records of the kernel by its words, and has it
   expect(sequenceOf('crng reseeded due to virtual machine fork')).toBe(-1);
 });
 
-test('a reseed is waited for, is that of one wake, and none so far is said to be that', async () => {
+const here = (): boolean => false;
+
+test('a reseed is waited for, is that of one wake and of nobody who has gone, and none so far is said to be that', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'reseed-'));
   const log = path.join(directory, 'kmsg');
   const reseed = (sequence: number): Promise<void> => appendFile(log, `6,${sequence},0,-;${RESEED_RECORD}\n`);
   try {
     await writeFile(log, '');
     const watch = new ReseedWatch(log);
-    await expect(watch.waitFor('a', 20)).rejects.toMatchObject({ status: 503 });
-    const waiting = [watch.waitFor('a'), watch.waitFor('a')];
+    await expect(watch.waitFor('a', here, 20)).rejects.toMatchObject({ status: 503 });
+    const waiting = [watch.waitFor('a', here), watch.waitFor('a', here)];
     await reseed(7);
     expect(await Promise.all(waiting)).toEqual([true, false]);
-    expect(await watch.waitFor('a', 20)).toBe(false);
+    expect(await watch.waitFor('a', here, 20)).toBe(false);
     for (const wake of ['b', undefined]) {
-      await expect(watch.waitFor(wake, 20)).rejects.toMatchObject({ status: 503 });
+      await expect(watch.waitFor(wake, here, 20)).rejects.toMatchObject({ status: 503 });
     }
     await reseed(8);
-    expect(await watch.waitFor('b')).toBe(true);
-    await expect(watch.waitFor('a', 20)).rejects.toMatchObject({ status: 503 });
+    expect(await watch.waitFor('b', here)).toBe(true);
+    await expect(watch.waitFor('a', here, 20)).rejects.toMatchObject({ status: 503 });
+    await reseed(9);
+    await expect(watch.waitFor('c', () => true)).rejects.toMatchObject({ status: 503 });
+    expect(await watch.waitFor('d', here)).toBe(true);
+    await reseed(10);
+    watch.pass();
+    await expect(watch.waitFor('e', here, 20)).rejects.toMatchObject({ status: 503 });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -1,3 +1,4 @@
+import { createServer } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FakeWorld } from './fake-world.js';
 
@@ -140,6 +141,26 @@ describe('the v2 list', () => {
     const { status, body } = await world.api('GET', `/v2/sandboxes?${query}`);
     expect([status, body.code]).toEqual([400, 400]);
     expect(body.message).toContain(query.split('=')[0]);
+  });
+
+  test('takes filters as long as a request may be', async () => {
+    const long = 'k'.repeat(12_000);
+    world.add('i1', {}, { metadata: { [long]: 'v' } });
+    expect(await ids(`?metadata=${long}%3Dv`)).toEqual(['i1']);
+    expect(await ids(`?template=${long}`)).toEqual([]);
+    const short = Array.from({ length: 1_000 }, (_, index) => `${index}%3D%2527`).join('%26');
+    expect(await ids(`?metadata=${short}`)).toEqual([]);
+  });
+
+  test('leaves out a host of another version, which may send what is not the caller’s', async () => {
+    const other = createServer((_request, response) => response.end(JSON.stringify({ sandboxes: [foreign] })));
+    const mixed = await new FakeWorld().start([{ hostId: 'earlier', url: await world.listen(other) }]);
+    const foreign = mixed.add('i2', {}, { tenant: 'b' });
+    mixed.add('i1');
+    const { headers, body } = await mixed.api('GET', '/v2/sandboxes');
+    expect((body as unknown as { sandboxID: string }[]).map((item) => item.sandboxID)).toEqual(['i1']);
+    expect(headers.get('x-dormouse-missing-hosts')).toBe('earlier');
+    await mixed.stop();
   });
 
   test('shows a create, pause, connect and kill as soon as they are answered', async () => {
