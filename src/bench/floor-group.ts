@@ -21,13 +21,7 @@ export class FloorGroup {
   }
 
   /** @returns seconds until the last is saved and synced. */
-  save = (): Promise<number> => secondsOf(Promise.all(this.guests.map((guest) => guest.save())));
+  save = async (): Promise<number> => Math.max(...(await Promise.all(this.guests.map((guest) => guest.save()))));
   /** @returns seconds until the last one's agent answers. */
-  restore = (): Promise<number> => secondsOf(Promise.all(this.guests.map((guest) => guest.restore())));
-}
-
-async function secondsOf(work: Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work;
-  return (performance.now() - start) / 1000;
+  restore = async (): Promise<number> => Math.max(...(await Promise.all(this.guests.map((guest) => guest.restore()))));
 }

@@ -1,5 +1,6 @@
 import { chmod, chown, copyFile, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { Config } from '../config.js';
 import { health } from '../guest/client.js';
@@ -14,7 +15,12 @@ import { within } from '../within.js';
 import type { AgentDoor } from './run-command.js';
 
 const BOOT_TIMEOUT_MS = 240_000;
+const BOOT_ATTEMPTS = 3;
 const INIT_TIMEOUT_MS = 60_000;
+const ANSWERS_WITHIN_MS = 240_000;
+/** Both as in the service's own wait for an agent (`src/guest/init-guest.ts`). */
+const TRY_EVERY_MS = 25;
+const TRY_TIMEOUT_MS = 10_000;
 const AGENT_PORT = 49_983;
 const TOKEN = 'bench-floor';
 const DOMAIN_PREFIX = 'bench-floor';
@@ -53,10 +59,26 @@ export class FloorGuest {
   async start(): Promise<void> {
     const file = path.join(this.#directory, 'domain.xml');
     await writeFile(file, await this.#prepare(this.template.disk));
-    await this.#virsh('create', file);
-    await waitForAgent(this.#address, () => Promise.resolve(), within(BOOT_TIMEOUT_MS));
+    await this.#boot(file);
     const body = { accessToken: TOKEN, envVars: {}, defaultUser: 'user', requireReseed: false };
     await initGuest(this.#address, body, within(INIT_TIMEOUT_MS));
+  }
+
+  /** QEMU asserts now and then when a guest with two emulated CPUs boots, and such guests hang (`src/template/build.ts`). */
+  async #boot(file: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      await this.#virsh('create', file);
+      try {
+        return await waitForAgent(this.#address, () => this.#requireMachine(), within(BOOT_TIMEOUT_MS));
+      } catch (error) {
+        await this.#destroy();
+        if (attempt === BOOT_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #requireMachine(): Promise<void> {
+    await this.#virsh('domstate', this.name);
   }
 
   /** Becomes a second one of a guest that is saved to disk: saved, too, and restored as that one would be. */
@@ -113,12 +135,20 @@ export class FloorGuest {
 
   /** Resolves once its agent answers. */
   async answers(): Promise<void> {
-    while (!(await health(this.#address, within(5_000)).catch(() => false)));
+    const signal = within(ANSWERS_WITHIN_MS);
+    while (!(await health(this.#address, within(TRY_TIMEOUT_MS, signal)).catch(() => false))) {
+      signal.throwIfAborted();
+      await delay(TRY_EVERY_MS);
+    }
   }
 
   async remove(): Promise<void> {
-    await execa('virsh', ['-c', this.place.libvirtUri, 'destroy', this.name], { reject: false });
+    await this.#destroy();
     await removeDirectory(this.#directory);
+  }
+
+  async #destroy(): Promise<void> {
+    await execa('virsh', ['-c', this.place.libvirtUri, 'destroy', this.name], { reject: false });
   }
 
   get disk(): string {

@@ -9,6 +9,7 @@ import { within } from '../within.js';
 const PROGRAM = fileURLToPath(new URL('./guest/holder.js', import.meta.url));
 const NAME = 'bench-gvisor';
 const LINE_WITHIN_MS = 300_000;
+const MOST_SAID = 2_000;
 
 /** Version of `runsc`, or undefined where it is not installed. */
 export const gvisorVersion = async (): Promise<string | undefined> => {
@@ -26,6 +27,8 @@ export class GvisorContainer {
   #lines: AsyncIterator<string> | undefined;
   #input: Interface | undefined;
   #held = '';
+  /** The end of what it wrote to standard error. */
+  #said = '';
 
   constructor(private readonly directory: string) {}
 
@@ -90,8 +93,10 @@ export class GvisorContainer {
 
   #run(command: string, ...args: string[]): void {
     this.#process = spawn('runsc', [...this.#settings, command, ...args, NAME], {
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
+    this.#said = '';
+    this.#process.stderr!.on('data', (text: Buffer) => (this.#said = (this.#said + text.toString()).slice(-MOST_SAID)));
     this.#input = createInterface({ input: this.#process.stdout! });
     this.#lines = this.#input[Symbol.asyncIterator]();
   }
@@ -107,9 +112,12 @@ export class GvisorContainer {
   /** A start may leave zero bytes before its first line. */
   async #line(wanted: RegExp): Promise<string> {
     const signal = within(LINE_WITHIN_MS);
+    const process = this.#process;
+    signal.addEventListener('abort', () => process?.kill('SIGKILL'), { once: true });
     for (;;) {
       const { value, done } = await this.#lines!.next();
-      if (done === true || signal.aborted) throw new Error(`gVisor ended, or wrote nothing like ${wanted.source}`);
+      if (done === true || signal.aborted)
+        throw new Error(`gVisor ended, or wrote nothing like ${wanted.source}: ${this.#said}`);
       const line = value.replaceAll('\0', '');
       if (wanted.test(line)) return line;
     }

@@ -16,10 +16,15 @@ export async function imageBytes(service: BenchService, sandbox: Sandbox): Promi
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
-/** What the files below a directory take up, at any depth. */
+/** What the files below a directory take up, at any depth; one that is not there has none. */
 export async function bytesBelow(directory: string): Promise<number> {
-  const found = await readdir(directory, { recursive: true, withFileTypes: true });
+  const found = await readdir(directory, { recursive: true, withFileTypes: true }).catch(nothingIfAbsent);
   const files = found.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).blocks * 512));
   return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+function nothingIfAbsent(error: NodeJS.ErrnoException): [] {
+  if (error.code === 'ENOENT') return [];
+  throw error;
 }

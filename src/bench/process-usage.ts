@@ -67,6 +67,9 @@ const ownerOf = (pid: number): Promise<number | undefined> =>
     () => undefined,
   );
 
+/** Whether a process of this id runs. */
+export const isThere = async (pid: number): Promise<boolean> => (await ownerOf(pid)) !== undefined;
+
 /** CPU use of each process over so many seconds, in per cent of one core. */
 export async function cpuPercent(pids: number[], seconds: number): Promise<number[]> {
   const start = performance.now();

@@ -17,36 +17,41 @@ export class QemuSnapshot {
 
   /** @returns seconds until the snapshot is taken and the disk's file is synced. The guest stands from then on. */
   async save(): Promise<number> {
+    const disk = await this.#disk();
     const start = performance.now();
-    await this.#job('snapshot-save', { vmstate: await this.#disk(), devices: [await this.#disk()] });
+    const id = await this.#concluded('snapshot-save', { vmstate: disk, devices: [disk] });
     const file = await open(this.guest.disk, 'r+');
     await file.sync();
     await file.close();
+    const seconds = (performance.now() - start) / 1000;
+    await this.#qmp('job-dismiss', { id });
     await this.#qmp('stop');
-    return (performance.now() - start) / 1000;
+    return seconds;
   }
 
   /** @returns seconds until the agent answers. Its QEMU is there already, unlike after any other way of saving. */
   async load(): Promise<number> {
+    const disk = await this.#disk();
     const start = performance.now();
-    await this.#job('snapshot-load', { vmstate: await this.#disk(), devices: [await this.#disk()] });
+    const id = await this.#concluded('snapshot-load', { vmstate: disk, devices: [disk] });
     await this.#qmp('cont');
     await this.guest.answers();
     const seconds = (performance.now() - start) / 1000;
-    await this.#job('snapshot-delete', { devices: [await this.#disk()] });
+    await this.#qmp('job-dismiss', { id });
+    await this.#qmp('job-dismiss', { id: await this.#concluded('snapshot-delete', { devices: [disk] }) });
     return seconds;
   }
 
-  async #job(command: string, where: object): Promise<void> {
+  /** @returns id of the job, which is still to be dismissed. */
+  async #concluded(command: string, where: object): Promise<string> {
     const id = `bench-${this.#jobs++}`;
     await this.#qmp(command, { 'job-id': id, tag: TAG, ...where });
     for (;;) {
       const jobs = (await this.#qmp('query-jobs')) as { id: string; status: string; error?: string }[];
       const job = jobs.find((one) => one.id === id);
       if (job?.status === 'concluded') {
-        await this.#qmp('job-dismiss', { id });
         if (job.error !== undefined) throw new Error(`${command} of ${this.guest.name}: ${job.error}`);
-        return;
+        return id;
       }
       await delay(LOOK_EVERY_MS);
     }

@@ -28,9 +28,9 @@ export class ServiceClient {
     return { ...timed, sandbox: { id: sandboxID, token: envdAccessToken } };
   }
 
-  pause = ({ id }: Sandbox): Promise<Timed> => this.call('POST', `/sandboxes/${id}/pause`, {}, 204, true);
+  pause = ({ id }: Sandbox): Promise<Timed> => this.call('POST', `/sandboxes/${id}/pause`, {}, 204, 409);
   connect = ({ id }: Sandbox): Promise<Timed> =>
-    this.call('POST', `/sandboxes/${id}/connect`, { timeout: 3_600 }, 201, true);
+    this.call('POST', `/sandboxes/${id}/connect`, { timeout: 3_600 }, 201, 200);
   kill = ({ id }: Sandbox): Promise<Timed> => this.call('DELETE', `/sandboxes/${id}`, undefined, 204);
 
   /** A port of a guest, through the data plane. Default: its agent's. */
@@ -42,8 +42,8 @@ export class ServiceClient {
   }
 
   /**
-   * @param joins whether to make the call again when it is answered with 504: that joins what goes on, and the time is
-   *   that of all together
+   * @param joined to make the call again when it is answered with 504: that joins what goes on, and the time is that of
+   *   all together; with this it is answered when what went on is over by then
    * @throws Error when the answer is not the expected one.
    */
   async call(
@@ -51,11 +51,11 @@ export class ServiceClient {
     path: string,
     body: object | undefined,
     expected: number,
-    joins = false,
+    joined?: number,
   ): Promise<Timed & { value: unknown }> {
     const trace = randomBytes(16).toString('hex');
     const start = performance.now();
-    for (;;) {
+    for (let repeated = false; ; repeated = true) {
       const response = await fetch(`${this.service.api}${path}`, {
         method,
         headers: {
@@ -67,10 +67,10 @@ export class ServiceClient {
       });
       const text = await response.text();
       const seconds = (performance.now() - start) / 1000;
-      if (response.status === expected) {
+      if (response.status === expected || (repeated && response.status === joined)) {
         return { seconds, trace, value: text === '' ? undefined : (JSON.parse(text) as unknown) };
       }
-      const goesOn = joins && response.status === STILL_GOING_ON && seconds < LONGEST_SECONDS;
+      const goesOn = joined !== undefined && response.status === STILL_GOING_ON && seconds < LONGEST_SECONDS;
       if (!goesOn) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
     }
   }

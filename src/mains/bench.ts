@@ -86,11 +86,13 @@ async function measure(
     const numbers = { port: Number(port), runs: Number(runs), scale: Number(scale) };
     const context = newContext({ env: process.env, ...numbers, say, closers });
     try {
-      const outcome = await measurement.run(context).finally(() => closers.close());
+      const outcome = await measurement.run(context);
       const result = { measurement: measurement.name, at: new Date().toISOString(), commit, machine, ...outcome };
       await storeResult(directory, result);
       results.push(result);
+      await closers.close();
     } catch (error) {
+      await closers.close().catch((also: unknown) => say(`what it started could not be ended: ${String(also)}`));
       failed.push(measurement.name);
       say(`${measurement.name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       say(`logs of its services: ${await keepLogsOf(readConfig(process.env).home, measurement.name)}`);
