@@ -62,8 +62,7 @@ export class BenchService {
     const service = new Service(config, all, say);
     atEnd(async () => {
       await service.stop();
-      await keepLogs(config);
-      await clear();
+      await keepLogs(config).finally(clear);
     });
     await prepareHost(config, say);
     const [template] = await listTemplates(config.templateDir);

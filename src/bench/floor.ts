@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { Config } from '../config.js';
 import { health } from '../guest/client.js';
-import { initGuest } from '../guest/init-guest.js';
+import { initGuest, TRY_EVERY_MS, TRY_TIMEOUT_MS } from '../guest/init-guest.js';
 import { waitForAgent } from '../guest/wait-for-agent.js';
 import { domainXml } from '../libvirt/domain-xml.js';
 import { headFor, streamOf } from '../libvirt/save-image-header.js';
@@ -18,9 +18,6 @@ const BOOT_TIMEOUT_MS = 240_000;
 const BOOT_ATTEMPTS = 3;
 const INIT_TIMEOUT_MS = 60_000;
 const ANSWERS_WITHIN_MS = 240_000;
-/** Both as in the service's own wait for an agent (`src/guest/init-guest.ts`). */
-const TRY_EVERY_MS = 25;
-const TRY_TIMEOUT_MS = 10_000;
 const AGENT_PORT = 49_983;
 const TOKEN = 'bench-floor';
 const DOMAIN_PREFIX = 'bench-floor';
@@ -133,7 +130,7 @@ export class FloorGuest {
     return seconds;
   }
 
-  /** Resolves once its agent answers. */
+  /** Resolves once its agent answers; asks as often as the service asks its own. */
   async answers(): Promise<void> {
     const signal = within(ANSWERS_WITHIN_MS);
     while (!(await health(this.#address, within(TRY_TIMEOUT_MS, signal)).catch(() => false))) {

@@ -11,8 +11,8 @@ export interface InitGuest {
   requireReseed: boolean;
 }
 
-const TRY_EVERY_MS = 25;
-const TRY_TIMEOUT_MS = 10_000;
+export const TRY_EVERY_MS = 25;
+export const TRY_TIMEOUT_MS = 10_000;
 const NOT_YET = 503;
 
 /**

@@ -56,8 +56,7 @@ export class MachinelessService {
     const service = new Service(config, withVirsh, say, { 'host-worker': 'machineless-host-worker' });
     atEnd(async () => {
       await service.stop();
-      await keepLogs(config);
-      await clear();
+      await keepLogs(config).finally(clear);
     });
     await prepareDirectories(config);
     const apiKey = await mintKey(config.apiKeysFile, 'default');
