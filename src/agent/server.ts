@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { newAgentState, type AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
+import { creditUnit } from './files/credit.js';
 import { downloadRoute } from './files/download-route.js';
 import { uploadRoute } from './files/upload-route.js';
 import { HttpError, sendError, sendJson } from './http-error.js';
@@ -35,6 +36,10 @@ export function createAgent(options: AgentOptions): Server {
     route(request, response, asked, state, events, { ...options, onRestored }).catch((error: unknown) =>
       sendError(response, error),
     );
+  });
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    if (creditUnit(request) === undefined) response.writeContinue();
+    server.emit('request', request, response);
   });
   server.on('connection', (socket) => {
     sockets.add(socket);

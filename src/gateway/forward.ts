@@ -22,6 +22,8 @@ import { AGENT_PORT, isPassive } from './wire.js';
 import { within } from '../within.js';
 
 const DIAL_WITHIN_MS = 15_000;
+/** The guest's kernel holds several of these for a reader that takes none. */
+const UPLOAD_CREDIT_BYTES = 65_536;
 
 /** The client's end: a response, or the bare connection of an upgrade with the bytes already read from it. */
 export type ClientEnd = ServerResponse | { socket: Duplex; head: Buffer };
@@ -75,6 +77,10 @@ export async function forward(
   }
 }
 
+/** Longer than one unit of credit, or of a length that nobody told. */
+const isLongUpload = ({ method, url, headers }: IncomingMessage): boolean =>
+  method === 'POST' && /^\/files(\?|$)/.test(url ?? '') && !(Number(headers['content-length']) <= UPLOAD_CREDIT_BYTES);
+
 async function destination(
   deps: GatewayDeps,
   request: IncomingMessage,
@@ -84,7 +90,7 @@ async function destination(
 ): Promise<Destination> {
   const headers = endToEnd(request.rawHeaders, isOurs);
   const to = { ...route.address, headers, path: request.url ?? '/' };
-  if (port === AGENT_PORT) return to;
+  if (port === AGENT_PORT) return isLongUpload(request) ? { ...to, creditBytes: UPLOAD_CREDIT_BYTES } : to;
   const signal = within(DIAL_WITHIN_MS, cut);
   return { ...to, connection: await deps.dial(route.address, route.token, port, signal) };
 }

@@ -14,6 +14,11 @@ export interface Destination {
   agent?: http.Agent;
   /** The body stays with the client until the destination has said `100 Continue`. */
   holdBody?: boolean;
+  /**
+   * The body goes in units of so many bytes, each when the destination asks for it (`102 Processing`, as often as it wants
+   * a unit). One that does not know of this says `100 Continue` instead, and gets it as it comes.
+   */
+  creditBytes?: number;
 }
 
 /** Watches what passes; may not hold it up. */

@@ -1,9 +1,12 @@
 import type { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
 import { AnswerDeclined, openRequest, type Cuttable, type Destination, type Watch } from './destination.js';
 import { endToEnd, hasHeader } from './headers.js';
+import { Metered } from './metered.js';
 
 /** How long a client whose answer was cut may take to read the rest of it. */
 const READ_WITHIN_MS = 10_000;
+/** To the guest's agent (`agent/files/credit.ts`): the units in which it is to ask for the body, in bytes. */
+const CREDIT_HEADER = 'x-dormouse-credit';
 const BODILESS = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE', 'TRACE']);
 
 /**
@@ -24,9 +27,12 @@ export function relayRequest(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const method = request.method ?? 'GET';
-    const holdBody = to.holdBody === true && hasBody(request);
+    const meter = to.creditBytes !== undefined && hasBody(request) ? new Metered() : undefined;
+    const holdBody = meter !== undefined || (to.holdBody === true && hasBody(request));
     const sent = withBodyLength(method, request, to.headers);
-    const outgoing = openRequest(method, to, holdBody ? [...sent, 'Expect', '100-continue'] : sent);
+    const credit = meter === undefined ? [] : [CREDIT_HEADER, String(to.creditBytes)];
+    const outgoing = openRequest(method, to, holdBody ? [...sent, 'Expect', '100-continue', ...credit] : sent);
+    let sending = false;
     let answered = false;
     let through: Cuttable | undefined;
     let endsByItself = false;
@@ -57,16 +63,20 @@ export function relayRequest(
     };
     // The rest of the body is let go, so that the connection can carry the refusal and the next request.
     const drain = (): void => {
-      request.unpipe(outgoing);
+      request.unpipe();
       request.resume();
     };
     const done = (): void => {
       signal.removeEventListener('abort', cut);
       response.off('close', gone);
     };
-    const sendBody = (): void => {
+    const sendBody = (granted = Infinity): void => {
+      meter?.grant(granted);
+      if (sending) return;
+      sending = true;
       if (watch.onRequestBytes !== undefined) request.on('data', watch.onRequestBytes.bind(watch));
-      request.pipe(outgoing);
+      if (meter === undefined) request.pipe(outgoing);
+      else request.pipe(meter).pipe(outgoing);
     };
 
     signal.addEventListener('abort', cut);
@@ -82,6 +92,7 @@ export function relayRequest(
     });
     outgoing.once('response', (answer) => {
       answered = true;
+      meter?.grant(Infinity);
       answer.on('error', breakOff);
       if (watch.declines?.(answer) === true) {
         done();
@@ -112,7 +123,10 @@ export function relayRequest(
     });
     if (signal.aborted) return cut();
     if (holdBody) {
-      outgoing.once('continue', sendBody);
+      outgoing.on('continue', () => sendBody());
+      outgoing.on('information', ({ statusCode }) => {
+        if (meter !== undefined && statusCode === 102) sendBody(to.creditBytes);
+      });
       flushHead(outgoing);
     } else sendBody();
   });

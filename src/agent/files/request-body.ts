@@ -1,10 +1,11 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { HttpError } from '../http-error.js';
+import { askForBody } from './credit.js';
 
 /** The decompressed body. Giving it up midway leaves the connection intact, so that an error can still be answered. */
-export function requestBody(request: IncomingMessage): Readable {
+export function requestBody(request: IncomingMessage, response: ServerResponse): Readable {
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (encoding !== 'identity' && encoding !== 'gzip') {
     throw new HttpError(400, `content-encoding '${encoding}' is not supported`);
@@ -17,7 +18,9 @@ export function requestBody(request: IncomingMessage): Readable {
   });
   // What is not wanted any more is read and dropped: the client sends all of it before it looks at the answer.
   body.once('close', () => request.unpipe(body).resume());
-  return request.pipe(body);
+  request.pipe(body);
+  askForBody(request, response);
+  return body;
 }
 
 /** Damaged compression is the client's fault. */

@@ -35,7 +35,7 @@ export async function uploadRoute(
   const target = query.get('path') || undefined;
   const type = request.headers['content-type'] ?? '';
   const owned = { user, metadata: metadataHeaders(request.headers) };
-  const body = requestBody(request);
+  const body = requestBody(request, response);
   if (type.startsWith('multipart/form-data')) {
     sendJson(response, 200, await writeParts(request, body, target, owned));
   } else {
