@@ -11,8 +11,8 @@ export const creditUnit = (request: IncomingMessage): number | undefined => {
 
 /**
  * Asks for the body of `request` as it is taken: each `102 Processing` is for one more unit. Call it when the body begins
- * to flow. What is sent and not taken would wait in the kernel of the guest, and a host's network may give a connection up
- * whose other end takes nothing for long (Debian 12's passt: 8 s).
+ * to flow. What is sent and not taken would wait in the kernel of the guest, and the host's network gives a connection up
+ * whose other end takes nothing for long (README, "An upload goes as the agent asks for it").
  */
 export function askForBody(request: IncomingMessage, response: ServerResponse): void {
   const unit = creditUnit(request);
