@@ -22,7 +22,7 @@ import { AGENT_PORT, isPassive } from './wire.js';
 import { within } from '../within.js';
 
 const DIAL_WITHIN_MS = 15_000;
-/** The guest's kernel holds several of these for a reader that takes none. */
+/** The guest's kernel holds several of these for a reader that takes none (recipe, `90-connections.conf`). */
 const UPLOAD_CREDIT_BYTES = 65_536;
 
 /** The client's end: a response, or the bare connection of an upgrade with the bytes already read from it. */

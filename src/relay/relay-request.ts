@@ -92,7 +92,8 @@ export function relayRequest(
     });
     outgoing.once('response', (answer) => {
       answered = true;
-      meter?.grant(Infinity);
+      // It asks for no more; what was sent now would meet a connection that it closes, and the answer would be lost.
+      if (meter !== undefined) drain();
       answer.on('error', breakOff);
       if (watch.declines?.(answer) === true) {
         done();

@@ -35,9 +35,9 @@ function upload(file: string, headers: Record<string, string>): Upload {
 
 test('four units of an upload are asked for at once, and one more for each that was taken', async () => {
   const { sending, said, answer } = upload('asked', { 'x-dormouse-credit': '1000' });
-  await expect.poll(() => said).toEqual([102, 102, 102, 102]);
+  await expect.poll(() => said, { timeout: 10_000 }).toEqual([102, 102, 102, 102]);
   sending.write(Buffer.alloc(2500, 'a'));
-  await expect.poll(() => said.length).toBe(6);
+  await expect.poll(() => said.length, { timeout: 10_000 }).toBe(6);
   sending.end(Buffer.alloc(1500, 'b'));
   expect((await answer).statusCode).toBe(200);
   expect(said.every((code) => code === 102)).toBe(true);
@@ -46,7 +46,7 @@ test('four units of an upload are asked for at once, and one more for each that 
 
 test('an upload that wants no credit is told to go on', async () => {
   const { sending, said, answer } = upload('plain', {});
-  await expect.poll(() => said).toEqual([100]);
+  await expect.poll(() => said, { timeout: 10_000 }).toEqual([100]);
   sending.end('all of it');
   expect((await answer).statusCode).toBe(200);
   expect(await readFile(`${agent.directory}/plain`, 'utf8')).toBe('all of it');

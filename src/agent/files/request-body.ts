@@ -10,6 +10,8 @@ export function requestBody(request: IncomingMessage, response: ServerResponse):
   if (encoding !== 'identity' && encoding !== 'gzip') {
     throw new HttpError(400, `content-encoding '${encoding}' is not supported`);
   }
+  // Whose end has been told already would never end.
+  if (request.destroyed) throw new HttpError(400, 'the client went away');
   const body = encoding === 'gzip' ? createGunzip() : new PassThrough();
   // It may fail before anyone reads it; who reads it later is told.
   body.on('error', () => undefined);
