@@ -14,8 +14,10 @@ import { diffBlock } from './memory-block.js';
 import { partDigest } from './part-digest.js';
 
 /** Parts that one task takes: few messages, and enough tasks to balance two threads. */
-const BLOCK_PARTS = 8;
+const BLOCK_PARTS = 32;
 export const BLOCK_BYTES = BLOCK_PARTS * PART_BYTES;
+/** Of new parts so many are written at once, while the processor's caches still have them. */
+const WRITTEN_PARTS = 8;
 
 /** A draft that several threads write to at once. */
 export interface Draft {
@@ -29,8 +31,9 @@ export interface SealMemoryTask {
   do: 'seal-memory';
   draft: Draft;
   fd: number;
-  /** Undefined: the base is known to be zero here, and not read. */
-  baseFd: number | undefined;
+  baseFd: number;
+  /** For each part of the block: the base is known to be zero there, and not read. */
+  baseIsZero: boolean[];
   /** Of the block, in the memory; a multiple of BLOCK_BYTES. */
   offset: number;
   bytes: number;
@@ -77,8 +80,8 @@ let scratch: Scratch | undefined;
 
 function buffers(): Scratch {
   if (scratch === undefined) {
-    const frameBytes = BLOCK_PARTS * MAX_PART_FRAME_BYTES;
-    const sizes = [BLOCK_BYTES, PART_BYTES, PART_BYTES, DEVICE_OFFSET_BYTES + DEVICE_CHUNK_BYTES, frameBytes] as const;
+    const frameBytes = WRITTEN_PARTS * MAX_PART_FRAME_BYTES;
+    const sizes = [PART_BYTES, PART_BYTES, PART_BYTES, DEVICE_OFFSET_BYTES + DEVICE_CHUNK_BYTES, frameBytes] as const;
     const [memory, base, zero, payload, frames] = alignedBuffers(sizes);
     scratch = { memory, base, zero, payload, frames };
   }
@@ -88,28 +91,35 @@ function buffers(): Scratch {
 /** Compares a block with the earlier image and the template, and writes what is new into the draft. */
 export function sealBlock(task: SealMemoryTask): SealedBlock {
   const { memory, payload, frames } = buffers();
-  const block = read(task.fd, memory.subarray(0, task.bytes), task.offset);
   const sealed: SealedBlock = { entries: [], reused: [], storedPages: 0, zeroPages: 0 };
   let end = 0;
+  let written = 0;
+  const flush = (): void => {
+    const start = write(task.draft, frames.subarray(0, end));
+    for (; written < sealed.entries.length; written += 1) sealed.entries[written]!.offset += start;
+    end = 0;
+  };
   for (let at = 0; at < task.bytes; at += PART_BYTES) {
-    const content = block.subarray(at, Math.min(at + PART_BYTES, task.bytes));
-    const part = (task.offset + at) / PART_BYTES;
+    const offset = task.offset + at;
+    const bytes = Math.min(PART_BYTES, task.bytes - at);
     const known = task.known[at / PART_BYTES];
+    const part = offset / PART_BYTES;
+    const content = read(task.fd, memory.subarray(0, bytes), offset);
     const digest = known === undefined ? undefined : partDigest(task.digestKey, content);
     if (digest !== undefined && digest === known) {
       sealed.reused.push(part);
       continue;
     }
-    const difference = diffBlock(content, baseOf(task, task.offset + at, content.length), task.offset + at, payload);
+    const difference = diffBlock(content, baseOf(task, at, bytes), offset, payload);
     if (!difference) continue;
     const { index, length } = seal(task.draft, CHUNK_KIND.memory, difference.payload, frames, end);
     sealed.entries.push({ part, index, offset: end, length, digest: digest ?? partDigest(task.digestKey, content) });
     sealed.storedPages += difference.storedPages;
     sealed.zeroPages += difference.zeroPages;
     end += length;
+    if (sealed.entries.length - written === WRITTEN_PARTS) flush();
   }
-  const offset = write(task.draft, frames.subarray(0, end));
-  for (const entry of sealed.entries) entry.offset += offset;
+  flush();
   return sealed;
 }
 
@@ -124,9 +134,11 @@ export function sealDevice(task: SealDeviceTask): Frame {
   return { index, length, offset: write(task.draft, frames.subarray(0, length)) };
 }
 
-function baseOf({ baseFd }: SealMemoryTask, offset: number, bytes: number): Buffer {
+/** @param at of the part in the block */
+function baseOf(task: SealMemoryTask, at: number, bytes: number): Buffer {
   const { base, zero } = buffers();
-  return baseFd === undefined ? zero.subarray(0, bytes) : read(baseFd, base.subarray(0, bytes), offset);
+  if (task.baseIsZero[at / PART_BYTES] === true) return zero.subarray(0, bytes);
+  return read(task.baseFd, base.subarray(0, bytes), task.offset + at);
 }
 
 function seal(draft: Draft, kind: ChunkKind, payload: Buffer, into: Buffer, at: number): Omit<Frame, 'offset'> {

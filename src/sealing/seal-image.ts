@@ -47,7 +47,7 @@ export interface SealOptions {
   baseExtents?: readonly Extent[];
   /** What did not change since is referred to there. One that is of no use does no harm. */
   earlier?: EarlierImage;
-  /** Aborts within one block's work (some 20 ms). */
+  /** Aborts within one block's work (some 50 ms). */
   signal?: AbortSignal;
   /** Default: the threads shared by the whole process. */
   pool?: SealPool;
@@ -168,8 +168,8 @@ async function sealAll(
         (_, at) => block.offset / PART_BYTES + at,
       );
       const task: SealMemoryTask = {
-        ...{ do: 'seal-memory', draft, fd: memory.fd, baseFd: block.baseIsZero ? undefined : base.fd },
-        ...{ offset: block.offset, bytes: block.bytes, digestKey: key, known: parts.map(known) },
+        ...{ do: 'seal-memory', draft, fd: memory.fd, baseFd: base.fd, digestKey: key },
+        ...{ ...block, known: parts.map(known) },
       };
       yield async () => {
         const found = await pool.run(task);
@@ -188,15 +188,19 @@ async function sealAll(
 interface Block {
   offset: number;
   bytes: number;
-  baseIsZero: boolean;
+  /** Of each part. */
+  baseIsZero: boolean[];
 }
 
 function* memoryBlocks(size: number, extents: readonly Extent[] | undefined): Generator<Block> {
   let at = 0;
   for (let offset = 0; offset < size; offset += BLOCK_BYTES) {
     const bytes = Math.min(BLOCK_BYTES, size - offset);
-    while (extents && at < extents.length && extents[at]![0] + extents[at]![1] <= offset) at++;
-    const baseIsZero = extents !== undefined && (at === extents.length || extents[at]![0] >= offset + bytes);
+    const baseIsZero: boolean[] = [];
+    for (let part = offset; part < offset + bytes; part += PART_BYTES) {
+      while (extents && at < extents.length && extents[at]![0] + extents[at]![1] <= part) at++;
+      baseIsZero.push(extents !== undefined && (at === extents.length || extents[at]![0] >= part + PART_BYTES));
+    }
     yield { offset, bytes, baseIsZero };
   }
 }

@@ -1,5 +1,6 @@
 import { access, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BLOCK_BYTES } from '../../src/sealing/seal-block.js';
 import { removeLeftovers } from '../../src/sealing/temporary-file.js';
 import { createSealPool, type SealPool } from '../../src/sealing/worker-pool.js';
 import { makeScene, noise, type Scene, sealScene } from './scene.js';
@@ -7,7 +8,7 @@ import { makeScene, noise, type Scene, sealScene } from './scene.js';
 const MIB = 1024 * 1024;
 let scene: Scene;
 beforeEach(async () => {
-  const base = noise('base', 24 * MIB);
+  const base = noise('base', 12 * BLOCK_BYTES);
   scene = await makeScene(base, Buffer.from(base).reverse(), noise('device', 5000));
 });
 afterEach(() => scene.remove());
