@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { syncDirectory } from '../src/host/durable-file.js';
+import { syncToDisk } from '../src/host/durable-file.js';
 import type { HostContext } from './host-context.js';
 import { domainName } from './machine.js';
 import { clearWorkspace } from './workspace.js';
@@ -12,7 +12,7 @@ export async function removeSandbox(context: HostContext, id: string, generation
   context.reached('destroy.machine-gone');
   context.traffic.cutStreams(id);
   await rm(paths.wrappedKey, { force: true });
-  await syncDirectory(paths.directory).catch((error: NodeJS.ErrnoException) => {
+  await syncToDisk(paths.directory).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
   context.reached('destroy.key-removed');

@@ -18,11 +18,12 @@ export async function writeDurably(file: string, content: string | Buffer): Prom
     await rm(draft, { force: true });
     throw error;
   }
-  await syncDirectory(path.dirname(file));
+  await syncToDisk(path.dirname(file));
 }
 
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
+/** What `name` holds by now, whoever wrote it, is on its disk: a file's bytes, a directory's names. */
+export async function syncToDisk(name: string): Promise<void> {
+  const handle = await open(name, 'r');
   try {
     await handle.sync();
   } finally {

@@ -1,15 +1,15 @@
-import { chmod, copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { randomBytes, randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleAgent } from '../agent/bundle.js';
 import { AGENT_VERSION } from '../agent/version.js';
-import { syncDirectory, writeDurably } from '../host/durable-file.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import type { VmDriver } from '../libvirt/driver.js';
 import { captureTemplate, MachineDiedError } from './capture.js';
 import { templateInputs, templateKey } from './inputs.js';
 import { buildRootfs } from './rootfs.js';
+import { publishTemplate } from './publish.js';
 import { readTemplate, templateFiles, type Template, type TemplateRecord } from './template.js';
 
 /** Half a minute under emulation on a slow machine; the first boot does more than later ones. */
@@ -48,10 +48,7 @@ export async function ensureTemplate(options: TemplateOptions): Promise<Template
     options.say(`building template ${key} (three minutes or so; once, until something that it is made of changes)`);
     const record = await build(options, draft, agentDir, key, inputs);
     await rm(agentDir, { recursive: true });
-    await writeDurably(templateFiles(draft).record, JSON.stringify(record, null, 2));
-    await chmod(templateFiles(draft).record, 0o444);
-    await rename(draft, path.join(options.templateDir, key));
-    await syncDirectory(options.templateDir);
+    await publishTemplate(draft, record, options.templateDir);
     options.say(`template ${key}: ready`);
     const built = await readTemplate(options.templateDir, key);
     if (built === undefined) throw new Error(`template ${key} was built but cannot be read`);
