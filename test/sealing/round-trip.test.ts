@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readImageHeader } from '../../src/sealing/image-header.js';
@@ -53,6 +53,22 @@ describe('a sealed image', () => {
     expect(empty.bytes).toBeLessThan(700 + 16 * 110);
     await zeroed.open(empty);
     expect((await zeroed.restored()).memory.equals(Buffer.alloc(4 * MIB))).toBe(true);
+  });
+
+  it('takes what a guest has given back, a hole in its memory file, for zero over what the template has there', async () => {
+    const base = noise('base', 4 * MIB);
+    const it = await scene(base, Buffer.alloc(0), Buffer.of(1));
+    await truncate(it.seal.memoryPath, 4 * MIB);
+    const guest = await open(it.seal.memoryPath, 'r+');
+    await guest.write(noise('kept', PAGE), 0, PAGE, 700 * PAGE);
+    await guest.close();
+    expect((await stat(it.seal.memoryPath)).blocks * 512).toBeLessThan(MIB);
+    const sealed = await sealScene(it, { baseExtents: [[0, 4 * MIB]] });
+    expect(sealed).toMatchObject({ storedPages: 1, zeroPages: 1023 });
+    await it.open(sealed);
+    const memory = Buffer.alloc(4 * MIB);
+    noise('kept', PAGE).copy(memory, 700 * PAGE);
+    expect((await it.restored()).memory.equals(memory)).toBe(true);
   });
 
   it('is the same with the extents of the template as without them', async () => {
