@@ -26,9 +26,11 @@ export async function saveDeviceState(
 ): Promise<{ ended: Promise<void> }> {
   const { deviceState } = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
+  // In this order: a save that goes on without its caller may end in between. Whole before a look at a machine that runs,
+  // it is of an earlier pause; whole only after it, it is the only one there is.
+  const before = await isCompleteSave(deviceState);
   const state = await context.driver.state(spec.name);
-  const complete = await isCompleteSave(deviceState);
-  if (complete && state !== 'running') {
+  if (state !== 'running' && (before || (await isCompleteSave(deviceState)))) {
     await context.driver.destroy(spec.name);
     return { ended: Promise.resolve() };
   }
@@ -36,7 +38,7 @@ export async function saveDeviceState(
     throw failure('Lost', `the machine of sandbox ${manifest.id} has ended, and its memory was not saved`);
   }
   // It runs: its memory is newer than this device state, which must never be used any more.
-  if (complete) await rm(deviceState);
+  if (before) await rm(deviceState);
   let over = false;
   const ended = span('save', () => save(context, spec, deviceState)).finally(() => (over = true));
   const whole = async (): Promise<void> => {

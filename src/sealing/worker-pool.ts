@@ -42,11 +42,20 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
       const job = queue.shift();
       if (!job) return;
       slot.job = job;
-      slot.worker ??= start(slot, url);
-      slot.worker.ref();
-      slot.worker.postMessage(job.task, job.transfer);
+      try {
+        slot.worker ??= start(slot, url);
+        slot.worker.ref();
+        slot.worker.postMessage(job.task, job.transfer);
+      } catch (error) {
+        delete slot.job;
+        job.reject(error as Error);
+      }
     }
+    // Nobody will come for them: no thread could be started.
+    if (slots.every((slot) => !slot.job)) rejectQueued(new Error('no sealing thread can be started'));
   }
+
+  const rejectQueued = (error: Error): void => queue.splice(0).forEach((job) => job.reject(error));
 
   function start(slot: Slot, url: URL): Worker {
     const worker = new Worker(url, { name: 'seal' });
@@ -78,11 +87,11 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
         script ??= options.scriptUrl ? Promise.resolve(options.scriptUrl) : findScript();
         script.then(dispatch).catch((error: unknown) => {
           script = undefined;
-          queue.splice(0).forEach((job) => job.reject(error as Error));
+          rejectQueued(error as Error);
         });
       }),
     close: async () => {
-      queue.splice(0).forEach((job) => job.reject(new Error('the sealing threads were shut down')));
+      rejectQueued(new Error('the sealing threads were shut down'));
       await Promise.all(slots.map((slot) => slot.worker?.terminate()));
     },
   };

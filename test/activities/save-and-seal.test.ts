@@ -1,4 +1,5 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { CrashPoint } from '../../activities/crash-points.js';
 import { pauseVm } from '../../activities/pause-vm.js';
@@ -74,5 +75,27 @@ test('a save whose caller lost libvirt, and which was completed all the same, is
   await vi.waitUntil(() => reached.includes('pause.saved'));
   scene.driver.machines.clear();
   failSave(new Error('libvirt is being restarted'));
+  expect(await pausing).toMatchObject({ outcome: 'paused' });
+});
+
+test('a save of a host worker that died, which ends while the next one looks, is the save', async () => {
+  const { deviceState } = scene.sandbox;
+  scene.driver.before['state'] = () => {
+    delete scene.driver.before['state'];
+    writeFileSync(deviceState, 'LibvirtQemudSave and what follows');
+  };
+  scene.driver.save = async ({ name }) => {
+    scene.driver.machines.delete(name);
+    throw new Error('domain is not running');
+  };
+  expect(await pause()).toMatchObject({ outcome: 'paused', image: { generation: 2 } });
+});
+
+test('whole device state beside a machine that runs is of an earlier pause, and goes', async () => {
+  await writeFile(scene.sandbox.deviceState, 'LibvirtQemudSave of before');
+  const pausing = pause();
+  await vi.waitUntil(() => reached.includes('pause.saved'));
+  expect(await readFile(scene.sandbox.deviceState, 'utf8')).toBe('LibvirtQemudSave and what follows');
+  endMachine();
   expect(await pausing).toMatchObject({ outcome: 'paused' });
 });
