@@ -7,10 +7,17 @@ import { AGENT_VERSION } from '../agent/version.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import type { VmDriver } from '../libvirt/driver.js';
 import { captureTemplate, MachineDiedError } from './capture.js';
-import { templateInputs, templateKey } from './inputs.js';
+import { hashInputs, newTemplateKey, templateInputs, type TemplateInputs } from './inputs.js';
 import { buildRootfs } from './rootfs.js';
 import { publishTemplate } from './publish.js';
-import { readTemplate, templateFiles, type Template, type TemplateRecord } from './template.js';
+import {
+  builtFrom,
+  listTemplates,
+  readTemplate,
+  templateFiles,
+  type Template,
+  type TemplateRecord,
+} from './template.js';
 
 /** Half a minute under emulation on a slow machine; the first boot does more than later ones. */
 const BOOT_TIMEOUT_MS = 240_000;
@@ -42,11 +49,12 @@ export async function ensureTemplate(options: TemplateOptions): Promise<Template
     await mkdir(agentDir);
     await bundleAgent(agentDir);
     const inputs = await templateInputs({ ...options, agentDir, nodeBinary: guestNode, agentVersion: AGENT_VERSION });
-    const key = templateKey(inputs);
-    const there = await readTemplate(options.templateDir, key);
+    const inputsHash = hashInputs(inputs);
+    const there = builtFrom(await listTemplates(options.templateDir), inputsHash);
     if (there !== undefined) return there;
+    const key = newTemplateKey(inputsHash);
     options.say(`building template ${key} (three minutes or so; once, until something that it is made of changes)`);
-    const record = await build(options, draft, agentDir, key, inputs);
+    const record = await build(options, draft, agentDir, { key, inputsHash, inputs });
     await rm(agentDir, { recursive: true });
     await publishTemplate(draft, record, options.templateDir);
     options.say(`template ${key}: ready`);
@@ -62,8 +70,7 @@ async function build(
   options: TemplateOptions,
   draft: string,
   agentDir: string,
-  key: string,
-  inputs: Awaited<ReturnType<typeof templateInputs>>,
+  { key, inputsHash, inputs }: { key: string; inputsHash: string; inputs: TemplateInputs },
 ): Promise<TemplateRecord> {
   const files = templateFiles(draft);
   options.say('template: root filesystem (a minute or so)');
@@ -105,6 +112,7 @@ async function build(
   return {
     schema: 1,
     key,
+    inputsHash,
     names: ['base'],
     createdAt: Date.now(),
     accelerator: options.accelerator,

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import { KERNEL_PACKAGE } from './rootfs.js';
 const recipe = fileURLToPath(new URL('./recipe/', import.meta.url));
 const ownRequire = createRequire(import.meta.url);
 
-/** Everything that a template is made of; its hash is the template's key. Changing the layout of a build raises `layout`. */
+/** Everything that a template is made of, by name; one that has the same need not be built. Changing the layout of a build raises `layout`. */
 export interface TemplateInputs {
   layout: number;
   accelerator: 'kvm' | 'tcg';
@@ -67,8 +67,14 @@ export async function templateInputs(options: {
 }
 
 /** @returns 32 hex digits. */
-export const templateKey = (inputs: TemplateInputs): string =>
+export const hashInputs = (inputs: TemplateInputs): string =>
   createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 32);
+
+/**
+ * The key of a build: of no other one, also of the same inputs. The memory of a booted guest is never the same twice, and a
+ * sandbox that sleeps on one must not wake on another.
+ */
+export const newTemplateKey = (inputsHash: string): string => inputsHash + randomBytes(8).toString('hex');
 
 async function hashes(directory: string): Promise<Record<string, string>> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });

@@ -6,6 +6,8 @@ import { z } from 'zod';
 export const templateRecord = z.object({
   schema: z.literal(1),
   key: z.string().regex(/^[a-z0-9]{8,64}$/),
+  /** Of what it was built from; in records of before, that was the key. */
+  inputsHash: z.string().optional(),
   names: z.array(z.string()).min(1),
   createdAt: z.number(),
   accelerator: z.enum(['kvm', 'tcg']),
@@ -57,6 +59,12 @@ export async function readTemplate(templateDir: string, key: string): Promise<Te
   if (!parsed.success) throw new Error(`${record} is not a template's record: ${z.prettifyError(parsed.error)}`);
   return { ...parsed.data, ...files };
 }
+
+/** @returns the newest of `templates` that was built from these inputs. */
+export const builtFrom = <T extends Pick<Template, 'key' | 'inputsHash'>>(
+  templates: readonly T[],
+  inputsHash: string,
+): T | undefined => templates.find((template) => (template.inputsHash ?? template.key) === inputsHash);
 
 /** All complete templates, newest first. */
 export async function listTemplates(templateDir: string): Promise<Template[]> {
