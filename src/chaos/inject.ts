@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { guestProcesses, runningProcesses } from '../invariants/observe-processes.js';
 import { DOMAIN_PREFIX } from '../../activities/machine.js';
+import { HOST_THREADS } from '../config.js';
 import { prepareLibvirt } from '../setup/libvirt.js';
 import type { Fault } from './plan.js';
 import type { Rig } from './rig.js';
@@ -122,10 +123,10 @@ async function restartLibvirtd(rig: Rig): Promise<void> {
 
 async function secondHostWorkerRefuses(rig: Rig): Promise<boolean> {
   const main = fileURLToPath(new URL('../mains/host-worker.js', import.meta.url));
-  const child = spawn(process.execPath, [main], { env: rig.env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, [main], { env: { ...rig.env, UV_THREADPOOL_SIZE: String(HOST_THREADS) }, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
-  if (code === 1 && /another host worker already runs/.test(said)) return true;
+  if (code !== 0 && /another host worker already runs/.test(said)) return true;
   throw new Error(`a second host worker did not refuse: exit code ${code}, ${said.slice(0, 300)}`);
 }

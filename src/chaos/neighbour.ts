@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readConfig, type Config } from '../config.js';
+import { HOST_THREADS, readConfig, type Config } from '../config.js';
 import { Child } from '../setup/child.js';
 import { clientUrls } from '../setup/client-settings.js';
 import { prepareHost } from '../setup/prepare-host.js';
@@ -85,7 +85,7 @@ export class Neighbour {
       const child = new Child({
         ...{ name: role, command: process.execPath, stopWithinMs: 20_000, say: () => undefined },
         args: [fileURLToPath(new URL(`../mains/${role}.js`, import.meta.url))],
-        env: { UV_THREADPOOL_SIZE: '96', ...this.env },
+        env: { UV_THREADPOOL_SIZE: String(HOST_THREADS), ...this.env },
         logFile: path.join(logs, `${role}.log`),
       });
       this.#children.push(child);
