@@ -123,7 +123,10 @@ async function restartLibvirtd(rig: Rig): Promise<void> {
 
 async function secondHostWorkerRefuses(rig: Rig): Promise<boolean> {
   const main = fileURLToPath(new URL('../mains/host-worker.js', import.meta.url));
-  const child = spawn(process.execPath, [main], { env: { ...rig.env, UV_THREADPOOL_SIZE: String(HOST_THREADS) }, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, [main], {
+    env: { ...rig.env, UV_THREADPOOL_SIZE: String(HOST_THREADS) },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
