@@ -47,7 +47,7 @@ async function afterReboot(context: HostContext, id: string): Promise<void> {
       if ((await context.driver.state(domainName(id))) === 'absent') throw new Error('its machine has ended');
     };
     const limit = within(BOOT_WITHIN_MS);
-    await waitForAgent(address, check, limit);
+    await waitForAgent(address, check, BOOT_WITHIN_MS);
     await context.locks.hold(id, before.generation, limit, async (held) => {
       const bootId = await wakeGuest(context, same(), held, 'boot');
       if (bootId === before.bootId) return;

@@ -16,7 +16,6 @@ import { removeImages } from './remove-images.js';
 import { reserve } from './reserve.js';
 import { wakeGuest } from './wake-guest.js';
 import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
-import { within } from '../src/within.js';
 
 /** Twenty seconds under emulation on an idle machine, two minutes on a busy one. */
 const BOOT_WITHIN_MS = 240_000;
@@ -111,7 +110,8 @@ async function boot(
       async () => {
         if ((await context.driver.state(spec.name)) === 'absent') throw new Error('its machine ended while it booted');
       },
-      within(BOOT_WITHIN_MS, signal),
+      BOOT_WITHIN_MS,
+      signal,
     ),
   );
   const bootId = await wakeGuest(context, manifest, signal, 'boot');

@@ -66,7 +66,7 @@ export class FloorGuest {
     for (let attempt = 1; ; attempt++) {
       await this.#virsh('create', file);
       try {
-        return await waitForAgent(this.#address, () => this.#requireMachine(), within(BOOT_TIMEOUT_MS));
+        return await waitForAgent(this.#address, () => this.#requireMachine(), BOOT_TIMEOUT_MS);
       } catch (error) {
         await this.#destroy();
         if (attempt === BOOT_ATTEMPTS) throw error;

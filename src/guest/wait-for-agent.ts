@@ -7,17 +7,23 @@ const TRY_EVERY_MS = 200;
 /**
  * Resolves once the agent of a booting guest answers.
  * @param check throws when waiting has become pointless
- * @throws what `check` throws, or `signal`'s reason
+ * @param ms how long it is waited for
+ * @throws what `check` throws, the reason of one of `signals`, or Error when the time is over
  */
 export async function waitForAgent(
   address: GuestAddress,
   check: () => Promise<void>,
-  signal: AbortSignal,
+  ms: number,
+  ...signals: AbortSignal[]
 ): Promise<void> {
+  const limit = within(ms, ...signals);
   for (;;) {
-    const answered = await health(address, within(5_000, signal)).catch(() => false);
+    const answered = await health(address, within(5_000, limit)).catch(() => false);
     if (answered) return;
     await check();
-    await delay(TRY_EVERY_MS, undefined, { signal });
+    await delay(TRY_EVERY_MS, undefined, { signal: limit }).catch(() => {
+      for (const signal of signals) signal.throwIfAborted();
+      throw new Error(`its guest's agent did not answer within ${ms / 1000} s`);
+    });
   }
 }

@@ -5,7 +5,6 @@ import type { VmDriver } from '../libvirt/driver.js';
 import { copySparse, findExtents } from '../sealing/sparse-copy.js';
 import { waitForAgent } from '../guest/wait-for-agent.js';
 import { settle } from './settle.js';
-import { within } from '../within.js';
 
 /** What of a machine's definition the template fixes; clones differ in the rest. */
 export type TemplateMachine = Omit<
@@ -54,7 +53,7 @@ export async function captureTemplate(
       async () => {
         if ((await driver.state(spec.name)) === 'absent') throw new MachineDiedError(spec.name);
       },
-      within(options.timeoutMs),
+      options.timeoutMs,
     );
     await settle(driver, spec.name);
     await driver.save(spec, deviceState);
