@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { syncToDisk } from '../src/host/durable-file.js';
+import { syncToDisk } from '../src/sync-to-disk.js';
 import type { HostContext } from './host-context.js';
 import { domainName } from './machine.js';
 import { clearWorkspace } from './workspace.js';

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { syncToDisk } from '../sync-to-disk.js';
 
 /** Replaces `file` as a whole: temp name, fsync, rename, fsync of the directory. Mode 0600. */
 export async function writeDurably(file: string, content: string | Buffer): Promise<void> {
@@ -19,16 +20,6 @@ export async function writeDurably(file: string, content: string | Buffer): Prom
     throw error;
   }
   await syncToDisk(path.dirname(file));
-}
-
-/** What `name` holds by now, whoever wrote it, is on its disk: a file's bytes, a directory's names. */
-export async function syncToDisk(name: string): Promise<void> {
-  const handle = await open(name, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** @returns undefined when the file is absent. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { link, mkdir, open, unlink } from 'node:fs/promises';
 import path from 'node:path';
+import { syncToDisk } from '../sync-to-disk.js';
 import { deriveKey, KEY_BYTES, type KeyLabel } from './derive.js';
 import { KeyError } from './key-error.js';
 import { closeBox, openBox } from './secret-box.js';
@@ -64,7 +65,7 @@ async function makeKeyFile(file: string): Promise<Buffer> {
   } finally {
     await unlink(draft).catch(() => undefined);
   }
-  await syncDirectory(directory);
+  await syncToDisk(directory);
   const key = await readKeyFile(file);
   if (!key) throw new KeyError('KeyFileInvalid', `the master key file ${file} went away while it was being made`);
   return key;
@@ -106,12 +107,3 @@ async function readKeyFile(file: string): Promise<Buffer | undefined> {
 
 const notAKey = (file: string): string =>
   `the master key file ${file} does not hold a key: expected ${KEY_BYTES} bytes as base64 text`;
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, constants.O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { syncToDisk } from '../sync-to-disk.js';
 import { DraftSync } from './draft-sync.js';
 import { readEarlier, type EarlierImage, type Reusable } from './earlier-image.js';
 import { writeExactly } from './exact-io.js';
@@ -26,7 +28,7 @@ import { digestKey } from './part-digest.js';
 import { BLOCK_BYTES, draftCounters, nextIndex, nextOffset, type Draft, type SealMemoryTask } from './seal-block.js';
 import { runJobs } from './run-jobs.js';
 import type { Extent } from './sparse-copy.js';
-import { syncDirectoryOf, temporaryFile } from './temporary-file.js';
+import { temporaryFile } from './temporary-file.js';
 import { sharedSealPool, type SealPool } from './worker-pool.js';
 
 export interface SealOptions {
@@ -82,8 +84,8 @@ export async function sealImage(options: SealOptions): Promise<SealedImage> {
 export async function writeImage(options: SealOptions, salt: Buffer): Promise<SealedImage> {
   options.signal?.throwIfAborted();
   const inputs: FileHandle[] = [];
-  const input = async (path: string): Promise<Source> => {
-    const handle = await open(path, 'r');
+  const input = async (file: string): Promise<Source> => {
+    const handle = await open(file, 'r');
     inputs.push(handle);
     return { fd: handle.fd, size: (await handle.stat()).size };
   };
@@ -114,7 +116,7 @@ export async function writeImage(options: SealOptions, salt: Buffer): Promise<Se
       await draft.handle.sync();
       options.signal?.throwIfAborted();
       await draft.moveInto();
-      await syncDirectoryOf(options.path);
+      await syncToDisk(path.dirname(options.path));
       return {
         ...{ digest: digestOfParts(headerBytes, tail), bytes: tailAt + tail.length },
         ...{ files: table.files.map((file) => file.generation) },

@@ -41,13 +41,3 @@ export async function removeLeftovers(target: string): Promise<void> {
   const leftovers = names.filter((entry) => entry.startsWith(name) && LEFTOVER.test(entry.slice(name.length)));
   await Promise.all(leftovers.map((entry) => unlink(path.join(directory, entry))));
 }
-
-/** Makes a rename durable. */
-export async function syncDirectoryOf(file: string): Promise<void> {
-  const handle = await open(path.dirname(file), 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}

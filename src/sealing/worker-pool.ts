@@ -35,6 +35,7 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
   const slots: Slot[] = Array.from({ length: options.workers ?? 2 }, () => ({}));
   const queue: Job[] = [];
   let script: Promise<URL> | undefined;
+  const rejectQueued = (error: Error): void => queue.splice(0).forEach((job) => job.reject(error));
 
   function dispatch(url: URL): void {
     for (const slot of slots) {
@@ -44,8 +45,8 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
       slot.job = job;
       try {
         slot.worker ??= start(slot, url);
-        slot.worker.ref();
         slot.worker.postMessage(job.task, job.transfer);
+        slot.worker.ref();
       } catch (error) {
         delete slot.job;
         job.reject(error as Error);
@@ -54,8 +55,6 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
     // Nobody will come for them: no thread could be started.
     if (slots.every((slot) => !slot.job)) rejectQueued(new Error('no sealing thread can be started'));
   }
-
-  const rejectQueued = (error: Error): void => queue.splice(0).forEach((job) => job.reject(error));
 
   function start(slot: Slot, url: URL): Worker {
     const worker = new Worker(url, { name: 'seal' });

@@ -9,7 +9,10 @@ import { KERNEL_PACKAGE } from './rootfs.js';
 const recipe = fileURLToPath(new URL('./recipe/', import.meta.url));
 const ownRequire = createRequire(import.meta.url);
 
-/** Everything that a template is made of, by name; one that has the same need not be built. Changing the layout of a build raises `layout`. */
+/**
+ * Everything that a template is made of, by name; while there is one of the same, none is built. Changing the layout of a
+ * build raises `layout`.
+ */
 export interface TemplateInputs {
   layout: number;
   accelerator: 'kvm' | 'tcg';

@@ -1,6 +1,7 @@
 import { chmod, rename } from 'node:fs/promises';
 import path from 'node:path';
-import { syncToDisk, writeDurably } from '../host/durable-file.js';
+import { writeDurably } from '../host/durable-file.js';
+import { syncToDisk } from '../sync-to-disk.js';
 import { templateFiles, type TemplateRecord } from './template.js';
 
 /**
