@@ -3,7 +3,7 @@ const only = (name, from, to) => ({
   name,
   severity: 'error',
   from: { path: from },
-  to: { path: '^(src|workflows|activities)/', pathNot: [from, '^src/(tracing/span|within|sync-to-disk)\\.ts$', ...to] },
+  to: { path: '^(src|workflows|activities)/', pathNot: [from, '^src/(tracing/span|within|sync-to-disk|durable-file)\\.ts$', ...to] },
 });
 const contract = '^workflows/(names|errors|view|messages|host-activities|search-attributes)\\.ts$';
 

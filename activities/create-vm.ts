@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
-import { writeDurably } from '../src/host/durable-file.js';
+import { writeDurably } from '../src/durable-file.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { wrapSandboxKey } from '../src/keys/sandbox-key.js';
 import { span } from '../src/tracing/span.js';

@@ -21,7 +21,7 @@ export const reserve = <T>(
   warm = false,
 ): Promise<T> =>
   oneAtATime(async () => {
-    for (let waited = false; ; ) {
+    for (let waited = false; ;) {
       try {
         const { index, reserved, memories, discarded } = context;
         const withCopies = { ...reserved, memoryMiB: reserved.memoryMiB + memories.heldMiB };

@@ -1,7 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { writeDurably } from '../durable-file.js';
 
 /**
  * The file of API keys: hashes only, `{keys: [{tenant, hash, createdAt}]}`. A plain SHA-256 is enough: a key is 32
@@ -91,19 +92,7 @@ async function readKeys(file: string): Promise<KeyFile> {
 
 async function writeKeys(file: string, content: KeyFile): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-  const draft = `${file}.${randomBytes(6).toString('hex')}.tmp`;
-  try {
-    const handle = await open(draft, 'wx', 0o600);
-    try {
-      await handle.writeFile(`${JSON.stringify(content, undefined, 2)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, file);
-  } finally {
-    await rm(draft, { force: true });
-  }
+  await writeDurably(file, `${JSON.stringify(content, undefined, 2)}\n`);
 }
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { z } from 'zod';
 import type { SandboxView, SavedImage } from '../../workflows/view.js';
-import { readJson, writeDurably } from './durable-file.js';
+import { readJson, writeDurably } from '../durable-file.js';
 import type { StatePaths } from './state-paths.js';
 
 /**

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { diskPassphrase, newSandboxKey, unwrapSandboxKey, wrapSandboxKey } from '../keys/sandbox-key.js';
 import type { KeyWrapper } from '../keys/master-key.js';
 import type { Logger } from '../log.js';
-import { writeDurably } from './durable-file.js';
+import { writeDurably } from '../durable-file.js';
 
 const LOOK_AGAIN_AFTER_MS = 250;
 

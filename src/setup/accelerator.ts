@@ -2,7 +2,7 @@ import { access, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import type { Config } from '../config.js';
-import { readJson, writeDurably } from '../host/durable-file.js';
+import { readJson, writeDurably } from '../durable-file.js';
 
 const PROBE_MS = 8_000;
 /** The kernel's first words on its serial console; by then it has been through long mode. */

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { readJson, writeDurably } from '../host/durable-file.js';
+import { readJson, writeDurably } from '../durable-file.js';
 
 /**
  * The state directory remembers which Temporal namespace its sandboxes' workflows are in. In another one every sandbox

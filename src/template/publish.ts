@@ -1,6 +1,6 @@
 import { chmod, rename } from 'node:fs/promises';
 import path from 'node:path';
-import { writeDurably } from '../host/durable-file.js';
+import { writeDurably } from '../durable-file.js';
 import { syncToDisk } from '../sync-to-disk.js';
 import { templateFiles, type TemplateRecord } from './template.js';
 

@@ -1,10 +1,11 @@
 import 'reflect-metadata';
 import { X509Certificate, webcrypto } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import { rootCertificates } from 'node:tls';
 import * as x509 from '@peculiar/x509';
+import { writeDurably } from '../durable-file.js';
 
 const DAY_MS = 86_400_000;
 /** More than this a system's trust store does not accept of a certificate that was added by hand. */
@@ -33,7 +34,7 @@ export async function ensureLocalCertificate(files: LocalCertificateFiles, names
   await chmod(path.dirname(files.certFile), 0o711);
   if (!(await isGood(files, names))) await make(files, names);
   const system = await readFile(SYSTEM_BUNDLE, 'utf8').catch(() => rootCertificates.join('\n'));
-  await write(files.bundleFile, `${system.trimEnd()}\n${await readFile(files.caFile, 'utf8')}`, 0o644);
+  await writeDurably(files.bundleFile, `${system.trimEnd()}\n${await readFile(files.caFile, 'utf8')}`, 0o644);
 }
 
 async function isGood(
@@ -96,20 +97,7 @@ async function make(files: LocalCertificateFiles, names: readonly string[]): Pro
   );
   const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
   // The certificate last: with it, and not before, the set is whole.
-  await write(files.keyFile, `${x509.PemConverter.encode(key, 'PRIVATE KEY')}\n`, 0o600);
-  await write(files.caFile, `${authority.toString('pem')}\n`, 0o644);
-  await write(files.certFile, `${certificate.toString('pem')}\n`, 0o644);
-}
-
-async function write(file: string, text: string, mode: number): Promise<void> {
-  const draft = `${file}.tmp`;
-  const handle = await open(draft, 'w', mode);
-  try {
-    await handle.chmod(mode);
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(draft, file);
+  await writeDurably(files.keyFile, `${x509.PemConverter.encode(key, 'PRIVATE KEY')}\n`, 0o600);
+  await writeDurably(files.caFile, `${authority.toString('pem')}\n`, 0o644);
+  await writeDurably(files.certFile, `${certificate.toString('pem')}\n`, 0o644);
 }
