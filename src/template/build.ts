@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleAgent } from '../agent/bundle.js';
 import { AGENT_VERSION } from '../agent/version.js';
+import { lockOnMachine } from '../host/host-lock.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import type { VmDriver } from '../libvirt/driver.js';
 import { captureTemplate, MachineDiedError } from './capture.js';
@@ -44,6 +45,7 @@ export interface TemplateOptions {
 export async function ensureTemplate(options: TemplateOptions): Promise<Template> {
   const draft = path.join(options.templateDir, `draft.${randomBytes(6).toString('hex')}`);
   await mkdir(draft, { recursive: true, mode: 0o755 });
+  let unlock: (() => Promise<void>) | undefined;
   try {
     const agentDir = path.join(draft, 'agent');
     await mkdir(agentDir);
@@ -52,6 +54,7 @@ export async function ensureTemplate(options: TemplateOptions): Promise<Template
     const inputsHash = hashInputs(inputs);
     const there = builtFrom(await listTemplates(options.templateDir), inputsHash);
     if (there !== undefined) return there;
+    unlock = await lockBuilds(options);
     const key = newTemplateKey(inputsHash);
     options.say(`building template ${key} (three minutes or so; once, until something that it is made of changes)`);
     const record = await build(options, draft, agentDir, { key, inputsHash, inputs });
@@ -62,9 +65,17 @@ export async function ensureTemplate(options: TemplateOptions): Promise<Template
     if (built === undefined) throw new Error(`template ${key} was built but cannot be read`);
     return built;
   } finally {
+    await unlock?.();
     await rm(draft, { recursive: true, force: true });
   }
 }
+
+/** Two builds would boot on the same unix user and address, and the one that failed would clear the other one away. */
+const lockBuilds = ({ uidBase, uidCount }: TemplateOptions): Promise<() => Promise<void>> =>
+  lockOnMachine(
+    `template-build-${slotUid(uidBase, uidCount - 1)}`,
+    'another template is being built on this machine at the moment. Wait until it is ready, and start again.',
+  );
 
 async function build(
   options: TemplateOptions,
