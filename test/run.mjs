@@ -1,8 +1,10 @@
 // Every check, in order from fast to real; ends with one line that counts them. Used by `make test`.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 
 const root = path.resolve(import.meta.dirname, '..');
 const bin = (name) => path.join(root, 'node_modules/.bin', name);
@@ -12,9 +14,10 @@ let passed = 0;
 let failed = 0;
 const failures = [];
 
-function check(name, command, args) {
-  process.stdout.write(`\n== ${name}\n`);
-  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+async function check(name, command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  process.stdout.write(`\n== ${name}\n${out}${err}`);
   if (status === 0) passed++;
   else {
     failed++;
@@ -22,14 +25,16 @@ function check(name, command, args) {
   }
 }
 
-check('types', bin('tsc'), ['--noEmit']);
-check('lint', bin('eslint'), ['.']);
-check('imports point one way', bin('depcruise'), [
-  '--config',
-  '.dependency-cruiser.cjs',
-  'workflows',
-  'activities',
-  'src',
+await Promise.all([
+  check('types', bin('tsc'), ['--noEmit']),
+  check('lint', bin('eslint'), ['.']),
+  check('imports point one way', bin('depcruise'), [
+    '--config',
+    '.dependency-cruiser.cjs',
+    'workflows',
+    'activities',
+    'src',
+  ]),
 ]);
 
 process.stdout.write('\n== tests\n');
