@@ -78,6 +78,9 @@ export const DISK_ONLY_POINTS = [
   'boot.settled',
 ] as const;
 
+/** Those of sealing memory before a pause: in no step, but while the sandbox runs. */
+export const AHEAD_POINTS = ['ahead.begun', 'ahead.sealed', 'ahead.recorded', 'ahead.older-images-removed'] as const;
+
 /** Those of a create that takes a warm machine; played on a host without machines, too. */
 export const WARM_POINTS = [
   'assign.begun',
@@ -88,7 +91,10 @@ export const WARM_POINTS = [
 ] as const;
 
 export type CrashPoint =
-  (typeof CRASH_POINTS)[number] | (typeof DISK_ONLY_POINTS)[number] | (typeof WARM_POINTS)[number];
+  | (typeof CRASH_POINTS)[number]
+  | (typeof DISK_ONLY_POINTS)[number]
+  | (typeof AHEAD_POINTS)[number]
+  | (typeof WARM_POINTS)[number];
 
 /** Called at a named moment. @throws Error where a test wants the step to fail there. */
 export type Reached = (point: CrashPoint) => void;

@@ -17,6 +17,7 @@ const duration = z.string().transform((text, ctx): number => {
   }
   return value;
 });
+const durationOrOff = z.union([z.literal('off').transform(() => undefined), duration]);
 const port = z.coerce.number().int().min(1).max(65_535);
 const count = z.coerce.number().int().positive();
 const flag = z
@@ -106,6 +107,11 @@ const schema = z.object({
   DORMOUSE_OVERLAY_POOL: z.coerce.number().int().nonnegative().default(3),
   /** Copies of the newest template's memory made ahead of time, in tmpfs; given up when memory is short. */
   DORMOUSE_MEMORY_POOL: z.coerce.number().int().nonnegative().default(1),
+  /**
+   * So long before a sandbox's timeout pauses it, its memory is sealed already; what has not changed by then need not be
+   * sealed again. `off`: all of it is sealed by the pause.
+   */
+  DORMOUSE_SEAL_AHEAD: durationOrOff.default(30_000),
 
   /** How often each host looks for what was left behind, and how old that must be. */
   DORMOUSE_REAP_EVERY: duration.default(60_000),
@@ -191,6 +197,8 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     warmPool: v.DORMOUSE_WARM_POOL,
     overlayPool: v.DORMOUSE_OVERLAY_POOL,
     memoryPool: v.DORMOUSE_MEMORY_POOL,
+    /** Undefined: off. */
+    sealAheadMs: v.DORMOUSE_SEAL_AHEAD,
     reapEveryMs: v.DORMOUSE_REAP_EVERY,
     reapAgeMs: v.DORMOUSE_REAP_AGE,
     crashPointsFile: v.DORMOUSE_CRASH_POINTS_FILE,

@@ -1,4 +1,5 @@
 import type { Measurement } from './measurement.js';
+import { ahead } from './measurements/ahead.js';
 import { curve } from './measurements/curve.js';
 import { frozen } from './measurements/frozen.js';
 import { idle } from './measurements/idle.js';
@@ -13,6 +14,6 @@ import { workflow } from './measurements/workflow.js';
 
 /** All measurements, in the order of the results page. */
 export const MEASUREMENTS: Measurement[] = [
-  ...[lightUse, twoGib, frozen, sealing, warm],
+  ...[lightUse, twoGib, ahead, frozen, sealing, warm],
   ...[workflow, list, scale, parallel, idle, curve],
 ];

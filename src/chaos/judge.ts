@@ -25,7 +25,7 @@ export function judge({ step, fault }: Case, answer: Answer, ending: Ending): st
     return step === 'create' && !acknowledged(answer) ? undefined : told;
   }
   if (fault.kind === 'damage') return ending === 'paused' && answer.status === 500 ? undefined : told;
-  if (step === 'auto-pause') return ending === 'paused' ? undefined : told;
+  if (step === 'auto-pause' || step === 'seal-ahead') return ending === 'paused' ? undefined : told;
   if (!acknowledged(answer)) return undefined;
   const promised = step === 'pause' || step === 'shut-down' ? 'paused' : 'running';
   return ending === promised ? undefined : told;

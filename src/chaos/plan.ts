@@ -1,8 +1,9 @@
-import { CRASH_POINTS, DISK_ONLY_POINTS, type CrashPoint } from '../../activities/crash-points.js';
+import { AHEAD_POINTS, CRASH_POINTS, DISK_ONLY_POINTS, type CrashPoint } from '../../activities/crash-points.js';
 import { randomFrom, shuffled } from './random.js';
 
 /**
- * `wake`: a resume by traffic. `shut-down` and `boot`: pause and resume of the disk alone, a minute each under emulation.
+ * `wake`: a resume by traffic. `seal-ahead`: an automatic pause of a sandbox that is quiet until its memory was sealed for it.
+ * `shut-down` and `boot`: pause and resume of the disk alone, a minute each under emulation.
  * `terminate`: an operator ends the workflow past it; the reaper removes what it owned.
  */
 export const STEPS = [
@@ -11,6 +12,7 @@ export const STEPS = [
   'resume',
   'wake',
   'auto-pause',
+  'seal-ahead',
   'shut-down',
   'boot',
   'timeout-kill',
@@ -92,12 +94,12 @@ function within(verb: string, names: string[], leading: string): Partial<Record<
 
 const STEP_OF: Record<string, Step> = {
   ...{ create: 'create', pause: 'pause', rollback: 'pause', resume: 'resume', 'save-again': 'resume', destroy: 'kill' },
-  ...{ 'shut-down': 'shut-down', boot: 'boot' },
+  ...{ 'shut-down': 'shut-down', boot: 'boot', ahead: 'seal-ahead' },
 };
 
 const HOUR_MS = 3_600_000;
 /** Steps with a case of their own for each fault of the matrix's second half; the slow ones have few. */
-const QUICK = STEPS.filter((step) => step !== 'shut-down' && step !== 'boot');
+const QUICK = STEPS.filter((step) => !['seal-ahead', 'shut-down', 'boot'].includes(step));
 
 function pointCase(point: CrashPoint, what: 'crash' | 'fail', step: Step = STEP_OF[point.split('.')[0]!]!): Case {
   const leading = LEADING[point];
@@ -162,6 +164,8 @@ export function matrix(seed: number): Case[] {
     ...crashCases(),
     ...fails.map((point) => pointCase(point, 'fail')),
     ...of('pause').map((point) => pointCase(point, 'crash', 'auto-pause')),
+    ...AHEAD_POINTS.map((point) => pointCase(point, 'crash')),
+    pointCase('ahead.sealed', 'fail'),
     ...of('destroy').flatMap((point) =>
       (['timeout-kill', 'kill-paused', 'expiry'] as const).map((step) => pointCase(point, 'crash', step)),
     ),

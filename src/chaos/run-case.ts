@@ -13,7 +13,7 @@ import type { Rig } from './rig.js';
 import { endingOf, hasCome, subjectOf, take } from './take-step.js';
 
 /** Steps whose sandbox is new each time, and goes after the case. */
-const OF_ITS_OWN: ReadonlySet<Step> = new Set(['auto-pause', 'wake', 'shut-down', 'boot', 'expiry']);
+const OF_ITS_OWN: ReadonlySet<Step> = new Set(['auto-pause', 'seal-ahead', 'wake', 'shut-down', 'boot', 'expiry']);
 
 /** One step under one fault, then: settled within its bound, invariants, memory proof, what the caller was told. */
 export async function runCase(

@@ -7,7 +7,9 @@ import type { Step } from './plan.js';
 import type { Rig } from './rig.js';
 
 const ASLEEP: ReadonlySet<Step> = new Set(['resume', 'kill-paused']);
-const BY_TIMER: ReadonlySet<Step> = new Set(['auto-pause', 'timeout-kill', 'expiry']);
+const BY_TIMER: ReadonlySet<Step> = new Set(['auto-pause', 'seal-ahead', 'timeout-kill', 'expiry']);
+/** Half of it is over before anything is sealed: time to arm the fault. */
+const QUIET_SECONDS = 20;
 
 export const endingOf = ({ run, view }: SandboxRun): Ending =>
   run !== 'open' ? 'ended' : view?.status === 'paused' ? 'paused' : 'running';
@@ -27,6 +29,8 @@ export async function subjectOf(fleet: Fleet, step: Step, rig: Rig): Promise<Gue
       return undefined;
     case 'auto-pause':
       return fleet.newGuest({ autoPause: true, timeout: 600 });
+    case 'seal-ahead':
+      return fleet.newGuest({ autoPause: true, timeout: QUIET_SECONDS });
     case 'wake':
       return asleep(await fleet.newGuest({ autoPause: true, autoResume: { enabled: true } }));
     case 'expiry':
@@ -69,6 +73,7 @@ async function ask(rig: Rig, step: Step, guest: Guest | undefined): Promise<Answ
     case 'timeout-kill':
       return client.call('POST', `${route}/timeout`, { timeout: 1 });
     case 'expiry':
+    case 'seal-ahead':
       return { status: 204, body: undefined };
     case 'terminate':
       await rig.terminate(guest!.id);

@@ -1,9 +1,17 @@
+interface Holder {
+  generation: number;
+  abort: AbortController;
+  released: Promise<void>;
+  /** Gives way to whoever comes. */
+  yields: boolean;
+}
+
 /**
  * One lock per sandbox, in this process (there is one host worker per state directory, see `host-lock.ts`).
  * A holder gets a signal that aborts when its own caller gives up or a higher generation pre-empts it.
  */
 export class SandboxLocks {
-  readonly #held = new Map<string, { generation: number; abort: AbortController; released: Promise<void> }>();
+  readonly #held = new Map<string, Holder>();
 
   /** Runs `work` alone. Waits for the present holder. */
   async hold<T>(
@@ -13,12 +21,37 @@ export class SandboxLocks {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     for (let holder = this.#held.get(id); holder !== undefined; holder = this.#held.get(id)) {
+      if (holder.yields) holder.abort.abort(new Error(`sandbox ${id} is needed by somebody else`));
       await unlessAborted(holder.released, signal);
     }
+    return this.#enter(id, generation, signal, work, false);
+  }
+
+  /**
+   * Runs `work` alone, if nobody else is there: its signal aborts as soon as somebody comes, who then waits for it to end.
+   * It changes nothing that others ask `isHeld` for, and does not count there.
+   *
+   * @returns undefined, at once, when somebody is there
+   */
+  async holdUntilNeeded<T>(
+    id: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T | undefined> {
+    return this.#held.has(id) ? undefined : this.#enter(id, 0, signal, work, true);
+  }
+
+  async #enter<T>(
+    id: string,
+    generation: number,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+    yields: boolean,
+  ): Promise<T> {
     const abort = new AbortController();
     let release = (): void => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
-    this.#held.set(id, { generation, abort, released });
+    this.#held.set(id, { generation, abort, released, yields });
     try {
       signal.throwIfAborted();
       return await work(AbortSignal.any([signal, abort.signal]));
@@ -37,11 +70,11 @@ export class SandboxLocks {
   }
 
   get anyHeld(): boolean {
-    return this.#held.size > 0;
+    return [...this.#held.values()].some(({ yields }) => !yields);
   }
 
   isHeld(id: string): boolean {
-    return this.#held.has(id);
+    return this.#held.get(id)?.yields === false;
   }
 }
 

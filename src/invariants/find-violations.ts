@@ -20,6 +20,9 @@ const TOP_LEVEL =
   /^(sandboxes|memory|overlays|logs|temporal\.db(-wal|-shm|-journal)?|temporal-namespace|master\.key|api-keys\.json|lost\+found)$/;
 const SANDBOX_FILE = /^(manifest\.json|key\.wrapped|overlay\.qcow2|metrics\.jsonl|log\.jsonl|image-\d+\.sealed)$/;
 const IMAGE = /^image-\d+\.sealed$/;
+const IMAGE_DRAFT = /^image-\d+\.sealed\.[0-9a-f]{16}\.tmp$/;
+/** While a draft is not older than this, it may be one that is being written, for as long as that takes. */
+const WRITTEN_WITHIN_MS = 10_000;
 const generationOf = (image: string): number => Number(/\d+/.exec(image)?.[0]);
 const POOL_ENTRY = /^[a-z0-9]{8,64}\.[0-9a-f]+$/;
 
@@ -73,7 +76,7 @@ function byId<T extends { id: string }>(items: T[]): (id: string) => T[] {
 function ofSandbox(facts: SandboxFacts, seen: Observation): Violation[] {
   const { workflow } = facts;
   if (workflow === undefined || workflow.run !== 'open') return afterItsEnd(facts);
-  const found = [...twice(facts), ...strangers(facts)];
+  const found = [...twice(facts), ...strangers(facts, seen.at)];
   const status = workflow.view?.status;
   if (status === undefined) return [...found, ...aroundSleeping(facts)];
   if (status === 'running') return [...found, ...whileRunning(facts, seen)];
@@ -117,7 +120,9 @@ function twice({ id, domains, processes }: SandboxFacts): Violation[] {
 }
 
 /** Processes without a domain, and files that have no business in the sandbox's directory. */
-function strangers({ id, domains, processes, directory }: SandboxFacts): Violation[] {
+function strangers({ id, domains, processes, directory }: SandboxFacts, now: number): Violation[] {
+  const isBeingWritten = (name: string): boolean =>
+    IMAGE_DRAFT.test(name) && now - (directory?.changedAt ?? 0) < WRITTEN_WITHIN_MS;
   const unowned = domains.length > 0 ? [] : processes;
   return [
     ...unowned.map(({ kind, pid }): Violation => ({
@@ -126,7 +131,7 @@ function strangers({ id, domains, processes, directory }: SandboxFacts): Violati
       repair: { kind: 'kill-process', id, pid },
     })),
     ...(directory?.files ?? [])
-      .filter((name) => !SANDBOX_FILE.test(name))
+      .filter((name) => !SANDBOX_FILE.test(name) && !isBeingWritten(name))
       .map((name): Violation => ({
         ...{ invariant: 7, sandbox: id, what: `sandbox ${id}: the file ${name} is no part of it` },
         todo: 'left by a crash in the middle of a write; the reaper removes it',

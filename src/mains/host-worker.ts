@@ -7,6 +7,7 @@ import { InFlight } from '../../activities/in-flight.js';
 import type { HostContext } from '../../activities/host-context.js';
 import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
 import { Reaper } from '../../activities/reap.js';
+import { sealAhead } from '../../activities/seal-ahead.js';
 import { randomSandboxId } from '../api/sandbox-id.js';
 import { HOST_THREADS, readConfig } from '../config.js';
 import { Activity } from '../gateway/activity.js';
@@ -241,6 +242,7 @@ async function main(): Promise<void> {
     () => warmPool.tend(),
     (error) => log.warn({ err: error }, 'the warm pool could not be looked at'),
   );
+  const stopSealingAhead = sealAhead(context, config.sealAheadMs);
   log.info({ host: config.hostId, sandboxes: index.all().length }, 'host worker is running');
   await worker.run();
 
@@ -252,6 +254,7 @@ async function main(): Promise<void> {
   gateway.close();
   gateway.closeAllConnections();
   await Promise.allSettled([
+    stopSealingAhead(),
     pool.close(),
     memories.close(),
     discarded.settled(),

@@ -46,6 +46,8 @@ export async function openImage(options: OpenOptions): Promise<Buffer> {
     const memoryBytes = (await memory.stat()).size;
     const image = await openImageFile(options.path, imageKey, { sandboxId, generation, templateKey, memoryBytes });
     opened.push(image);
+    if (image.header.deviceStateBytes === 0)
+      throw new FormatError('it has no device state: it was sealed ahead of time');
     const deviceState = new SharedArrayBuffer(image.header.deviceStateBytes);
     const outputs = { memoryFd: memory.fd, deviceState };
     const pool = options.pool ?? sharedSealPool();

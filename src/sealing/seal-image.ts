@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, type FileHandle } from 'node:fs/promises';
+import { constants, open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { syncToDisk } from '../sync-to-disk.js';
 import { DraftSync } from './draft-sync.js';
@@ -39,9 +39,15 @@ export interface SealOptions {
   sandboxId: string;
   generation: number;
   templateKey: string;
-  /** At most 64 MiB. */
-  deviceStatePath: string;
-  /** Must not change meanwhile: the guest stands still. */
+  /**
+   * At most 64 MiB. Absent: the memory alone is sealed ahead of time. That file is good for `earlier` of a later image;
+   * nothing opens it as an image.
+   */
+  deviceStatePath?: string;
+  /**
+   * With a device state it must not change meanwhile: the guest stands still. Without one it may: each part is read once,
+   * and what is stored for it goes with the digest of what was read.
+   */
   memoryPath: string;
   /** The template's memory; as large as `memoryPath`. */
   baseMemoryPath: string;
@@ -85,12 +91,13 @@ export async function writeImage(options: SealOptions, salt: Buffer): Promise<Se
   options.signal?.throwIfAborted();
   const inputs: FileHandle[] = [];
   const input = async (file: string): Promise<Source> => {
-    const handle = await open(file, 'r');
+    // The guest's QEMU owns the directory of its memory: what it may put there in its place must not lead elsewhere.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
     inputs.push(handle);
     return { fd: handle.fd, size: (await handle.stat()).size };
   };
   try {
-    const device = await input(options.deviceStatePath);
+    const device = options.deviceStatePath === undefined ? NO_DEVICE_STATE : await input(options.deviceStatePath);
     const memory = await input(options.memoryPath);
     const base = await input(options.baseMemoryPath);
     checkSizes(options, device.size, memory.size, base.size);
@@ -135,6 +142,9 @@ interface Source {
   fd: number;
   size: number;
 }
+/** Never read: it has no bytes. */
+const NO_DEVICE_STATE: Source = { fd: -1, size: 0 };
+
 interface Sealed {
   device: Frame[];
   entries: Omit<PartEntry, 'file'>[];
@@ -223,7 +233,9 @@ function makeTable(own: ImageTable['files'][0], sealed: Sealed, earlier: Reusabl
 }
 
 function checkSizes(options: SealOptions, device: number, memory: number, base: number): void {
-  if (device === 0) throw new Error(`the device state ${options.deviceStatePath} is empty`);
+  if (device === 0 && options.deviceStatePath !== undefined) {
+    throw new Error(`the device state ${options.deviceStatePath} is empty`);
+  }
   if (device > MAX_DEVICE_STATE_BYTES) {
     throw new Error(`the device state ${options.deviceStatePath} has ${device} bytes, above ${MAX_DEVICE_STATE_BYTES}`);
   }

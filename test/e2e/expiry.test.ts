@@ -1,6 +1,10 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { StatePaths } from '../../src/host/state-paths.js';
 import { ApiClient } from './api-client.js';
 import { pythonWith, runPython } from './python-client.js';
 import { startService, type RunningService } from './running-service.js';
@@ -67,5 +71,28 @@ test('an idle sandbox with automatic pause pauses at its timeout, an active one 
   expect(await api.state(id)).toBe('running');
   await expect.poll(() => api.state(id), { timeout: 20_000, interval: 500 }).toBe('paused');
   expect(await list()).toBe(502);
+  await api.call('DELETE', `/sandboxes/${id}`);
+});
+
+test('what a timeout pauses was sealed before, for the most part, and wakes as it was', async () => {
+  const id = await api.create({ timeout: 16, autoPause: true });
+  const connect = (timeout: number) => api.call('POST', `/sandboxes/${id}/connect`, { timeout });
+  const { envdAccessToken: token } = (await connect(16)).body as { envdAccessToken: string };
+  // In the guest's memory.
+  const mark = `http://127.0.0.1:${service.config.proxyPort}/files?username=root&path=/dev/shm/mark`;
+  const headers = { 'x-access-token': token, 'e2b-sandbox-id': id, 'e2b-sandbox-port': '49983' };
+  const content = randomBytes(8 * 1024 * 1024);
+  const octets = { ...headers, 'content-type': 'application/octet-stream' };
+  expect((await fetch(mark, { method: 'POST', headers: octets, body: content })).status).toBe(200);
+  await expect.poll(() => api.state(id), { timeout: 60_000, interval: 500 }).toBe('paused');
+  const { directory } = new StatePaths(service.config.stateDir).sandbox(id);
+  const images = (await readdir(directory)).filter((name) => name.startsWith('image-'));
+  const sizes = await Promise.all(images.map(async (name) => (await stat(path.join(directory, name))).size));
+  expect(images).toHaveLength(2);
+  // Random bytes do not get smaller: they stand in one of the two.
+  expect(Math.min(...sizes)).toBeLessThan(content.length);
+  expect(Math.max(...sizes)).toBeGreaterThan(content.length);
+  expect((await connect(300)).status).toBe(201);
+  expect(Buffer.from(await (await fetch(mark, { headers })).arrayBuffer()).equals(content)).toBe(true);
   await api.call('DELETE', `/sandboxes/${id}`);
 });

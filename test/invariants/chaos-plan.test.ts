@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { CRASH_POINTS } from '../../activities/crash-points.js';
+import { AHEAD_POINTS, CRASH_POINTS } from '../../activities/crash-points.js';
 import { judge } from '../../src/chaos/judge.js';
 import { keyOfCase, matrix, shortForm, type Case } from '../../src/chaos/plan.js';
 import { usedTwice } from '../../src/chaos/machine-starts.js';
@@ -8,7 +8,7 @@ const linesOf = ({ fault }: Case): string[] => (fault.kind === 'point' ? fault.l
 
 test('the matrix crashes the host worker at every point, and is the same for the same seed', () => {
   const crashed = new Set(matrix(7).map((chaos) => linesOf(chaos).at(-1)));
-  for (const point of CRASH_POINTS) expect(crashed, point).toContain(`${point} crash`);
+  for (const point of [...CRASH_POINTS, ...AHEAD_POINTS]) expect(crashed, point).toContain(`${point} crash`);
   expect(matrix(7).map(keyOfCase)).toEqual(matrix(7).map(keyOfCase));
   expect(matrix(8).map(keyOfCase)).not.toEqual(matrix(7).map(keyOfCase));
 });

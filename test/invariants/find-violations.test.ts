@@ -81,6 +81,14 @@ describe('the comparison of what there is', () => {
     expect(found).toEqual([]);
   });
 
+  it('finds nothing wrong with an image that is being written, and does once nobody writes to it any more', () => {
+    const draft = 'image-3.sealed.00112233445566aa.tmp';
+    const written = (ago: number): Violation[] =>
+      broken((seen) => Object.assign(running(seen), { changedAt: NOW - ago }).files.push(draft));
+    expect(written(9_000)).toEqual([]);
+    expect(written(11_000)).toMatchObject([{ invariant: 7, repair: { kind: 'remove-file', id: 'a', name: draft } }]);
+  });
+
   const cases: [string, (seen: Observation) => void, number, RegExp, string?][] = [
     ['a running sandbox without a machine', (s) => (s.domains = s.processes = []), 1, /has no machine/],
     ['a running sandbox whose machine stands', (s) => (s.domains[0]!.state = 'paused'), 1, /"paused"/],

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PART_BYTES } from '../../src/sealing/image-table.js';
 import type { OpenOptions } from '../../src/sealing/open-image.js';
-import type { SealedImage, SealOptions } from '../../src/sealing/seal-image.js';
+import { sealImage, type SealedImage, type SealOptions } from '../../src/sealing/seal-image.js';
 import { makeScene, noise, type Scene, sealScene, tableOf } from './scene.js';
 
 const MIB = 1024 * 1024;
@@ -263,4 +263,17 @@ it('a guest that mostly changes the same parts again and again takes up no more 
     expect(kept).toBeLessThan(2 * PARTS * PART_BYTES + MIB);
     before = [generation, sealed];
   }
+});
+
+describe('memory that was sealed ahead of time', () => {
+  it('is what a pause builds on, and not an image that opens', async () => {
+    const { deviceStatePath: _, ...memoryOnly } = scene.seal;
+    await writeFile(scene.seal.memoryPath, memory);
+    const first = await sealImage({ ...memoryOnly, path: scene.pathOf(7), generation: 7 });
+    change(3, 'b');
+    const second = await pause(8, [7, first]);
+    expect(second.files).toEqual([8, 7]);
+    await expectOpens(8, second);
+    await expectRefused(7, first, 7, /no device state/);
+  });
 });

@@ -21,7 +21,7 @@ export interface Scene {
   directory: string;
   /** Where the image of a generation is. */
   pathOf(generation: number): string;
-  seal: SealOptions;
+  seal: SealOptions & { deviceStatePath: string };
   open(sealed: SealedImage, changes?: Partial<OpenOptions>): Promise<void>;
   /** What `open` restored. */
   restored(): Promise<{ memory: Buffer; device: Buffer }>;
@@ -38,7 +38,7 @@ export async function makeScene(base: Buffer, memory: Buffer, device: Buffer): P
     writeFile(at('guest.ram'), memory),
     writeFile(at('guest.dev'), device),
   ]);
-  const seal: SealOptions = {
+  const seal: Scene['seal'] = {
     path: at('image-7'),
     imageKey: IMAGE_KEY,
     sandboxId: 'i1a2b3c4d5e6f7g8h9j0k',
