@@ -7,6 +7,32 @@ import type { HostContext } from './host-context.js';
 /** One at a time, creates and resumes alike: what is measured must not be promised twice. */
 const oneAtATime = pLimit(1);
 
+/** Disk that {@link withDiskRoom} has given to what is still being written, MiB. */
+let beingWrittenMiB = 0;
+
+/**
+ * Runs `work`, which writes so much at most, if the disk has room for it beside all that the sandboxes may need.
+ * @returns undefined when it has not
+ */
+export async function withDiskRoom<T>(
+  { index, reserved }: HostContext,
+  mib: number,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  const fits = await oneAtATime(async () => {
+    const { diskMiB } = await measureRoom(index, reserved);
+    if (diskMiB - beingWrittenMiB < mib) return false;
+    beingWrittenMiB += mib;
+    return true;
+  });
+  if (!fits) return undefined;
+  try {
+    return await work();
+  } finally {
+    beingWrittenMiB -= mib;
+  }
+}
+
 /**
  * Runs `record`, which writes the manifest that counts from then on, if a machine of `memoryMiB` fits beside all others.
  * What an earlier attempt of the same sandbox reserved is its own. Warm machines give way, one by one.
@@ -24,8 +50,11 @@ export const reserve = <T>(
     for (let waited = false; ;) {
       try {
         const { index, reserved, memories, discarded } = context;
-        const withCopies = { ...reserved, memoryMiB: reserved.memoryMiB + memories.heldMiB };
-        const room = await measureRoom(index, withCopies, id);
+        const taken = {
+          memoryMiB: reserved.memoryMiB + memories.heldMiB,
+          diskMiB: reserved.diskMiB + beingWrittenMiB,
+        };
+        const room = await measureRoom(index, taken, id);
         // What others have just given back is promised again, but not free yet. Once: there may always be something.
         const free = { ...room, memoryMiB: room.memoryMiB - discarded.heldMiB };
         if (!waited && missingRoom(free, memoryMiB) !== undefined) {

@@ -1,5 +1,5 @@
 import { readFile, rm } from 'node:fs/promises';
-import type { Manifest } from '../src/host/manifest.js';
+import type { Basis, Manifest } from '../src/host/manifest.js';
 import { isCompleteSave } from '../src/libvirt/save-image-header.js';
 import type { Template } from '../src/template/template.js';
 import { failure } from './failure.js';
@@ -25,7 +25,7 @@ export async function rollBackSave(
     context.reached('rollback.begun');
     const after = await standAgain(context, manifest, template, cause);
     // One that was sealed before the pause failed is dead from the next step on.
-    await removeImages(context, { id: manifest.id, basis: manifest.basis ?? null });
+    await removeImages(context, { id: manifest.id, basis: withoutFileOf(manifest) });
     await context.driver.run(machineSpec(context, manifest, template).name);
     context.reached('rollback.ran');
     const bootId = await wakeGuest(context, manifest, within(60_000), after);
@@ -39,6 +39,10 @@ export async function rollBackSave(
     throw error;
   }
 }
+
+/** What was sealed ahead may be in this generation, too: an attempt of the pause that came after it has its file's name. */
+const withoutFileOf = ({ generation, basis }: Manifest): Basis | null =>
+  basis ? { ...basis, files: basis.files.filter((file) => file !== generation) } : null;
 
 /**
  * Makes sure that there is a machine on the memory file, standing or running, and no device state any more.

@@ -1,26 +1,25 @@
-import { measureRoom } from '../src/host/admission.js';
 import { every } from '../src/host/every.js';
 import { isNearingPause } from '../src/host/nearing-pause.js';
 import { createSealPool, type SealPool } from '../src/sealing/worker-pool.js';
 import type { HostContext } from './host-context.js';
 import { requireTemplate } from './machine.js';
 import { removeImages } from './remove-images.js';
+import { withDiskRoom } from './reserve.js';
 import { sealRunningMemory } from './seal-memory.js';
 
 const TEND_EVERY_MS = 1_000;
 const LOOK_EVERY_MS = 100;
-const LOWEST_PRIORITY = 19;
 
 /**
- * Seals the memory of sandboxes that are about to be paused by their timeout while they still run, on one thread of the
- * lowest priority (README, "Memory is sealed before the timeout").
+ * Seals the memory of sandboxes that are about to be paused by their timeout while they still run, on a thread of its own
+ * (README, "Memory is sealed before the timeout").
  *
  * @param leadMs undefined: never
  * @returns stops it, and waits for what it is in the middle of
  */
 export function sealAhead(context: HostContext, leadMs: number | undefined): () => Promise<void> {
   if (leadMs === undefined) return () => Promise.resolve();
-  const pool = createSealPool({ workers: 1, niceness: LOWEST_PRIORITY });
+  const pool = createSealPool({ workers: 1 });
   const ahead = new SealAhead(context, { leadMs, pool });
   const stop = every(
     TEND_EVERY_MS,
@@ -63,7 +62,7 @@ export class SealAhead {
     for (const { id } of index.all()) {
       if (this.#stopped.signal.aborted) return;
       if (!this.#isDue(id)) continue;
-      await this.#sealWhileQuiet(id).catch((error: unknown) => {
+      await this.#sealIfRoom(id).catch((error: unknown) => {
         this.#failed.set(id, index.generation(id));
         log.warn(
           { sandbox: id, err: error },
@@ -81,16 +80,23 @@ export class SealAhead {
     return isNearingPause(manifest, { idleForMs: traffic.idleForMs(id), now: now(), leadMs });
   }
 
+  /** The file is in addition to the image, which may need all the room that is kept for it. */
+  async #sealIfRoom(id: string): Promise<void> {
+    const memoryMiB = this.context.index.get(id)?.memoryMiB ?? 0;
+    await withDiskRoom(this.context, memoryMiB, () => this.#sealWhileQuiet(id));
+  }
+
   /** Given up, without a trace, as soon as the sandbox is used again or somebody wants to change its machine. */
   async #sealWhileQuiet(id: string): Promise<void> {
-    const { traffic, locks } = this.context;
+    const { traffic, locks, index } = this.context;
     const inUse = new AbortController();
     const begunAt = performance.now();
     const looking = setInterval(() => {
       if (traffic.idleForMs(id) < performance.now() - begunAt) inUse.abort(new Error(`sandbox ${id} is in use again`));
     }, LOOK_EVERY_MS);
+    const enough = AbortSignal.any([inUse.signal, this.#stopped.signal]);
     try {
-      await locks.holdUntilNeeded(id, AbortSignal.any([inUse.signal, this.#stopped.signal]), (signal) =>
+      await locks.holdUntilNeeded(id, index.generation(id), enough, (signal) =>
         this.#seal(id, signal).catch((error: unknown) => {
           if (!signal.aborted) throw error;
         }),
@@ -103,11 +109,9 @@ export class SealAhead {
   /** Alone with the sandbox. What it writes is recorded after it is durable, and before what it replaces is removed. */
   async #seal(id: string, signal: AbortSignal): Promise<void> {
     const { context } = this;
-    const { index, reserved, reached } = context;
+    const { index, reached } = context;
     const manifest = index.get(id);
     if (manifest === undefined || !this.#isDue(id)) return;
-    // Beyond what is kept free for every pause: this file is in addition to the image that may need all of that.
-    if ((await measureRoom(index, reserved)).diskMiB < manifest.memoryMiB) return;
     const template = await requireTemplate(context, manifest.templateKey);
     reached('ahead.begun');
     const basis = await sealRunningMemory(context, manifest, template, this.options.pool, signal);

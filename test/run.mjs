@@ -16,7 +16,8 @@ const failures = [];
 
 async function check(name, command, args) {
   const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-  const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  const closed = once(child, 'close').catch((error) => [error.message]);
+  const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
   process.stdout.write(`\n== ${name}\n${out}${err}`);
   if (status === 0) passed++;
   else {

@@ -102,6 +102,7 @@ export function viewOf(state: SandboxState): SandboxView {
     status: state.status,
     generation: state.generation,
     startedAt: state.startedAt,
+    timeoutMs: state.timeoutMs,
     endAt: state.status === 'paused' ? expiresAt(state) : state.endAt,
     ...(state.pausedAt === null ? {} : { pausedAt: state.pausedAt }),
     ...(state.image === null ? {} : { image: state.image }),

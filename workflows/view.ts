@@ -84,6 +84,8 @@ export interface SandboxView {
   generation: number;
   /** Start of this sandbox (kept over pause and resume). */
   startedAt: number;
+  /** The present one; `spec` has that of the create. Absent in views from before there was this. */
+  timeoutMs?: number;
   /** While running: the kill deadline, or the next check of idleness. While paused: the expiry. */
   endAt: number;
   pausedAt?: number;

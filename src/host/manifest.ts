@@ -28,7 +28,7 @@ export interface Manifest {
   view: SandboxView;
 }
 
-/** The newest sealed image of a sandbox. While it runs nothing can be restored from it: only `image` counts for that. */
+/** The newest sealed image of a sandbox, or what was sealed ahead of the next. While it runs nothing can be restored from it: only `image` counts for that. */
 export interface Basis {
   generation: number;
   digest: string;

@@ -21,7 +21,7 @@ export class SandboxLocks {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     for (let holder = this.#held.get(id); holder !== undefined; holder = this.#held.get(id)) {
-      if (holder.yields) holder.abort.abort(new Error(`sandbox ${id} is needed by somebody else`));
+      if (holder.yields) giveUp(holder, new Error(`sandbox ${id} is needed by somebody else`));
       await unlessAborted(holder.released, signal);
     }
     return this.#enter(id, generation, signal, work, false);
@@ -35,10 +35,11 @@ export class SandboxLocks {
    */
   async holdUntilNeeded<T>(
     id: string,
+    generation: number,
     signal: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | undefined> {
-    return this.#held.has(id) ? undefined : this.#enter(id, 0, signal, work, true);
+    return this.#held.has(id) ? undefined : this.#enter(id, generation, signal, work, true);
   }
 
   async #enter<T>(
@@ -65,7 +66,7 @@ export class SandboxLocks {
   preempt(id: string, generation: number, reason: Error): boolean {
     const holder = this.#held.get(id);
     if (holder === undefined || holder.generation >= generation) return false;
-    holder.abort.abort(reason);
+    giveUp(holder, reason);
     return true;
   }
 
@@ -88,4 +89,10 @@ async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promi
       resolve();
     });
   });
+}
+
+/** From now on it counts as held: by whoever has come. */
+function giveUp(holder: Holder, reason: Error): void {
+  holder.yields = false;
+  holder.abort.abort(reason);
 }

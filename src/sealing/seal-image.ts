@@ -91,10 +91,12 @@ export async function writeImage(options: SealOptions, salt: Buffer): Promise<Se
   options.signal?.throwIfAborted();
   const inputs: FileHandle[] = [];
   const input = async (file: string): Promise<Source> => {
-    // The guest's QEMU owns the directory of its memory: what it may put there in its place must not lead elsewhere.
-    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+    // The guest's QEMU owns the directory of its memory: what it may put there must not lead elsewhere, nor wait for ever.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     inputs.push(handle);
-    return { fd: handle.fd, size: (await handle.stat()).size };
+    const found = await handle.stat();
+    if (!found.isFile()) throw new Error(`${file} is not a file, and cannot be sealed`);
+    return { fd: handle.fd, size: found.size };
   };
   try {
     const device = options.deviceStatePath === undefined ? NO_DEVICE_STATE : await input(options.deviceStatePath);

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { Worker, type TransferListItem } from 'node:worker_threads';
 import { FormatError } from './image-error.js';
 import type { ResultOf, SealTask, TaskResult } from './seal-task.js';
-import type { Reply, SealWorkerData } from './seal-worker.js';
+import type { Reply } from './seal-worker.js';
 
 interface Job {
   task: SealTask;
@@ -29,10 +29,9 @@ export interface SealPool {
  * Threads that compare, compress and encrypt. They start with the first task, and do not keep the process alive.
  *
  * @param options.workers number of threads, default 2
- * @param options.niceness of the threads, 0 to 19, default 0: they run when nobody of less wants the processor
  * @param options.scriptUrl where `seal-worker.js` is; default: beside this program, or built on the fly from sources
  */
-export function createSealPool(options: { workers?: number; niceness?: number; scriptUrl?: URL } = {}): SealPool {
+export function createSealPool(options: { workers?: number; scriptUrl?: URL } = {}): SealPool {
   const slots: Slot[] = Array.from({ length: options.workers ?? 2 }, () => ({}));
   const queue: Job[] = [];
   let script: Promise<URL> | undefined;
@@ -58,8 +57,7 @@ export function createSealPool(options: { workers?: number; niceness?: number; s
   }
 
   function start(slot: Slot, url: URL): Worker {
-    const workerData: SealWorkerData = { niceness: options.niceness ?? 0 };
-    const worker = new Worker(url, { name: 'seal', workerData });
+    const worker = new Worker(url, { name: 'seal' });
     let failure: Error | undefined;
     worker.on('message', (reply: Reply) => {
       const job = slot.job;

@@ -52,9 +52,13 @@ export async function ensureTemplate(options: TemplateOptions): Promise<Template
     await bundleAgent(agentDir);
     const inputs = await templateInputs({ ...options, agentDir, nodeBinary: guestNode, agentVersion: AGENT_VERSION });
     const inputsHash = hashInputs(inputs);
-    const there = builtFrom(await listTemplates(options.templateDir), inputsHash);
-    if (there !== undefined) return there;
+    const there = async (): Promise<Template | undefined> =>
+      builtFrom(await listTemplates(options.templateDir), inputsHash);
+    const found = await there();
+    if (found !== undefined) return found;
     unlock = await lockBuilds(options);
+    const builtMeanwhile = await there();
+    if (builtMeanwhile !== undefined) return builtMeanwhile;
     const key = newTemplateKey(inputsHash);
     options.say(`building template ${key} (three minutes or so; once, until something that it is made of changes)`);
     const record = await build(options, draft, agentDir, { key, inputsHash, inputs });

@@ -24,8 +24,8 @@ import { FakeDriver } from './fake-driver.js';
 
 const MIB = 1024 * 1024;
 const LIBVIRT_URI = 'qemu:///system';
-/** Beyond those of any sandbox of a running service. */
-const FIRST_SLOT = 3_000_000 + (process.pid % 100_000) * 10;
+/** Beyond those of any sandbox of a running service, and of other tests. */
+const FIRST_SLOT = 5_000_000 + (process.pid % 100_000) * 10;
 
 /** One host on a state directory of its own, with one sandbox: real files, keys, locks and secrets; no real machine. */
 export class HostScene {
@@ -163,7 +163,11 @@ export class HostScene {
       index: await SandboxIndex.load(this.paths, log),
       journal: new Journal(this.paths),
       reached: (point: CrashPoint) => this.reached(point),
-      discarded: { discard: (file: string) => rm(file, { recursive: true, force: true }), settled: async () => false, heldMiB: 0 },
+      discarded: {
+        discard: (file: string) => rm(file, { recursive: true, force: true }),
+        settled: async () => false,
+        heldMiB: 0,
+      },
       guard: { setInternet: async () => {}, forget: async () => {} },
       makeRoom: () => Promise.resolve(false),
       template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),

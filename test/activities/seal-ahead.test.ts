@@ -23,7 +23,7 @@ let ahead: SealAhead;
 beforeEach(async () => {
   scene = await HostScene.start();
   await scene.runningWithMemory();
-  pool = createSealPool({ workers: 1, niceness: 19 });
+  pool = createSealPool({ workers: 1 });
   beforeTask = () => undefined;
   const { index } = scene.context;
   await index.change(scene.id, { view: view('running', 1) });
@@ -43,8 +43,8 @@ function begin(): void {
 const ENDS_AT = 1_000_000;
 /** A sandbox that its timeout pauses in a millisecond. */
 const view = (status: 'running' | 'paused', generation: number): SandboxView => ({
-  ...{ ...scene.view(status, generation), endAt: ENDS_AT },
-  spec: { ...scene.spec, onTimeout: 'pause', timeoutMs: 2 },
+  ...{ ...scene.view(status, generation), endAt: ENDS_AT, timeoutMs: 2 },
+  spec: { ...scene.spec, onTimeout: 'pause' },
 });
 async function pause(generation: number): Promise<MemoryImage> {
   const paused = await pauseVm(scene.context, { id: scene.id, generation, view: view('paused', generation) }, never);
@@ -88,10 +88,13 @@ test('a pause after it stores what has changed since, and the sandbox wakes as i
 
 test('memory that changes while it is sealed costs that part, and nothing else', async () => {
   await writeFile(scene.sandbox.memoryFile, randomBytes(4 * MIB));
-  let written = 0;
-  const writing = setInterval(() => void write(3 * MIB, `tick ${written++}`), 1);
+  let sealing = true;
+  const writing = (async (): Promise<void> => {
+    for (let tick = 0; sealing; tick++) await write(3 * MIB, `tick ${tick}`);
+  })();
   await ahead.tend();
-  clearInterval(writing);
+  sealing = false;
+  await writing;
   await write(3 * MIB, 'the last one');
   const expected = await readFile(scene.sandbox.memoryFile);
   const image = await pause(2);
@@ -166,6 +169,35 @@ test.each<CrashPoint>(['ahead.begun', 'ahead.sealed', 'ahead.recorded', 'ahead.o
     expect((await readFile(scene.sandbox.memoryFile)).equals(expected)).toBe(true);
   },
 );
+
+test('of a pause in the same generation that fails after it, nothing is left that has the name of its file', async () => {
+  scene.driver.save = async ({ name }, image) => {
+    await writeFile(image, 'LibvirtQemudSave and what follows');
+    scene.driver.machines.delete(name);
+  };
+  failAt('pause.sealed');
+  await expect(pause(2)).rejects.toMatchObject({ type: 'PauseFailed' });
+  scene.reached = () => undefined;
+  await ahead.tend();
+  expect(scene.manifest.basis).toMatchObject({ generation: 2, files: [2] });
+  failAt('pause.sealed');
+  await expect(pause(2)).rejects.toMatchObject({ type: 'PauseFailed' });
+  expect(await images()).toEqual([]);
+  scene.reached = () => undefined;
+  const expected = await readFile(scene.sandbox.memoryFile);
+  await resume(4, await pause(3));
+  expect((await readFile(scene.sandbox.memoryFile)).equals(expected)).toBe(true);
+});
+
+test('where the disk has no room beside what is kept for every pause it does nothing', async () => {
+  const { reserved } = scene.context;
+  reserved.diskMiB = 2 ** 40;
+  await ahead.tend();
+  expect(await images()).toEqual([]);
+  reserved.diskMiB = 0;
+  await ahead.tend();
+  expect(await images()).toEqual(['image-1.sealed']);
+});
 
 test('what fails is not tried again in the same generation', async () => {
   let tried = 0;

@@ -8,14 +8,13 @@ const SECOND = 1_000;
 
 type Change = { spec?: Partial<SandboxSpec>; view?: Partial<SandboxView>; manifest?: Partial<Manifest> };
 
-/** By default: 20 s before its timeout of 5 minutes, and quiet since it began. */
+/** Of a timeout of 5 minutes. */
 function isNear(leftMs: number, idleForMs: number, { spec, view, manifest }: Change = {}): boolean {
   const sandbox = {
     ...{ generation: 3, phase: { name: 'running' }, ...manifest },
     view: {
-      status: 'running',
-      endAt: NOW + leftMs,
-      spec: { timeoutMs: 300 * SECOND, onTimeout: 'pause', ...spec },
+      ...{ status: 'running', endAt: NOW + leftMs, timeoutMs: 300 * SECOND },
+      spec: { onTimeout: 'pause', timeoutMs: 3_600 * SECOND, ...spec },
       ...view,
     },
   } as Manifest;
@@ -23,21 +22,24 @@ function isNear(leftMs: number, idleForMs: number, { spec, view, manifest }: Cha
 }
 
 describe('a sandbox is about to be paused by its timeout', () => {
-  test('when little is left of it, and it has been quiet for long', () => {
+  test('when little is left of it, and all the rest was quiet', () => {
     expect(isNear(20 * SECOND, 280 * SECOND)).toBe(true);
+    expect(isNear(20 * SECOND, 279.5 * SECOND)).toBe(true);
     expect(isNear(31 * SECOND, 269 * SECOND)).toBe(false);
     expect(isNear(0, 300 * SECOND)).toBe(false);
   });
 
-  test('not when it is in use now and then: it would be found active', () => {
-    expect(isNear(5 * SECOND, 20 * SECOND)).toBe(false);
-    expect(isNear(5 * SECOND, 30 * SECOND)).toBe(true);
+  test('not when it was used since: it would be found active, and go on', () => {
+    expect(isNear(20 * SECOND, 270 * SECOND)).toBe(false);
+    expect(isNear(5 * SECOND, 60 * SECOND)).toBe(false);
   });
 
-  test('with a short timeout, when half of that has passed quietly', () => {
-    const short = { spec: { timeoutMs: 10 * SECOND } };
+  test('with a short timeout not before half of it is over, also one that nobody ever used', () => {
+    const short = { view: { timeoutMs: 10 * SECOND } };
+    expect(isNear(9 * SECOND, 3_600 * SECOND, short)).toBe(false);
     expect(isNear(6 * SECOND, 4 * SECOND, short)).toBe(false);
     expect(isNear(5 * SECOND, 5 * SECOND, short)).toBe(true);
+    expect(isNear(5 * SECOND, 3_600 * SECOND, short)).toBe(true);
   });
 
   test.each<[string, Change]>([
@@ -46,14 +48,14 @@ describe('a sandbox is about to be paused by its timeout', () => {
     ['that nobody owns yet', { spec: { warm: true } }],
     ['that is being paused', { manifest: { phase: { name: 'saving' } } }],
     ['that is asleep', { view: { status: 'paused' } }],
+    ['whose timeout this host was not told', { view: { timeoutMs: undefined as never } }],
     ['whose memory was sealed in this generation', { manifest: { basis: { generation: 3, digest: 'd', files: [3] } } }],
   ])('not one %s', (_, change) => {
     expect(isNear(20 * SECOND, 280 * SECOND, change)).toBe(false);
   });
 
   test('also one that has been paused before', () => {
-    expect(isNear(20 * SECOND, 280 * SECOND, { manifest: { basis: { generation: 2, digest: 'd', files: [2] } } })).toBe(
-      true,
-    );
+    const basis = { generation: 2, digest: 'd', files: [2] };
+    expect(isNear(20 * SECOND, 280 * SECOND, { manifest: { basis } })).toBe(true);
   });
 });

@@ -61,15 +61,16 @@ describe("a sandbox's lock", () => {
   test('is given up by a holder that yields as soon as somebody comes, who is in when that one has ended', async () => {
     const locks = new SandboxLocks();
     const order: string[] = [];
-    const yielding = locks.holdUntilNeeded('a', forever, async (signal) => {
+    const yielding = locks.holdUntilNeeded('a', 1, forever, async (signal) => {
       await new Promise((resolve) => signal.addEventListener('abort', resolve));
       await new Promise((resolve) => setImmediate(resolve));
       order.push('has ended');
     });
     expect(locks.isHeld('a')).toBe(false);
     expect(locks.anyHeld).toBe(false);
-    await locks.hold('a', 1, forever, async () => void order.push('is in'));
-    await yielding;
+    const coming = locks.hold('a', 1, forever, async () => void order.push('is in'));
+    expect(locks.isHeld('a')).toBe(true);
+    await Promise.all([coming, yielding]);
     expect(order).toEqual(['has ended', 'is in']);
   });
 
@@ -77,9 +78,9 @@ describe("a sandbox's lock", () => {
     const locks = new SandboxLocks();
     let release = (): void => undefined;
     const holder = locks.hold('a', 1, forever, () => new Promise<void>((resolve) => (release = resolve)));
-    expect(await locks.holdUntilNeeded('a', forever, () => Promise.resolve('in'))).toBeUndefined();
+    expect(await locks.holdUntilNeeded('a', 1, forever, () => Promise.resolve('in'))).toBeUndefined();
     release();
     await holder;
-    expect(await locks.holdUntilNeeded('a', forever, () => Promise.resolve('in'))).toBe('in');
+    expect(await locks.holdUntilNeeded('a', 1, forever, () => Promise.resolve('in'))).toBe('in');
   });
 });

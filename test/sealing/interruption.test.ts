@@ -1,6 +1,8 @@
-import { access, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { access, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BLOCK_BYTES } from '../../src/sealing/seal-block.js';
+import { sealImage } from '../../src/sealing/seal-image.js';
 import { removeLeftovers } from '../../src/sealing/temporary-file.js';
 import { createSealPool, type SealPool } from '../../src/sealing/worker-pool.js';
 import { makeScene, noise, type Scene, sealScene } from './scene.js';
@@ -60,6 +62,18 @@ describe('sealing', () => {
     await expect(sealScene(scene)).rejects.toThrow(/above/);
     await rm(scene.seal.deviceStatePath);
     await expect(sealScene(scene)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await scene.outputs()).toEqual([]);
+  });
+
+  it('refuses what a hostile QEMU may put where its memory was, and does not wait for it', async () => {
+    const { memoryPath, baseMemoryPath, deviceStatePath: _, ...memoryOnly } = scene.seal;
+    const seal = { ...memoryOnly, memoryPath, baseMemoryPath };
+    await rm(memoryPath);
+    await symlink(baseMemoryPath, memoryPath);
+    await expect(sealImage(seal)).rejects.toMatchObject({ code: 'ELOOP' });
+    await rm(memoryPath);
+    execFileSync('mkfifo', [memoryPath]);
+    await expect(sealImage(seal)).rejects.toThrow(/is not a file/);
     expect(await scene.outputs()).toEqual([]);
   });
 
