@@ -10,10 +10,13 @@ export default defineConfig({
     projects: [
       level('pure', ['test/{lifecycle,keys,sealing,libvirt,host,invariants,bench}/**/*.test.ts']),
       level('loopback', ['test/{activities,api,proxy,gateway,agent,guard,template,setup,tls}/**/*.test.ts']),
-      level('workflow', ['test/{workflows,replay,machineless,linearizability}/**/*.test.ts']),
-      level('e2e', ['test/e2e/**/*.test.ts'], {
-        // Guests need the processors, and a boot has a time limit.
+      // Temporal's servers need the processors, and so do guests: what waits for them has a time limit.
+      level('workflow', ['test/{workflows,replay,machineless,linearizability}/**/*.test.ts'], {
         sequence: { groupOrder: 1 },
+        maxWorkers: 1,
+      }),
+      level('e2e', ['test/e2e/**/*.test.ts'], {
+        sequence: { groupOrder: 2 },
         maxWorkers: 1,
         testTimeout: 180_000,
         hookTimeout: 300_000,

@@ -51,7 +51,9 @@ async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests
   const parsed = manifestShape.safeParse(parseJson(text));
   const images = digests ? inside.filter(({ name }) => /^image-\d+\.sealed$/.test(name)) : [];
   const hashes = await Promise.all(
-    images.map(async ({ name }) => [name, await digestOfImage(path.join(directory, name))] as const),
+    images.map(
+      async ({ name }) => [name, await digestOfImage(path.join(directory, name)).catch(goneMeanwhile)] as const,
+    ),
   );
   return {
     ...{ id, name: id, files: inside.map(({ name }) => name) },
@@ -63,9 +65,15 @@ async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests
       await changedAt(directory),
     ),
     ...(parsed.success ? { manifest: manifestFact(parsed.data) } : {}),
-    ...(digests ? { digests: Object.fromEntries(hashes) } : {}),
+    ...(digests ? { digests: Object.fromEntries(hashes.filter(isThere)) } : {}),
   };
 }
+
+function goneMeanwhile(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}
+const isThere = (entry: readonly [string, string | undefined]): entry is readonly [string, string] =>
+  entry[1] !== undefined;
 
 const manifestFact = (found: z.infer<typeof manifestShape>): ManifestFact => ({
   ...{ generation: found.generation, phase: found.phase.name, slot: found.slot },

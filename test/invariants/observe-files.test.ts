@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -62,4 +62,12 @@ test('memory is seen with its device state; names that are no sandbox are set ap
   const { memory, misplaced } = await observeFiles(paths.root, false);
   expect(memory).toMatchObject([{ id: 'abc', files: ['ram', 'state/device'], completeSave: true }]);
   expect(misplaced).toMatchObject([{ name: 'template-x', where: 'memory' }]);
+});
+
+test('an image that goes between the look at its directory and that at itself has no digest', async () => {
+  await sandbox('abc', '{}');
+  await symlink('gone', paths.sandbox('abc').image(2));
+  await writeFile(paths.sandbox('abc').image(4), 'is there');
+  const [found] = (await observeFiles(paths.root, true)).sandboxes;
+  expect(Object.keys(found!.digests!)).toEqual(['image-4.sealed']);
 });

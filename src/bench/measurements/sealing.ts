@@ -3,7 +3,7 @@ import type { BenchService } from '../bench-service.js';
 import { Filler } from '../filler.js';
 import { imagesOf } from '../images.js';
 import { LARGE_GUEST_MIB, LARGE_USE_MIB } from '../large-guest.js';
-import type { Context, Measurement, Outcome } from '../measurement.js';
+import type { Context, Measurement, Outcome, Trace } from '../measurement.js';
 import { runCommand, type AgentDoor } from '../run-command.js';
 import type { Sandbox } from '../service-client.js';
 import { ratio, type Row } from '../statistics.js';
@@ -50,7 +50,8 @@ async function run(context: Context): Promise<Outcome> {
     woken: ({ id }) => fillers.get(id)!.verify(),
   });
   return {
-    rows: [...light(NAMES.pause, NAMES.connect), ...large(NAMES.largePause, NAMES.largeConnect)],
+    rows: [...light.rows(NAMES.pause, NAMES.connect), ...large.rows(NAMES.largePause, NAMES.largeConnect)],
+    traces: large.traces,
   };
 }
 
@@ -68,7 +69,7 @@ async function compare(
   runs: number,
   memoryMiB: number | undefined,
   { use, woken }: Work,
-): Promise<(pause: string, connect: string) => Row[]> {
+): Promise<{ rows: (pause: string, connect: string) => Row[]; traces: Trace[] }> {
   const memory = memoryMiB === undefined ? {} : { memoryMiB };
   const unsealed = { NODE_OPTIONS: `--import=${new URL('../unsealed.js', import.meta.url).href}` };
   const [sealedSide, unsealedSide] = [
@@ -86,14 +87,19 @@ async function compare(
       await woken?.(sandbox);
     }
   }
+  const traces = [
+    await sealedSide.connect.medianTrace(sealedSide.service, `connect, ${of}, sealed`),
+    await unsealedSide.connect.medianTrace(unsealedSide.service, `connect, ${of}, unsealed`),
+  ];
   for (const { service, sandbox } of [sealedSide, unsealedSide]) {
     await service.client.kill(sandbox);
     await service.stop();
   }
-  return (pause, connect) => [
+  const rows = (pause: string, connect: string): Row[] => [
     ratio(pause, GOAL, sealedSide.pause.seconds, unsealedSide.pause.seconds),
     ratio(connect, GOAL, sealedSide.connect.seconds, unsealedSide.connect.seconds),
   ];
+  return { rows, traces };
 }
 
 interface Side {
