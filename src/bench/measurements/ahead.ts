@@ -76,7 +76,7 @@ async function run(context: Context): Promise<Outcome> {
     rows: [
       ratio(NAMES.pause, undefined, pause.seconds, plain.save),
       ratio(NAMES.connect, undefined, connect.seconds, plain.restore),
-      row('sealing 2 GiB ahead, on one thread of the lowest priority', undefined, 's', seconds.sealing),
+      row('sealing 2 GiB ahead, on one thread', undefined, 's', seconds.sealing),
       row('a command that interrupts it', undefined, 's', seconds.interrupting),
       row('the same in a sandbox at rest', undefined, 's', seconds.atRest),
       row('stored after that pause, 2 GiB', undefined, 'MiB', mib(stored)),
