@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -114,6 +114,23 @@ export class HostScene {
   }
 
   files = (directory: string): Promise<string[]> => readdir(directory);
+
+  /** Names of the sandbox's sealed files. */
+  images = async (): Promise<string[]> =>
+    (await readdir(this.sandbox.directory)).filter((name) => name.startsWith('image-')).sort();
+
+  /** Into the guest's memory. */
+  async write(at: number, text: string): Promise<void> {
+    const memory = await open(this.sandbox.memoryFile, 'r+');
+    await memory.write(text, at);
+    await memory.close();
+  }
+
+  failAt(wanted: CrashPoint): void {
+    this.reached = (point) => {
+      if (point === wanted) throw new Error(`for a test, at ${point}`);
+    };
+  }
 
   /** A machine that runs, with a template and a memory that can be sealed: 4 MiB, all of it changed. */
   async runningWithMemory(): Promise<void> {

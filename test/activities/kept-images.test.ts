@@ -1,6 +1,5 @@
-import { open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { CrashPoint } from '../../activities/crash-points.js';
 import { bootVm } from '../../activities/boot-vm.js';
 import { pauseVm } from '../../activities/pause-vm.js';
 import { resumeVm } from '../../activities/resume-vm.js';
@@ -30,29 +29,17 @@ const resume = (generation: number, image: SavedImage) =>
     { spec: scene.spec, generation, image: image as MemoryImage, view: scene.view('running', generation) },
     never,
   );
-const images = async (): Promise<string[]> =>
-  (await readdir(scene.sandbox.directory)).filter((name) => name.startsWith('image-')).sort();
-async function write(at: number, text: string): Promise<void> {
-  const memory = await open(scene.sandbox.memoryFile, 'r+');
-  await memory.write(text, at);
-  await memory.close();
-}
-const failAt = (wanted: CrashPoint): void => {
-  scene.reached = (point) => {
-    if (point === wanted) throw new Error(`for a test, at ${point}`);
-  };
-};
 
 test('a resume keeps the files of its image for the next pause, which stores only what has changed since', async () => {
   const first = await pause(2);
   await resume(3, first);
-  expect(await images()).toEqual(['image-2.sealed']);
+  expect(await scene.images()).toEqual(['image-2.sealed']);
   expect(scene.manifest).toMatchObject({ basis: { generation: 2, files: [2] } });
   expect(scene.manifest.image).toBeUndefined();
-  await write(1000, 'changed since');
+  await scene.write(1000, 'changed since');
   const expected = await readFile(scene.sandbox.memoryFile);
   const second = await pause(4);
-  expect(await images()).toEqual(['image-2.sealed', 'image-4.sealed']);
+  expect(await scene.images()).toEqual(['image-2.sealed', 'image-4.sealed']);
   expect(scene.manifest.basis).toMatchObject({ generation: 4, files: [4, 2] });
   await resume(5, second);
   expect((await readFile(scene.sandbox.memoryFile)).equals(expected)).toBe(true);
@@ -72,9 +59,9 @@ test('a pause that fails after its image was sealed leaves the files of the one 
     scene.driver.machines.delete(name);
   };
   await resume(3, await pause(2));
-  failAt('pause.sealed');
+  scene.failAt('pause.sealed');
   await expect(pause(4)).rejects.toMatchObject({ type: 'PauseFailed' });
-  expect(await images()).toEqual(['image-2.sealed']);
+  expect(await scene.images()).toEqual(['image-2.sealed']);
   scene.reached = () => undefined;
   await pause(4);
   expect(scene.manifest.basis).toMatchObject({ generation: 4, files: [4, 2] });
@@ -83,18 +70,18 @@ test('a pause that fails after its image was sealed leaves the files of the one 
 test('files that the new image does not refer to are removed, also when the first attempt ended before that', async () => {
   await resume(3, await pause(2));
   await writeFile(scene.sandbox.memoryFile, Buffer.alloc(4 * MIB, 'all of it is new'));
-  failAt('pause.recorded');
+  scene.failAt('pause.recorded');
   await expect(pause(4)).rejects.toThrow('pause.recorded');
-  expect(await images()).toEqual(['image-2.sealed', 'image-4.sealed']);
+  expect(await scene.images()).toEqual(['image-2.sealed', 'image-4.sealed']);
   scene.reached = () => undefined;
   await pause(4);
-  expect(await images()).toEqual(['image-4.sealed']);
+  expect(await scene.images()).toEqual(['image-4.sealed']);
 });
 
 test('a pause that keeps the disk alone removes all of them, and the next one builds on nothing', async () => {
   await resume(3, await pause(2));
   await shutDownVm(scene.context, input(4), never);
-  expect(await images()).toEqual([]);
+  expect(await scene.images()).toEqual([]);
   expect(scene.manifest.basis).toBeNull();
 });
 
@@ -105,7 +92,7 @@ test('a boot from the disk removes all of them', async () => {
     { spec: scene.spec, generation: 3, image, view: scene.view('running', 3) } as never,
     never,
   );
-  expect(await images()).toEqual([]);
+  expect(await scene.images()).toEqual([]);
   expect(scene.manifest.basis).toBeNull();
   await writeFile(scene.sandbox.memoryFile, Buffer.alloc(4 * MIB, 'booted'));
   await pause(4);
@@ -116,7 +103,7 @@ test('an image of a version that recorded no files is kept while it is the one t
   const image = await pause(2);
   await scene.context.index.change(scene.id, { basis: null });
   await pause(3);
-  expect(await images()).toEqual(['image-2.sealed']);
+  expect(await scene.images()).toEqual(['image-2.sealed']);
   await resume(4, image);
-  expect(await images()).toEqual([]);
+  expect(await scene.images()).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -53,19 +53,7 @@ async function pause(generation: number): Promise<MemoryImage> {
 }
 const resume = (generation: number, image: MemoryImage) =>
   resumeVm(scene.context, { spec: scene.spec, generation, image, view: view('running', generation) }, never);
-const images = async (): Promise<string[]> =>
-  (await readdir(scene.sandbox.directory)).filter((name) => name.startsWith('image-')).sort();
-async function write(at: number, text: string): Promise<void> {
-  const memory = await open(scene.sandbox.memoryFile, 'r+');
-  await memory.write(text, at);
-  await memory.close();
-}
 
-const failAt = (wanted: CrashPoint): void => {
-  scene.reached = (point) => {
-    if (point === wanted) throw new Error(`for a test, at ${point}`);
-  };
-};
 /** So long it takes until that a sandbox is in use is seen. */
 const noticed = (): Promise<void> => delay(150);
 const sizeOf = async (name: string): Promise<number> => (await stat(path.join(scene.sandbox.directory, name))).size;
@@ -77,8 +65,8 @@ test('a pause after it stores what has changed since, and the sandbox wakes as i
     phase: { name: 'running' },
     basis: { generation: 1, files: [1] },
   });
-  expect(await images()).toEqual(['image-1.sealed']);
-  await write(1000, 'changed since');
+  expect(await scene.images()).toEqual(['image-1.sealed']);
+  await scene.write(1000, 'changed since');
   const expected = await readFile(scene.sandbox.memoryFile);
   const image = await pause(2);
   expect(scene.manifest.basis).toMatchObject({ generation: 2, files: [2, 1] });
@@ -90,12 +78,12 @@ test('memory that changes while it is sealed costs that part, and nothing else',
   await writeFile(scene.sandbox.memoryFile, randomBytes(4 * MIB));
   let sealing = true;
   const writing = (async (): Promise<void> => {
-    for (let tick = 0; sealing; tick++) await write(3 * MIB, `tick ${tick}`);
+    for (let tick = 0; sealing; tick++) await scene.write(3 * MIB, `tick ${tick}`);
   })();
   await ahead.tend();
   sealing = false;
   await writing;
-  await write(3 * MIB, 'the last one');
+  await scene.write(3 * MIB, 'the last one');
   const expected = await readFile(scene.sandbox.memoryFile);
   const image = await pause(2);
   expect(await sizeOf('image-1.sealed')).toBeGreaterThan(3 * MIB);
@@ -120,7 +108,7 @@ test('it is given up without a trace as soon as the sandbox is in use again', as
     await noticed();
   };
   await ahead.tend();
-  expect(await images()).toEqual([]);
+  expect(await scene.images()).toEqual([]);
   expect(scene.manifest.basis).toBeUndefined();
 });
 
@@ -133,29 +121,29 @@ test.each<[string, () => Promise<unknown>]>([
   await ahead.tend();
   expect(scene.manifest.basis?.generation).not.toBe(1);
   await came;
-  expect((await images()).filter((name) => name.startsWith('image-1'))).toEqual([]);
+  expect((await scene.images()).filter((name) => name.startsWith('image-1'))).toEqual([]);
 });
 
 test('in a later generation it builds on the pause before, whose files go when nothing refers to them any more', async () => {
   await resume(3, await pause(2));
-  await write(1000, 'changed since');
+  await scene.write(1000, 'changed since');
   await ahead.tend();
   expect(scene.manifest.basis).toMatchObject({ generation: 3, files: [3, 2] });
   await pause(4);
-  expect(await images()).toEqual(['image-2.sealed', 'image-3.sealed', 'image-4.sealed']);
+  expect(await scene.images()).toEqual(['image-2.sealed', 'image-3.sealed', 'image-4.sealed']);
   await resume(5, scene.manifest.image as MemoryImage);
   await writeFile(scene.sandbox.memoryFile, Buffer.alloc(4 * MIB, 'all of it is new'));
   await ahead.tend();
   expect(scene.manifest.basis).toMatchObject({ generation: 5, files: [5] });
-  expect(await images()).toEqual(['image-5.sealed']);
+  expect(await scene.images()).toEqual(['image-5.sealed']);
 });
 
 test.each<CrashPoint>(['ahead.begun', 'ahead.sealed', 'ahead.recorded', 'ahead.older-images-removed'])(
   'a host worker that ends at %s leaves nothing that a pause cannot go on from',
   async (point) => {
     await resume(3, await pause(2));
-    await write(1000, 'changed since');
-    failAt(point);
+    await scene.write(1000, 'changed since');
+    scene.failAt(point);
     await ahead.tend();
     scene.reached = () => undefined;
     await scene.restart();
@@ -164,7 +152,7 @@ test.each<CrashPoint>(['ahead.begun', 'ahead.sealed', 'ahead.recorded', 'ahead.o
     const expected = await readFile(scene.sandbox.memoryFile);
     const image = await pause(4);
     expect(scene.manifest.basis).toMatchObject({ files: [4, 3, 2] });
-    expect(await images()).toEqual(['image-2.sealed', 'image-3.sealed', 'image-4.sealed']);
+    expect(await scene.images()).toEqual(['image-2.sealed', 'image-3.sealed', 'image-4.sealed']);
     await resume(5, image);
     expect((await readFile(scene.sandbox.memoryFile)).equals(expected)).toBe(true);
   },
@@ -175,14 +163,14 @@ test('of a pause in the same generation that fails after it, nothing is left tha
     await writeFile(image, 'LibvirtQemudSave and what follows');
     scene.driver.machines.delete(name);
   };
-  failAt('pause.sealed');
+  scene.failAt('pause.sealed');
   await expect(pause(2)).rejects.toMatchObject({ type: 'PauseFailed' });
   scene.reached = () => undefined;
   await ahead.tend();
   expect(scene.manifest.basis).toMatchObject({ generation: 2, files: [2] });
-  failAt('pause.sealed');
+  scene.failAt('pause.sealed');
   await expect(pause(2)).rejects.toMatchObject({ type: 'PauseFailed' });
-  expect(await images()).toEqual([]);
+  expect(await scene.images()).toEqual([]);
   scene.reached = () => undefined;
   const expected = await readFile(scene.sandbox.memoryFile);
   await resume(4, await pause(3));
@@ -193,10 +181,10 @@ test('where the disk has no room beside what is kept for every pause it does not
   const { reserved } = scene.context;
   reserved.diskMiB = 2 ** 40;
   await ahead.tend();
-  expect(await images()).toEqual([]);
+  expect(await scene.images()).toEqual([]);
   reserved.diskMiB = 0;
   await ahead.tend();
-  expect(await images()).toEqual(['image-1.sealed']);
+  expect(await scene.images()).toEqual(['image-1.sealed']);
 });
 
 test('what fails is not tried again in the same generation', async () => {
@@ -208,7 +196,7 @@ test('what fails is not tried again in the same generation', async () => {
   await ahead.tend();
   await ahead.tend();
   expect(tried).toBe(1);
-  expect(await images()).toEqual([]);
+  expect(await scene.images()).toEqual([]);
   beforeTask = () => undefined;
   await resume(3, await pause(2));
   await ahead.tend();
