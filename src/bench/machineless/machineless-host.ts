@@ -13,7 +13,7 @@ import { createGateway } from '../../gateway/gateway.js';
 import { gatewayToken } from '../../gateway/gateway-token.js';
 import { AGENT_PORT } from '../../gateway/wire.js';
 import { dialTunnel } from '../../guest/client.js';
-import type { Room } from '../../host/admission.js';
+import { measureRoom, missingRoom, type Room } from '../../host/admission.js';
 import { every } from '../../host/every.js';
 import { watchMachines } from '../../host/machine-watch.js';
 import { DiscardedMemory } from '../../host/discarded-memory.js';
@@ -101,7 +101,7 @@ export async function startMachinelessHost(
   const warmPool = new WarmPool({
     ...{ size: config.warmPool ?? 0, hostId: config.hostId, index, newId: randomSandboxId, log },
     newest: () => Promise.resolve(template),
-    fits: () => Promise.resolve(true),
+    fits: async (memoryMiB) => missingRoom(await measureRoom(index, reserved), memoryMiB) === undefined,
     isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
     start: (spec) => workflows.create(spec),
     discard: (id, why) => workflows.discard(id, why),
