@@ -4,7 +4,7 @@ import type { BenchService } from '../bench-service.js';
 import { Filler } from '../filler.js';
 import { FloorTimes } from '../floor-times.js';
 import { imageBytes } from '../images.js';
-import { LARGE_GUEST_MIB, LARGE_USE_MIB } from '../large-guest.js';
+import { besideFloor, LARGE_GUEST_MIB, LARGE_USE_MIB } from '../large-guest.js';
 import type { Context, Measurement, Outcome } from '../measurement.js';
 import { runCommand } from '../run-command.js';
 import type { Sandbox } from '../service-client.js';
@@ -36,14 +36,12 @@ export const ahead: Measurement = {
 };
 
 async function run(context: Context): Promise<Outcome> {
-  const service = await context.startService({ memoryMiB: LARGE_GUEST_MIB });
-  const floor = await context.startFloor(service);
+  const { service, floor, held } = await besideFloor(context, LARGE_GUEST_MIB);
   const { client } = service;
   const [pause, connect] = [new TimedCalls(), new TimedCalls()];
   const seconds = { atRest: [] as number[], interrupting: [] as number[], sealing: [] as number[] };
   const stored: number[] = [];
   const plain = new FloorTimes(floor);
-  const held = await Filler.start(floor.door);
   await held.fill(LARGE_USE_MIB, 0);
   const runs = Math.min(context.runs, MOST_RUNS);
   for (let number = 1; number <= runs; number++) {
@@ -81,7 +79,7 @@ async function run(context: Context): Promise<Outcome> {
       row('the same in a sandbox at rest', undefined, 's', seconds.atRest),
       row('stored after that pause, 2 GiB', undefined, 'MiB', mib(stored)),
     ],
-    traces: [await pause.medianTrace(service, 'pause, 2 GiB, all of it new, sealed ahead of it')],
+    traces: [await pause.medianTrace(service, NAMES.pause)],
   };
 }
 

@@ -2,13 +2,15 @@ import path from 'node:path';
 import { Filler } from '../filler.js';
 import { FloorTimes } from '../floor-times.js';
 import { gvisorVersion, GvisorContainer } from '../gvisor.js';
-import { LARGE_GUEST_MIB } from '../large-guest.js';
+import { besideFloor } from '../large-guest.js';
 import type { Context, Measurement, Outcome } from '../measurement.js';
 import type { Plot } from '../plot.js';
 import { QemuSnapshot } from '../qemu-snapshot.js';
 import { median, row, shown } from '../statistics.js';
 
-const SIZES_MIB = [256, 512, 1_024, 2_048];
+const SIZES_MIB = [256, 1_024, 2_048, 4_096];
+/** The largest, and room for the guest itself. */
+const GUEST_MIB = 5_120;
 /** The largest takes minutes each time. */
 const MOST_RUNS = 3;
 const LARGEST = `${SIZES_MIB.at(-1)} MiB in use`;
@@ -23,7 +25,7 @@ type System = typeof OURS | typeof PLAIN | typeof SNAPSHOT | typeof GVISOR;
 export const curve: Measurement = {
   name: 'curve',
   about:
-    `A process that holds so much seeded memory, half random and half text, all of it new, in guests of ${LARGE_GUEST_MIB} MiB: paused ` +
+    `A process that holds so much seeded memory, half random and half text, all of it new, in guests of ${GUEST_MIB} MiB: paused ` +
     'and connected by Dormouse (sealed, durable, answered over REST), saved with fsync and restored until the agent answers by ' +
     "plain libvirt, and by QEMU's own `snapshot-save` into the disk's file (fsync) and `snapshot-load`, whose QEMU stays there; " +
     "beside gVisor's checkpoint (fsync) and restore of the same process in a container, until its next line: no machine, no kernel, " +
@@ -48,13 +50,11 @@ class Times {
 }
 
 async function run(context: Context): Promise<Outcome> {
-  const service = await context.startService({ memoryMiB: LARGE_GUEST_MIB });
-  const floor = await context.startFloor(service);
+  const { service, floor, held } = await besideFloor(context, GUEST_MIB);
   const gvisor = await gvisorVersion();
   const systems: System[] = [OURS, PLAIN, SNAPSHOT, ...(gvisor === undefined ? [] : ([GVISOR] as const))];
   const runs = Math.min(context.runs, MOST_RUNS);
   const times = new Times();
-  const held = await Filler.start(floor.door);
   const snapshot = new QemuSnapshot(floor, service.config.libvirtUri);
   const container = new GvisorContainer(path.join(service.config.stateDir, 'bench', 'gvisor'));
   context.atEnd(() => container.remove());

@@ -1,7 +1,7 @@
 import { Filler } from '../filler.js';
 import { FloorTimes } from '../floor-times.js';
 import { imageBytes } from '../images.js';
-import { LARGE_GUEST_MIB, LARGE_USE_MIB } from '../large-guest.js';
+import { besideFloor, LARGE_GUEST_MIB, LARGE_USE_MIB } from '../large-guest.js';
 import type { Context, Measurement, Outcome } from '../measurement.js';
 import { memoryInUse } from '../memory-in-use.js';
 import { runsPlot } from '../plot.js';
@@ -32,13 +32,11 @@ export const twoGib: Measurement = {
 };
 
 async function run(context: Context): Promise<Outcome> {
-  const service = await context.startService({ memoryMiB: LARGE_GUEST_MIB });
-  const floor = await context.startFloor(service);
+  const { service, floor, held } = await besideFloor(context, LARGE_GUEST_MIB);
   const { client } = service;
   const [pause, again, connect, connectAgain] = Array.from({ length: 4 }, () => new TimedCalls()) as Calls;
   const bytes = { stored: [] as number[], storedAgain: [] as number[], all: [] as number[] };
   const plain = new FloorTimes(floor);
-  const held = await Filler.start(floor.door);
   await held.fill(LARGE_USE_MIB, 0);
   for (let number = 1; number <= context.runs; number++) {
     context.say(`2 GiB in use, run ${number} of ${context.runs}`);
