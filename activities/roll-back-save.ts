@@ -59,6 +59,8 @@ export async function standAgain(
 ): Promise<WokenAfter> {
   const { deviceState, restorePipe } = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
+  // A save of an attempt that has died would go on writing into the file that is unlinked here, and end its machine.
+  await context.driver.awaitSave(spec.name);
   const state = await context.driver.state(spec.name);
   let after: WokenAfter = 'adoption';
   if (state !== 'running') {

@@ -1,6 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainState, type Domain } from '@unraid/libvirt';
+import { isBeingSaved } from './being-saved.js';
 import { LibvirtConnection } from './connection.js';
 import type { DomainSpec } from './domain-spec.js';
 import { domainXml } from './domain-xml.js';
@@ -21,6 +22,7 @@ import { within } from '../within.js';
 const READS_HEAD_TWICE_SINCE = 11_003_000;
 const MONITOR_TIMEOUT_MS = 30_000;
 const END_AGAIN_AFTER_MS = 100;
+const LOOK_AGAIN_AFTER_MS = 50;
 const NO_SUCH_DOMAIN = /domain not found|no domain with matching|failed to get domain/i;
 const ENDED_MEANWHILE = /domain is not running|no domain with matching|domain not found/i;
 
@@ -82,6 +84,10 @@ export class LibvirtDriver implements VmDriver {
         pinned(await hypervisor.domainLookupByName(spec.name), (domain) => domain.save(image)),
       ),
     );
+  }
+
+  async awaitSave(name: string): Promise<void> {
+    while (await isBeingSaved(this.uri, name)) await delay(LOOK_AGAIN_AFTER_MS);
   }
 
   async shutdown(name: string): Promise<void> {

@@ -20,6 +20,8 @@ export async function virsh(
   const result = await execa(program, programArgs, {
     reject: false,
     timeout: TIMEOUT_MS,
+    // What it says is read here, too.
+    env: { LC_ALL: 'C' },
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });

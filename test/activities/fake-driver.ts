@@ -42,6 +42,11 @@ export class FakeDriver implements VmDriver {
     this.machines.delete(spec.name);
   }
 
+  awaitSave(): Promise<void> {
+    this.before['awaitSave']?.();
+    return Promise.resolve();
+  }
+
   shutdown(name: string): Promise<void> {
     this.#called('shutdown', name);
     if (this.machines.has(name)) this.onPowerButton(name);

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createVm } from '../../activities/create-vm.js';
@@ -53,6 +54,18 @@ test('a roll-back that died in the middle of its restore restores again: whole d
   ).toEqual(['destroy', 'restore', 'run']);
   expect(await readdir(scene.sandbox.deviceStateDirectory)).toEqual([]);
   expect(reseedAsked()).toEqual([true]);
+});
+
+test('a roll-back waits for a save that goes on after its host worker died, and restores what that saved', async () => {
+  await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
+  scene.driver.machines.set(scene.machine, 'paused');
+  scene.driver.before['awaitSave'] = () => {
+    writeFileSync(scene.sandbox.deviceState, COMPLETE_SAVE);
+    scene.driver.machines.delete(scene.machine);
+  };
+  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'));
+  expect(scene.driver.calls.map((call) => call.split(' ')[0])).toEqual(['restore', 'run']);
+  expect(scene.manifest.phase).toEqual({ name: 'running' });
 });
 
 test('device state beside a machine that runs is stale, and is never restored', async () => {

@@ -1,11 +1,9 @@
-import { execFile } from 'node:child_process';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
+import { clearGround, endMachines, unmountGround } from '../../src/chaos/ground.js';
 import { readConfig, type Config } from '../../src/config.js';
 import { ownPorts } from '../../src/setup/own-ports.js';
 
-const run = promisify(execFile);
 const dist = path.resolve(import.meta.dirname, '../../dist/src');
 
 export interface RunningService {
@@ -56,15 +54,16 @@ export async function startService(
     path.join(dist, 'setup/service.js')
   )) as typeof import('../../src/setup/service.js');
   const { mintKey } = (await import(path.join(dist, 'api/api-keys.js'))) as typeof import('../../src/api/api-keys.js');
-  await mkdir(config.stateDir, { recursive: true });
-  await prepareHost(config, say);
-  const apiKey = await mintKey(config.apiKeysFile, 'default');
   const service = new Service(config, env, say);
   const end = async (): Promise<void> => {
     await service.stop();
     await cleanUp(config);
   };
+  let apiKey: string;
   try {
+    await mkdir(config.stateDir, { recursive: true });
+    await prepareHost(config, say);
+    apiKey = await mintKey(config.apiKeysFile, 'default');
     await service.start();
   } catch (error) {
     await end();
@@ -82,22 +81,11 @@ export async function startService(
   };
 }
 
-/** Domains with their secrets, mount and files of this state directory; nothing else is touched. */
+/** Whatever is of this state directory; nothing else is touched. */
 async function cleanUp(config: Config): Promise<void> {
-  const { stdout } = await run('virsh', ['-q', 'list', '--name', '--all']);
-  for (const name of stdout.split('\n').filter((line) => line.startsWith('dormouse-'))) {
-    const xml = await run('virsh', ['dumpxml', name]).then(
-      (out) => out.stdout,
-      () => '',
-    );
-    if (!xml.includes(`${config.stateDir}/`)) continue;
-    await run('virsh', ['destroy', name]).catch(() => undefined);
-    for (const [, uuid] of xml.matchAll(/<secret [^>]*uuid='([^']+)'/g))
-      await run('virsh', ['secret-undefine', uuid!]).catch(() => undefined);
-  }
-  await run('umount', [path.join(config.stateDir, 'memory')]).catch(() => undefined);
-  if (process.env['DORMOUSE_KEEP_TEST_STATE'] === undefined)
-    await rm(config.stateDir, { recursive: true, force: true });
+  if (process.env['DORMOUSE_KEEP_TEST_STATE'] === undefined) return clearGround(config);
+  await endMachines(config);
+  await unmountGround(config.stateDir);
 }
 
 export const readLog = (service: RunningService, role: string): Promise<string> =>

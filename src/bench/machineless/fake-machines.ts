@@ -93,6 +93,10 @@ export class FakeMachines implements VmDriver {
     this.#machines.delete(spec.name);
   }
 
+  awaitSave(): Promise<void> {
+    return Promise.resolve();
+  }
+
   destroy(name: string): Promise<void> {
     const machine = this.#machines.get(name);
     if (machine !== undefined) this.#stop(machine);
