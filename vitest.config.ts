@@ -2,7 +2,12 @@ import { defineConfig } from 'vitest/config';
 
 /** Levels, from fast to real. `forks`: Temporal's native bridge does not live in worker threads. */
 const level = (name: string, include: string[], options: object = {}) => ({
-  test: { name, include, pool: 'forks' as const, maxWorkers: 2, testTimeout: 30_000, hookTimeout: 60_000, ...options },
+  test: {
+    ...{ name, include, pool: 'forks' as const, maxWorkers: 2, testTimeout: 30_000, hookTimeout: 60_000 },
+    // What a poll waits for must come; how soon, on a machine that does other things besides, says nothing.
+    expect: { poll: { timeout: 10_000 } },
+    ...options,
+  },
 });
 
 export default defineConfig({

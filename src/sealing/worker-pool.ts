@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Worker, type TransferListItem } from 'node:worker_threads';
@@ -14,6 +15,8 @@ interface Job {
 interface Slot {
   worker?: Worker;
   job?: Job;
+  /** To be ended once its task is over. */
+  closing?: boolean;
 }
 
 export interface SealPool {
@@ -21,7 +24,11 @@ export interface SealPool {
   readonly size: number;
   /** Runs a task on the next free thread. Once it settles, no thread uses the task's file descriptors any more. */
   run<T extends SealTask>(task: T, transfer?: TransferListItem[]): Promise<ResultOf<T>>;
-  /** Ends the threads; tasks that are not done are rejected. */
+  /**
+   * Ends the threads; tasks that are not done are rejected.
+   *
+   * Danger: a thread is ended between two tasks only. One that is ended inside of a native call may take the process along.
+   */
   close(): Promise<void>;
 }
 
@@ -36,6 +43,7 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
   const queue: Job[] = [];
   let script: Promise<URL> | undefined;
   const rejectQueued = (error: Error): void => queue.splice(0).forEach((job) => job.reject(error));
+  const shutDown = (): Error => new Error('the sealing threads were shut down');
 
   function dispatch(url: URL): void {
     for (const slot of slots) {
@@ -60,6 +68,10 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
     const worker = new Worker(url, { name: 'seal' });
     let failure: Error | undefined;
     worker.on('message', (reply: Reply) => {
+      if (slot.closing) {
+        failure = shutDown();
+        return void worker.terminate();
+      }
       const job = slot.job;
       delete slot.job;
       worker.unref();
@@ -72,10 +84,20 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
       const job = slot.job;
       delete slot.job;
       delete slot.worker;
+      delete slot.closing;
       job?.reject(failure ?? new Error('a sealing thread ended unexpectedly'));
       dispatch(url);
     });
     return worker;
+  }
+
+  async function end(slot: Slot): Promise<void> {
+    const { worker, job } = slot;
+    if (!worker) return;
+    const ended = once(worker, 'exit');
+    if (job) slot.closing = true;
+    else void worker.terminate();
+    await ended;
   }
 
   return {
@@ -90,8 +112,8 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
         });
       }),
     close: async () => {
-      rejectQueued(new Error('the sealing threads were shut down'));
-      await Promise.all(slots.map((slot) => slot.worker?.terminate()));
+      rejectQueued(shutDown());
+      await Promise.all(slots.map(end));
     },
   };
 }

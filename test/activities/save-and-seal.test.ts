@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { CrashPoint } from '../../activities/crash-points.js';
 import { pauseVm } from '../../activities/pause-vm.js';
 import type { PauseVmResult } from '../../workflows/host-activities.js';
@@ -38,7 +38,7 @@ const images = async (): Promise<string[]> =>
 
 test('memory is sealed while libvirt still ends the machine, and the sandbox sleeps when both are over', async () => {
   const pausing = pause();
-  await vi.waitUntil(async () => (await images()).includes('image-2.sealed'));
+  await expect.poll(images).toContain('image-2.sealed');
   expect(reached).toEqual(['pause.begun', 'pause.marked', 'pause.saved']);
   expect(scene.manifest.phase).toEqual({ name: 'saving' });
   endMachine();
@@ -52,7 +52,7 @@ test('a pause that fails while libvirt ends the machine is rolled back after tha
     if (point === 'pause.saved') throw new Error('for a test');
   };
   const pausing = pause();
-  await vi.waitUntil(() => reached.includes('pause.saved'));
+  await expect.poll(() => reached).toContain('pause.saved');
   await new Promise(setImmediate);
   expect(reached).not.toContain('rollback.begun');
   endMachine();
@@ -63,7 +63,7 @@ test('a pause that fails while libvirt ends the machine is rolled back after tha
 
 test('a save that fails after its device state was whole fails the pause, and the image that was sealed is gone', async () => {
   const pausing = pause();
-  await vi.waitUntil(async () => (await images()).includes('image-2.sealed'));
+  await expect.poll(images).toContain('image-2.sealed');
   failSave(new Error('libvirt is being restarted'));
   await expect(pausing).rejects.toMatchObject({ type: 'PauseFailed' });
   expect(await images()).toEqual([]);
@@ -72,7 +72,7 @@ test('a save that fails after its device state was whole fails the pause, and th
 
 test('a save whose caller lost libvirt, and which was completed all the same, is a save', async () => {
   const pausing = pause();
-  await vi.waitUntil(() => reached.includes('pause.saved'));
+  await expect.poll(() => reached).toContain('pause.saved');
   scene.driver.machines.clear();
   failSave(new Error('libvirt is being restarted'));
   expect(await pausing).toMatchObject({ outcome: 'paused' });
@@ -94,7 +94,7 @@ test('a save of a host worker that died, which ends while the next one looks, is
 test('whole device state beside a machine that runs is of an earlier pause, and goes', async () => {
   await writeFile(scene.sandbox.deviceState, 'LibvirtQemudSave of before');
   const pausing = pause();
-  await vi.waitUntil(() => reached.includes('pause.saved'));
+  await expect.poll(() => reached).toContain('pause.saved');
   expect(await readFile(scene.sandbox.deviceState, 'utf8')).toBe('LibvirtQemudSave and what follows');
   endMachine();
   expect(await pausing).toMatchObject({ outcome: 'paused' });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { chmod, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { sign } from '../../src/agent/signature.js';
@@ -146,11 +146,11 @@ test.runIf(asRoot)('a full disk is told as such and leaves what was there', asyn
 });
 
 test('a client that goes away in the middle leaves nothing behind', async () => {
+  await mkdir(at('gone'));
   const gone = new AbortController();
   const body = new ReadableStream({
     pull: (controller) => {
       controller.enqueue(new Uint8Array(1000));
-      if (controller.desiredSize !== null) setTimeout(() => gone.abort(), 100);
       return new Promise((resolve) => setTimeout(resolve, 20));
     },
   });
@@ -161,6 +161,9 @@ test('a client that goes away in the middle leaves nothing behind', async () => 
     signal: gone.signal,
     duplex: 'half',
   } as RequestInit);
-  await expect(upload).rejects.toThrow();
+  const broken = expect(upload).rejects.toThrow();
+  await expect.poll(() => readdir(at('gone'))).toHaveLength(1);
+  gone.abort();
+  await broken;
   await expect.poll(() => readdir(at('gone'))).toEqual([]);
 });

@@ -41,7 +41,12 @@ test('attempts of one wake have one name, another wake has another', async () =>
 
 test('one whose kernel never does fails with what the agent said last', async () => {
   const address = await agentAnswering(NOT_YET);
-  await expect(initGuest(address, body, AbortSignal.timeout(300))).rejects.toThrow('503 the kernel has not reseeded');
+  const over = new AbortController();
+  const failed = expect(initGuest(address, body, over.signal)).rejects.toThrow('503 the kernel has not reseeded');
+  // By the second question the answer to the first has been read.
+  await expect.poll(() => asked).toBeGreaterThanOrEqual(2);
+  over.abort(new Error('its time is over'));
+  await failed;
 });
 
 test('any other refusal is final', async () => {

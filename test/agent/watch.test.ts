@@ -12,53 +12,71 @@ beforeAll(async () => {
 afterAll(() => agent.stop());
 
 const at = (name: string): string => `${agent.directory}/${name}`;
+const wordOf = ({ type, name }: FilesystemEvent): string => `${EventType[type]} ${name}`;
 const words = (events: FilesystemEvent[]): string[] =>
-  events.map(({ type, name }) => `${EventType[type]} ${name}`).filter((word, index, all) => word !== all[index - 1]);
+  events.map(wordOf).filter((word, index, all) => word !== all[index - 1]);
+
+/** Waits until the watcher has told this so many times; of what lies deeper, only a watcher of the tree is asked. */
+type Seen = (word: string, times?: number) => Promise<void>;
 
 /** Lets `happen` happen in a fresh directory, and collects what a watcher of it says. */
 async function watched(
   name: string,
   options: { recursive?: boolean; includeEntry?: boolean },
-  happen: (directory: string) => Promise<void>,
+  happen: (directory: string, seen: Seen) => Promise<void>,
 ): Promise<FilesystemEvent[]> {
   await mkdir(at(name), { recursive: true });
   const { watcherId } = await agent.filesystem.createWatcher({ path: at(name), ...options });
-  await happen(at(name));
+  const events: FilesystemEvent[] = [];
+  const look = async (): Promise<string[]> => {
+    events.push(...(await agent.filesystem.getWatcherEvents({ watcherId })).events);
+    return events.map(wordOf);
+  };
+  await happen(at(name), async (word, times = 1) => {
+    if (word.includes('/') && options.recursive !== true) return;
+    const count = async (): Promise<number> => (await look()).filter((one) => one === word).length;
+    await expect.poll(count, { message: word }).toBeGreaterThanOrEqual(times);
+  });
+  // Nothing more comes.
   await delay(150);
-  const { events } = await agent.filesystem.getWatcherEvents({ watcherId });
+  await look();
   await agent.filesystem.removeWatcher({ watcherId });
   return events;
 }
 
 test('creating, writing, changing the mode, renaming and removing are told apart', async () => {
-  const events = await watched('plain', {}, async (directory) => {
+  const events = await watched('plain', {}, async (directory, seen) => {
     await writeFile(`${directory}/a`, '');
-    await delay(30);
+    await seen('CREATE a');
     await appendFile(`${directory}/a`, 'x');
-    await delay(30);
+    await seen('WRITE a');
     await chmod(`${directory}/a`, 0o600);
-    await delay(30);
+    await seen('CHMOD a');
     await rename(`${directory}/a`, `${directory}/b`);
-    await delay(30);
+    await seen('CREATE b');
     await rm(`${directory}/b`);
+    await seen('REMOVE b');
   });
   expect(words(events)).toEqual(['CREATE a', 'WRITE a', 'CHMOD a', 'RENAME a', 'CREATE b', 'REMOVE b']);
 });
 
 test('a tree is watched with what is new in it, a directory alone without what is under it', async () => {
   await mkdir(at('tree/old'), { recursive: true });
-  const happen = async (directory: string) => {
+  const happen = async (directory: string, seen: Seen) => {
     await writeFile(`${directory}/old/f`, '');
     await mkdir(`${directory}/new/deep`, { recursive: true });
-    await delay(50);
+    await seen('CREATE new');
+    await seen('CREATE new/deep');
     await writeFile(`${directory}/new/deep/g`, '');
-    await delay(50);
+    await seen('CREATE new/deep/g');
     await rm(`${directory}/new/deep/g`);
+    await seen('REMOVE new/deep/g');
     await rmdir(`${directory}/new/deep`);
-    await delay(50);
+    await seen('REMOVE new/deep');
     await rename(`${directory}/new`, `${directory}/moved`);
-    await delay(50);
+    await seen('CREATE moved');
     await writeFile(`${directory}/moved/h`, '');
+    await seen('CREATE moved/h');
   };
   const tree = words(await watched('tree', { recursive: true }, happen));
   for (const word of ['CREATE old/f', 'CREATE new', 'CREATE new/deep', 'CREATE new/deep/g', 'REMOVE new/deep/g']) {
@@ -77,25 +95,31 @@ test('a tree is watched with what is new in it, a directory alone without what i
 test('an upload is told as the file it makes or changes, never as its draft', async () => {
   const upload = (file: string) =>
     agent.fetch(`/files?${new URLSearchParams({ path: file })}`, { method: 'POST', body: 'content' });
-  const events = await watched('uploads', {}, async (directory) => {
+  const events = await watched('uploads', {}, async (directory, seen) => {
     await upload(`${directory}/f`);
-    await delay(50);
+    await seen('WRITE f');
     await upload(`${directory}/f`);
+    await seen('WRITE f', 2);
   });
   expect(words(events)).toEqual(['CREATE f', 'WRITE f']);
   expect(events.map(({ type }) => EventType[type])).toEqual(['CREATE', 'WRITE', 'WRITE']);
 });
 
 test('entries come with events when asked for, but not of what is gone', async () => {
-  const events = await watched('entries', { includeEntry: true }, async (directory) => {
-    await writeFile(`${directory}/a`, 'abc');
-    await delay(50);
+  await writeFile(at('whole'), 'abc');
+  const events = await watched('entries', { includeEntry: true }, async (directory, seen) => {
+    await rename(at('whole'), `${directory}/a`);
+    await seen('CREATE a');
     await rm(`${directory}/a`);
+    await seen('REMOVE a');
   });
   expect(events[0]).toMatchObject({ name: 'a', entry: { path: at('entries/a'), size: 3n } });
   expect(events.at(-1)).toMatchObject({ type: EventType.REMOVE });
   expect(events.at(-1)?.entry).toBeUndefined();
-  const without = await watched('entries', {}, (directory) => writeFile(`${directory}/b`, ''));
+  const without = await watched('entries', {}, async (directory, seen) => {
+    await writeFile(`${directory}/b`, '');
+    await seen('CREATE b');
+  });
   expect(without[0]?.entry).toBeUndefined();
 });
 
@@ -104,7 +128,7 @@ test('a stream of events begins with its start, lives through silence, and ends 
   const kinds: string[] = [];
   const headers = { 'keepalive-ping-interval': '0.1' };
   const watching = async () => {
-    for await (const { event } of agent.filesystem.watchDir({ path: at('stream') }, { headers, timeoutMs: 600 })) {
+    for await (const { event } of agent.filesystem.watchDir({ path: at('stream') }, { headers, timeoutMs: 3_000 })) {
       if (event.case === 'start') setTimeout(() => void writeFile(at('stream/x'), ''), 250);
       if (event.case !== undefined && kinds.at(-1) !== event.case) kinds.push(event.case);
     }

@@ -75,15 +75,17 @@ test('an idle sandbox with automatic pause pauses at its timeout, an active one 
 });
 
 test('what a timeout pauses was sealed before, for the most part, and wakes as it was', async () => {
-  const id = await api.create({ timeout: 16, autoPause: true });
+  const id = await api.create({ timeout: 60, autoPause: true });
   const connect = (timeout: number) => api.call('POST', `/sandboxes/${id}/connect`, { timeout });
-  const { envdAccessToken: token } = (await connect(16)).body as { envdAccessToken: string };
+  const { envdAccessToken: token } = (await connect(60)).body as { envdAccessToken: string };
   // In the guest's memory.
   const mark = `http://127.0.0.1:${service.config.proxyPort}/files?username=root&path=/dev/shm/mark`;
   const headers = { 'x-access-token': token, 'e2b-sandbox-id': id, 'e2b-sandbox-port': '49983' };
   const content = randomBytes(8 * 1024 * 1024);
   const octets = { ...headers, 'content-type': 'application/octet-stream' };
   expect((await fetch(mark, { method: 'POST', headers: octets, body: content })).status).toBe(200);
+  // Only now, so that its first half passes quietly.
+  expect((await api.call('POST', `/sandboxes/${id}/timeout`, { timeout: 16 })).status).toBe(204);
   await expect.poll(() => api.state(id), { timeout: 60_000, interval: 500 }).toBe('paused');
   const { directory } = new StatePaths(service.config.stateDir).sandbox(id);
   const images = (await readdir(directory)).filter((name) => name.startsWith('image-'));

@@ -30,8 +30,10 @@ test('an agent that never opens a tunnel costs no connection once it is given up
 
 test('a tunnel that is open stays so after the time for opening it is over', async () => {
   say = (socket) => void socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-  const tunnel = await dialTunnel(address(), 'token', 8080, AbortSignal.timeout(60));
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  const over = new AbortController();
+  const tunnel = await dialTunnel(address(), 'token', 8080, over.signal);
+  over.abort(new Error('its time is over'));
+  await new Promise((resolve) => setTimeout(resolve, 50));
   expect([tunnel.destroyed, sockets[0]?.destroyed]).toEqual([false, false]);
   tunnel.destroy();
 });

@@ -1,4 +1,5 @@
-import { createServer, request as httpRequest } from 'node:http';
+import { once } from 'node:events';
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakeWorld } from '../api/fake-world.js';
@@ -22,6 +23,13 @@ const idle = async (): Promise<number> => {
   await delay(60);
   return world.activity.idleForMs('i1');
 };
+
+/** Whether what is done moves the clock, so that its time is counted from then. */
+async function moves(work: () => Promise<unknown>): Promise<boolean> {
+  const begun = performance.now();
+  await work();
+  return world.activity.idleForMs('i1') <= performance.now() - begun;
+}
 const keepalive = Buffer.concat([Buffer.from([0, 0, 0, 0, 26]), Buffer.from('{"event":{"keepalive":{}}}')]);
 const data = Buffer.concat([Buffer.from([0, 0, 0, 0, 21]), Buffer.from('{"event":{"data":{}}}')]);
 
@@ -38,11 +46,9 @@ describe('the clock of last activity', () => {
     const guest = await world.serveGuest((_request, response) => void response.end('x'));
     world.guestPorts.set(8080, (guest.address() as { port: number }).port);
     await idle();
-    await at('/files');
-    expect(world.activity.idleForMs('i1')).toBeLessThan(50);
+    expect(await moves(() => at('/files'))).toBe(true);
     await idle();
-    await at('/health', {}, 8080);
-    expect(world.activity.idleForMs('i1')).toBeLessThan(50);
+    expect(await moves(() => at('/health', {}, 8080))).toBe(true);
   });
 
   test('is moved by what a command prints, not by the keepalives of its stream', async () => {
@@ -58,67 +64,81 @@ describe('the clock of last activity', () => {
     push(keepalive);
     await stream.read();
     expect(world.activity.idleForMs('i1')).toBeGreaterThanOrEqual(before);
-    push(data);
-    await stream.read();
-    expect(world.activity.idleForMs('i1')).toBeLessThan(50);
+    const printed = async (): Promise<void> => {
+      push(data);
+      await stream.read();
+    };
+    expect(await moves(printed)).toBe(true);
     await stream.cancel();
   });
 
   test('is moved by every piece of an upload and of a download', async () => {
+    let arrived = 0;
+    let finish: () => void = () => undefined;
     await world.serveGuest((request, response) => {
       request
-        .on('data', () => undefined)
+        .on('data', () => (arrived += 1))
         .on('end', () => {
           response.write('a');
-          setTimeout(() => response.end('b'), 120);
+          finish = () => void response.end('b');
         });
     });
     const upload = httpRequest(`${world.proxyUrl}/files`, {
       method: 'POST',
       headers: { 'e2b-sandbox-id': 'i1', 'e2b-sandbox-port': '49983' },
     });
-    upload.write('1');
-    await delay(120);
-    upload.write('2');
-    await delay(40);
-    expect(world.activity.idleForMs('i1')).toBeLessThan(100);
-    await new Promise<void>((resolve) => {
-      upload.on('response', (response) => response.on('data', () => undefined).on('end', resolve));
-      upload.end();
-    });
-    expect(world.activity.idleForMs('i1')).toBeLessThan(60);
+    const send = async (piece: string): Promise<void> => {
+      const before = arrived;
+      upload.write(piece);
+      await expect.poll(() => arrived, { interval: 5 }).toBeGreaterThan(before);
+    };
+    await send('1');
+    await idle();
+    expect(await moves(() => send('2'))).toBe(true);
+    const response = await new Promise<IncomingMessage>((resolve) => upload.on('response', resolve).end());
+    await once(response, 'data');
+    await idle();
+    const end = async (): Promise<void> => {
+      finish();
+      await once(response.resume(), 'end');
+    };
+    expect(await moves(end)).toBe(true);
   });
 });
 
 describe('the gate', () => {
   test('closed, refuses with 409 that can be sent again, and lets running streams go on', async () => {
-    let finish: () => void = () => undefined;
+    const guest: (() => void)[] = [];
     await world.serveGuest((_request, response) => {
       response.write('one');
-      finish = () => void response.end('two');
+      guest.push(() => response.end('two'));
     });
     const running = await at('/files');
     world.activity.closeGate('i1');
     const refused = await at('/files');
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([409, '1']);
     expect(await refused.json()).toEqual({ sandboxId: 'i1', message: expect.any(String), code: 409 });
-    finish();
+    guest[0]!();
     expect(await running.text()).toBe('onetwo');
     world.activity.openGate('i1');
-    const again = at('/files');
-    await delay(50);
-    finish();
-    expect((await again).status).toBe(200);
+    expect((await at('/files')).status).toBe(200);
+    guest[1]!();
   });
 
   test('a request that came through before it closed has been seen by the clock', async () => {
-    await world.serveGuest((_request, response) => void setTimeout(() => response.end(), 100));
+    let finish: (() => void) | undefined;
+    await world.serveGuest((_request, response) => void (finish = () => response.end()));
     await idle();
-    const under = at('/files');
-    await delay(40);
-    world.activity.closeGate('i1');
-    expect(world.activity.idleForMs('i1')).toBeLessThan(60);
-    expect((await under).status).toBe(200);
+    let under: Promise<Response> | undefined;
+    const comeThrough = async (): Promise<void> => {
+      under = at('/files');
+      await expect.poll(() => world.activity.openTo('i1'), { interval: 5 }).toBe(1);
+      world.activity.closeGate('i1');
+    };
+    expect(await moves(comeThrough)).toBe(true);
+    await expect.poll(() => finish).toBeDefined();
+    finish!();
+    expect((await under!).status).toBe(200);
   });
 });
 
@@ -133,8 +153,7 @@ describe('a pause', () => {
     await stream.read();
     world.activity.cutStreams('i1');
     await expect(stream.read()).rejects.toThrow();
-    await delay(50);
-    expect(closed).toBe(true);
+    await expect.poll(() => closed).toBe(true);
   });
 
   test('ends a Connect stream with an error between two messages, after all that came before', async () => {
@@ -162,7 +181,7 @@ describe('a pause', () => {
   test('answers a request that waits for its answer, instead of dropping it silently', async () => {
     await world.serveGuest(() => undefined);
     const waiting = at('/process.Process/SendInput', { method: 'POST', body: '{}' });
-    await delay(80);
+    await expect.poll(() => world.activity.openTo('i1'), { interval: 5 }).toBe(1);
     world.activity.cutStreams('i1');
     const { status } = await waiting;
     expect(status).toBe(409);

@@ -52,9 +52,8 @@ export class FarEnd {
 
   /** Ends all of it; what is not there is fine. */
   async stop(): Promise<void> {
+    // Each is one process: `ip netns exec` becomes what it runs. The namespace goes with the last of them.
     for (const server of this.#servers) server.kill();
-    const pids = await run('ip', ['netns', 'pids', this.#namespace]).catch(() => ({ stdout: '' }));
-    for (const pid of pids.stdout.split('\n').filter((line) => line !== '')) process.kill(Number(pid));
     await run('ip', ['netns', 'delete', this.#namespace]).catch(() => undefined);
     await run('ip', ['link', 'delete', this.#veth]).catch(() => undefined);
   }

@@ -52,7 +52,7 @@ describe('a request to a sleeping sandbox that was made with autoResume', () => 
   });
 
   test('of which many come at once wakes it once, connects among them', async () => {
-    world.delayMs = 300;
+    Object.assign(world, { delayMs: 300, lookups: 102 });
     const requests = Array.from({ length: 100 }, (_, i) => at('/', i % 2 === 0 ? {} : { method: 'POST', body: 'b' }));
     const connect = world.api('POST', '/v2/sandboxes/i1/connect', {});
     const statuses = await Promise.all(requests.map(async (one) => (await one).status));
@@ -108,13 +108,14 @@ describe('a request to a sleeping sandbox that was made with autoResume', () => 
   });
 
   test('whose client goes away is not passed on', async () => {
-    world.delayMs = 200;
+    world.delayMs = 1_000;
     const stop = new AbortController();
     const held = at('/', { method: 'POST', body: 'late', signal: stop.signal });
-    await delay(60);
+    const gone = expect(held).rejects.toThrow();
+    await expect.poll(() => world.countOf('resume'), { interval: 5 }).toBe(1);
     stop.abort();
-    await expect(held).rejects.toThrow();
-    await delay(250);
+    await gone;
+    await delay(world.delayMs + 100);
     expect([bodies, world.countOf('resume')]).toEqual([[], 1]);
   });
 

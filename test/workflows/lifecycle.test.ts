@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WorkflowEnvironment } from './environment.js';
 
+async function acceptedUpdates(environment: WorkflowEnvironment, id: string): Promise<number> {
+  const { events } = await environment.handle(id).fetchHistory();
+  return (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes != null).length;
+}
+
 describe.each([
   ['with cached workflows', {}],
   ['replayed at every task', { maxCachedWorkflows: 0 }],
@@ -134,7 +139,8 @@ describe.each([
     const woken = Promise.all([1, 2, 3].map(() => environment.client.resume(spec.id, traffic)));
     await expect.poll(async () => (await environment.client.get(spec.id))?.status).toBe('pausing');
     const second = environment.client.pause(spec.id);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // The create's, and these five.
+    await expect.poll(() => acceptedUpdates(environment, spec.id)).toBe(6);
     release();
     expect((await Promise.all([first, second])).map((view) => view.image?.generation)).toEqual([2, 2]);
     expect((await woken).map(({ resumed, view }) => [resumed, view.generation])).toEqual(Array(3).fill([true, 3]));

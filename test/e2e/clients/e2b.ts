@@ -159,7 +159,7 @@ await part('watches a directory', async () => {
   const seen: FilesystemEvent[] = [];
   const options = { recursive: true, includeEntry: true };
   const watcher = await sandbox.files.watchDir('watched', (event) => void seen.push(event), options);
-  await sandbox.commands.run('mkdir watched/deep; sleep 0.3; echo x > watched/deep/file; rm watched/deep/file');
+  await sandbox.commands.run('mkdir watched/deep; sleep 1; echo x > watched/deep/file; sleep 1; rm watched/deep/file');
   const has = (name: string, type: FilesystemEventType) =>
     seen.some((event) => event.name === name && event.type === type);
   const wanted = [FilesystemEventType.WRITE, FilesystemEventType.REMOVE];

@@ -134,7 +134,7 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
         seen = []
         kinds = sdk.FilesystemEventType
         watcher = await files.watch_dir("watched", on_event=seen.append, recursive=True, include_entry=True)
-        await commands.run("mkdir watched/deep; sleep 0.3; echo x > watched/deep/file; rm watched/deep/file")
+        await commands.run("mkdir watched/deep; sleep 1; echo x > watched/deep/file; sleep 1; rm watched/deep/file")
         wanted = {("deep", kinds.CREATE), ("deep/file", kinds.WRITE), ("deep/file", kinds.REMOVE)}
 
         async def all_seen():

@@ -162,7 +162,7 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
     with part("watches a directory"):
         sandbox.files.make_dir("watched")
         watcher = sandbox.files.watch_dir("watched", recursive=True)
-        sandbox.commands.run("mkdir watched/deep; sleep 0.3; echo x > watched/deep/file; rm watched/deep/file")
+        sandbox.commands.run("mkdir watched/deep; sleep 1; echo x > watched/deep/file; sleep 1; rm watched/deep/file")
         seen = []
         kinds = sdk.FilesystemEventType
         wanted = {("deep", kinds.CREATE), ("deep/file", kinds.WRITE), ("deep/file", kinds.REMOVE)}
