@@ -31,15 +31,26 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;
     context.reached('pause.begun');
+    const template = await templateOf(context, known);
     const busy = closeGateUnlessBusy(context, known, input);
     if (busy !== undefined) return busy;
-    const template = await requireTemplate(context, known.templateKey);
     const manifest = await mark(context, known, generation);
     const saved = await saveOrRollBack(context, manifest, template, input, held);
     // The image is durable: what fails from here on is finished by the next attempt, and never rolled back.
     await span('give back', () => giveBack(context, { ...saved, slot: manifest.slot }));
     return { outcome: 'paused', image: saved.image };
   });
+}
+
+/** Asked for while the gate is open: a sandbox that runs on without its template runs on for its clients, too. */
+async function templateOf(context: HostContext, { id, phase, templateKey }: Manifest): Promise<Template> {
+  try {
+    return await requireTemplate(context, templateKey);
+  } catch (error) {
+    if (phase.name === 'running') throw error;
+    // An earlier attempt has begun to save it: it cannot be said to run on.
+    throw failure('HostFailure', `sandbox ${id} is in the middle of a pause`, { cause: error });
+  }
 }
 
 async function saveOrRollBack(
@@ -62,7 +73,7 @@ async function saveOrRollBack(
     return { ...saved, image };
   } catch (error) {
     held.throwIfAborted();
-    await rollBackSave(context, manifest, template, error);
+    await rollBackSave(context, manifest, template, error, held);
     throw asFailure(error, 'PauseFailed', `sandbox ${id} could not be paused and runs on`, await factsOf(context, id));
   }
 }

@@ -53,6 +53,7 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
     }
     context.reached('resume.begun');
     const { manifest, after } = await stand(context, known, template, live, input, held);
+    held.throwIfAborted();
     await span('run', () => context.driver.run(domainName(id)));
     try {
       context.reached('resume.ran');
@@ -93,7 +94,7 @@ async function stand(
     // A pause that never ended, or this resume's own second save: memory and device state in tmpfs are newest.
     const manifest = await context.index.change(known.id, { generation });
     const cause = new Error('a resume came before the pause had ended');
-    return { manifest, after: await standAgain(context, manifest, template, cause) };
+    return { manifest, after: await standAgain(context, manifest, template, cause, signal) };
   }
   const consumed = known.phase.name === 'restoring' && known.phase.consumed;
   if (consumed || known.phase.name === 'running') {

@@ -8,10 +8,10 @@ import { dataKeyOf, machineSpec } from './machine.js';
 import { removeImages } from './remove-images.js';
 import { wakeGuest, type WokenAfter } from './wake-guest.js';
 import { prepareWorkspace } from './workspace.js';
-import { within } from '../src/within.js';
 
 /**
- * After a failed pause: the machine runs again, on its own memory file.
+ * After a failed pause: the machine runs again, on its own memory file. What ends it half-way leaves to the next attempt
+ * what it found.
  * @returns the guest's boot id.
  * @throws Lost when neither machine nor device state is there; otherwise retryable, with the files still in place.
  */
@@ -20,18 +20,21 @@ export async function rollBackSave(
   manifest: Manifest,
   template: Template,
   cause: unknown,
+  held: AbortSignal,
 ): Promise<string> {
   try {
     context.reached('rollback.begun');
-    const after = await standAgain(context, manifest, template, cause);
+    const after = await standAgain(context, manifest, template, cause, held);
     // One that was sealed before the pause failed is dead from the next step on.
     await removeImages(context, { id: manifest.id, basis: withoutFileOf(manifest) });
+    held.throwIfAborted();
     await context.driver.run(machineSpec(context, manifest, template).name);
     context.reached('rollback.ran');
-    const bootId = await wakeGuest(context, manifest, within(60_000), after);
+    const bootId = await wakeGuest(context, manifest, held, after);
     context.reached('rollback.agent-ready');
     await context.index.change(manifest.id, { phase: { name: 'running' }, bootId });
     context.reached('rollback.settled');
+    held.throwIfAborted();
     context.traffic.openGate(manifest.id);
     return bootId;
   } catch (error) {
@@ -56,11 +59,12 @@ export async function standAgain(
   manifest: Manifest,
   template: Template,
   cause: unknown,
+  held: AbortSignal,
 ): Promise<WokenAfter> {
   const { deviceState, restorePipe } = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
   // A save of an attempt that has died would go on writing into the file that is unlinked here, and end its machine.
-  await context.driver.awaitSave(spec.name);
+  await context.driver.awaitSave(spec.name, held);
   const state = await context.driver.state(spec.name);
   let after: WokenAfter = 'adoption';
   if (state !== 'running') {
@@ -70,6 +74,7 @@ export async function standAgain(
       // The disk's secret is in libvirtd's memory only, and libvirtd may have been restarted since.
       await prepareWorkspace(context, manifest, dataKey).finally(() => dataKey.fill(0));
       const head = await readFile(deviceState);
+      held.throwIfAborted();
       await context.driver.restore(spec, { pipe: restorePipe, head, whole: Promise.resolve(head) });
       after = 'restore';
     } else if (state === 'absent') {

@@ -21,7 +21,7 @@ export async function saveAndSeal(
   signal: AbortSignal,
   saved: () => void,
 ): Promise<{ image: MemoryImage; basis: Basis }> {
-  const { ended } = await saveDeviceState(context, manifest, template);
+  const { ended } = await saveDeviceState(context, manifest, template, signal);
   const sealing = async (): Promise<{ image: MemoryImage; basis: Basis }> => {
     saved();
     return span('seal', () => sealMemory(context, manifest, template, signal));

@@ -23,12 +23,16 @@ export async function saveDeviceState(
   context: HostContext,
   manifest: Manifest,
   template: Template,
+  held: AbortSignal,
 ): Promise<{ ended: Promise<void> }> {
   const { deviceState } = context.index.paths.sandbox(manifest.id);
   const spec = machineSpec(context, manifest, template);
   // In this order: a save that goes on without its caller may end in between. Whole before a look at a machine that runs,
   // it is of an earlier pause; whole only after it, it is the only one there is.
   const before = await isCompleteSave(deviceState);
+  // A libvirtd that died at the end of that save lets the machine run again when it comes back: asked for the save, it
+  // answers when it has.
+  if (before) await context.driver.awaitSave(spec.name, held);
   const state = await context.driver.state(spec.name);
   if (state !== 'running' && (before || (await isCompleteSave(deviceState)))) {
     await context.driver.destroy(spec.name);

@@ -33,7 +33,7 @@ export async function shutDownVm(
     if (busy !== undefined) return busy;
     if (known.phase.name === 'saving') {
       const template = await requireTemplate(context, known.templateKey);
-      await rollBackSave(context, known, template, new Error('a shutdown came before the pause had ended'));
+      await rollBackSave(context, known, template, new Error('a shutdown came before the pause had ended'), held);
       context.traffic.closeGate(id);
     }
     const manifest = await context.index.change(id, { generation, phase: { name: 'stopping' } });

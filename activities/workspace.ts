@@ -65,11 +65,18 @@ export async function clearWorkspaceButSecret(
   { id, slot: named, allowInternetAccess }: Claimed,
 ): Promise<void> {
   const paths = context.index.paths.sandbox(id);
-  await allOf(context.discarded.discard(paths.memoryDirectory), removeDeviceState(paths));
+  await allOf(context.discarded.discard(paths.memoryDirectory), removeDeviceState(paths), takeBackDisk(paths));
   for (const slot of await context.slots.of(id, named)) {
     if (!allowInternetAccess) await context.guard.forget(slotUid(context.uidBase, slot));
     await context.slots.release(slot);
   }
+}
+
+/** Before somebody else becomes the unix user that it belonged to. */
+async function takeBackDisk({ overlay }: SandboxPaths): Promise<void> {
+  await chown(overlay, 0, 0).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }
 
 async function removeDeviceState({ restorePipe, deviceStateDirectory }: SandboxPaths): Promise<void> {

@@ -144,6 +144,11 @@ function call(
     const asked = request({ ...address, ...wanted, agent: false, signal }, (response) => {
       readText(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
     });
+    // Danger: with nobody to hear it, Node drops an answer that switches protocols, and neither answers nor fails.
+    asked.once('upgrade', (_response, socket) => {
+      socket.destroy();
+      reject(new AgentRefusedError(`the agent switched protocols on ${wanted.method} ${wanted.path}`, 101));
+    });
     asked.once('error', reject);
     asked.end(body);
   });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { execa } from 'execa';
 import type { Logger } from '../log.js';
 
 const MIB = 1024 * 1024;
@@ -21,7 +22,7 @@ export class DiscardedMemory {
 
   /** Frees what an earlier process left. */
   async sweep(): Promise<void> {
-    await rm(this.directory, { recursive: true, force: true });
+    await removeAll(this.directory);
     await mkdir(this.directory, { mode: 0o700 });
   }
 
@@ -35,7 +36,7 @@ export class DiscardedMemory {
     const mib = await sizeMiB(files.map((file) => path.join(memoryDirectory, file)));
     const discarded = path.join(this.directory, randomBytes(8).toString('hex'));
     await rename(memoryDirectory, discarded);
-    const freeing = rm(discarded, { recursive: true, force: true })
+    const freeing = removeAll(discarded)
       .catch((error: unknown) => this.log.warn({ err: error }, 'memory that is not needed any more could not be freed'))
       .finally(() => this.#freeing.delete(freeing));
     this.#freeing.set(freeing, mib);
@@ -54,7 +55,20 @@ export class DiscardedMemory {
   }
 }
 
+/** Also what a hostile QEMU has nested so deep that no path reaches it. */
+async function removeAll(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true }).catch(() => execa('rm', ['-rf', '--', directory]));
+}
+
+/** Whatever names a hostile QEMU may put there. */
 async function sizeMiB(files: string[]): Promise<number> {
-  const sizes = await Promise.all(files.map((file) => stat(file).then(({ blocks }) => blocks * 512)));
+  const sizes = await Promise.all(
+    files.map((file) =>
+      lstat(file).then(
+        ({ blocks }) => blocks * 512,
+        () => 0,
+      ),
+    ),
+  );
   return sizes.reduce((sum, bytes) => sum + bytes, 0) / MIB;
 }

@@ -58,8 +58,10 @@ export class SlotClaims {
   /**
    * Gives back what nobody holds any more: claims from before a reboot, of state directories that are gone, and those of
    * this state directory that are not in `held`. Call it at start, before any claim of this process.
+   *
+   * @param isUnknown of a sandbox whose slot nobody can tell: what it claimed stays its own
    */
-  async sweep(held: ReadonlySet<number>): Promise<void> {
+  async sweep(held: ReadonlySet<number>, isUnknown: (sandbox: string) => boolean = () => false): Promise<void> {
     const { directory, stateDir } = this.options;
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const lock = await sweepLock(directory);
@@ -70,8 +72,10 @@ export class SlotClaims {
         const text = await readFile(this.#file(slot), 'utf8').catch(() => undefined);
         if (text === undefined) continue;
         const claim = claimShape.parse(JSON.parse(text));
+        const mine = claim.stateDir === stateDir;
         const stale =
-          claim.bootId !== bootId || (claim.stateDir === stateDir ? !held.has(slot) : !(await exists(claim.stateDir)));
+          claim.bootId !== bootId ||
+          (mine ? !held.has(slot) && !isUnknown(claim.sandbox) : !(await exists(claim.stateDir)));
         if (stale) await this.release(slot);
       }
     } finally {

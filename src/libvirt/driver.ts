@@ -33,7 +33,7 @@ export interface VmDriver {
   /** Saves the device state into `image` and ends the machine; its memory file stays. On failure the machine runs on. */
   save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void>;
   /** Waits for a save that libvirt goes on with, although its caller has died or lost the connection. */
-  awaitSave(name: string): Promise<void>;
+  awaitSave(name: string, signal: AbortSignal): Promise<void>;
   /** Presses the power button and does not wait: whether the guest obeys is its own affair. An absent one is fine. */
   shutdown(name: string): Promise<void>;
   /** Ends the machine at once; an absent one is fine. */
@@ -43,5 +43,7 @@ export interface VmDriver {
   cpuSeconds(name: string): Promise<number>;
   /** Names of all live domains whose name starts with `prefix`. */
   list(prefix: string): Promise<string[]>;
+  /** Those of them whose virtual CPUs stand, for whatever reason: QEMU stops them, too, when a disk has no room. */
+  listStanding(prefix: string): Promise<string[]>;
   close(): Promise<void>;
 }

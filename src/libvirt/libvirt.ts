@@ -1,6 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DomainState, type Domain } from '@unraid/libvirt';
+import { ConnectListAllDomainsFlags, DomainState, type Domain } from '@unraid/libvirt';
 import { isBeingSaved } from './being-saved.js';
 import { LibvirtConnection } from './connection.js';
 import type { DomainSpec } from './domain-spec.js';
@@ -86,8 +86,8 @@ export class LibvirtDriver implements VmDriver {
     );
   }
 
-  async awaitSave(name: string): Promise<void> {
-    while (await isBeingSaved(this.uri, name)) await delay(LOOK_AGAIN_AFTER_MS);
+  async awaitSave(name: string, signal: AbortSignal): Promise<void> {
+    while (await isBeingSaved(this.uri, name, signal)) await delay(LOOK_AGAIN_AFTER_MS, undefined, { signal });
   }
 
   async shutdown(name: string): Promise<void> {
@@ -119,9 +119,17 @@ export class LibvirtDriver implements VmDriver {
     return Number(cpuTime) / 1e9;
   }
 
-  async list(prefix: string): Promise<string[]> {
+  list(prefix: string): Promise<string[]> {
+    return this.#list(prefix);
+  }
+
+  listStanding(prefix: string): Promise<string[]> {
+    return this.#list(prefix, ConnectListAllDomainsFlags.PAUSED);
+  }
+
+  async #list(prefix: string, which?: ConnectListAllDomainsFlags): Promise<string[]> {
     const names = await this.#connection.use(async (hypervisor) => {
-      const domains = await hypervisor.connectListAllDomains();
+      const domains = await hypervisor.connectListAllDomains(which);
       return Promise.all(domains.map((domain) => pinned(domain, () => domain.getName() as Promise<string>)));
     });
     return names.filter((name) => name.startsWith(prefix));

@@ -4,6 +4,8 @@ import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const CAPABILITY = 'x-ignore-shared';
+/** Of one conversation; a greeting and two answers are a few KiB. */
+const MOST_BYTES = 1 << 20;
 
 /**
  * Connects to the second QMP monitor of a starting QEMU (which waits for it) and turns `x-ignore-shared` on, so that
@@ -76,6 +78,11 @@ class Monitor {
     private readonly signal: AbortSignal,
   ) {
     this.#lines = createInterface({ input: socket });
+    let bytes = 0;
+    socket.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > MOST_BYTES) this.#end(new Error(`QEMU said more than ${MOST_BYTES} bytes on its monitor`));
+    });
     this.#lines.on('line', (line) => this.#take(line));
     this.#lines.on('close', () => this.#end(new Error('QEMU closed its monitor')));
     // The interface passes the socket's errors on, and one that nobody hears would end this process.
@@ -106,12 +113,8 @@ class Monitor {
   #take(line: string): void {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
-    let message: Record<string, unknown>;
-    try {
-      message = JSON.parse(line) as Record<string, unknown>;
-    } catch (error) {
-      return this.#end(new Error('QEMU said what is no JSON on its monitor', { cause: error }));
-    }
+    const message = objectIn(line);
+    if (message === undefined) return this.#end(new Error('QEMU said what is no JSON object on its monitor'));
     const refused = 'error' in message ? new Error(`QEMU refused: ${JSON.stringify(message['error'])}`) : undefined;
     if (!(wanted.key in message) && refused === undefined) return;
     this.#wanted = undefined;
@@ -124,5 +127,14 @@ class Monitor {
     this.#wanted?.reject(this.#ended);
     this.#wanted = undefined;
     this.socket.destroy();
+  }
+}
+
+function objectIn(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -27,7 +27,11 @@ export async function virsh(
   });
   if (result.exitCode === 0) return result.stdout;
   const said = result.stderr.replace(/\s+/g, ' ').trim();
-  if (options.absentIsFine === true && /no secret|not found|failed to get (domain|secret)/i.test(said)) return '';
+  if (
+    options.absentIsFine === true &&
+    /no secret|not found|domain is not running|failed to get (domain|secret)/i.test(said)
+  )
+    return '';
   if (/failed to connect|cannot recv data|end of file while reading/i.test(said))
     throw new LibvirtUnreachableError(uri, said);
   throw new VirshError(`virsh ${args[0]} failed: ${said || result.shortMessage}`);

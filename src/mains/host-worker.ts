@@ -89,7 +89,7 @@ async function main(): Promise<void> {
   await pool.sweep();
   // The last two are those of template builds and of the bench's plain guest.
   const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
-  await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])));
+  await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])), (id) => index.isUnreadable(id));
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
   const discarded = new DiscardedMemory(index.paths.discarded, log);
   await discarded.sweep();

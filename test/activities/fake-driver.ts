@@ -67,6 +67,10 @@ export class FakeDriver implements VmDriver {
     return Promise.resolve([...this.machines.keys()].filter((name) => name.startsWith(prefix)));
   }
 
+  async listStanding(prefix: string): Promise<string[]> {
+    return (await this.list(prefix)).filter((name) => this.machines.get(name) === 'paused');
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

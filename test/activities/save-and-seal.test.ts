@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { chown, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { CrashPoint } from '../../activities/crash-points.js';
 import { pauseVm } from '../../activities/pause-vm.js';
@@ -98,4 +98,12 @@ test('whole device state beside a machine that runs is of an earlier pause, and 
   expect(await readFile(scene.sandbox.deviceState, 'utf8')).toBe('LibvirtQemudSave and what follows');
   endMachine();
   expect(await pausing).toMatchObject({ outcome: 'paused' });
+});
+
+test('the disk of a sandbox that sleeps is not that of the unix user who may be somebody else by then', async () => {
+  await chown(scene.sandbox.overlay, 1_000_000, 0);
+  const pausing = pause();
+  endMachine();
+  await pausing;
+  expect(await stat(scene.sandbox.overlay)).toMatchObject({ uid: 0, gid: 0 });
 });

@@ -48,7 +48,7 @@ test('a roll-back that died in the middle of its restore restores again: whole d
   await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
   await writeFile(scene.sandbox.deviceState, COMPLETE_SAVE);
   scene.driver.machines.set(scene.machine, 'paused');
-  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'));
+  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'), never);
   expect(
     scene.driver.calls.filter((call) => /destroy|restore|run/.test(call)).map((call) => call.split(' ')[0]),
   ).toEqual(['destroy', 'restore', 'run']);
@@ -63,15 +63,52 @@ test('a roll-back waits for a save that goes on after its host worker died, and 
     writeFileSync(scene.sandbox.deviceState, COMPLETE_SAVE);
     scene.driver.machines.delete(scene.machine);
   };
-  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'));
+  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'), never);
   expect(scene.driver.calls.map((call) => call.split(' ')[0])).toEqual(['restore', 'run']);
   expect(scene.manifest.phase).toEqual({ name: 'running' });
+});
+
+test('a roll-back that a kill has pre-empted lets nothing run, and leaves what it found', async () => {
+  await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
+  await writeFile(scene.sandbox.deviceState, COMPLETE_SAVE);
+  scene.driver.machines.clear();
+  scene.traffic.closeGate(scene.id);
+  const killed = AbortSignal.abort(new Error('it is being killed'));
+  const rolledBack = rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'), killed);
+  await expect(rolledBack).rejects.toThrow('it is being killed');
+  expect([...scene.driver.machines]).toEqual([]);
+  expect([scene.manifest.phase.name, scene.traffic.isGateOpen(scene.id)]).toEqual(['saving', false]);
+  expect(await readdir(scene.sandbox.deviceStateDirectory)).toHaveLength(1);
+});
+
+test('a kill that comes while a roll-back waits for the agent does not wait for that', async () => {
+  await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
+  scene.agentSays['/init'] = 503;
+  const kill = new AbortController();
+  const cause = new Error('for a test');
+  const rolledBack = expect(
+    rollBackSave(scene.context, scene.manifest, await template(), cause, kill.signal),
+  ).rejects.toThrow();
+  await expect.poll(() => scene.asked.length).toBeGreaterThan(0);
+  const begun = performance.now();
+  kill.abort(new Error('it is being killed'));
+  await rolledBack;
+  expect(performance.now() - begun).toBeLessThan(10_000);
+  expect(scene.manifest.phase).toEqual({ name: 'saving' });
+});
+
+test('a pause for which the template is missing leaves the sandbox in reach', async () => {
+  scene.context = { ...scene.context, template: async () => undefined };
+  await expect(pause(2)).rejects.toMatchObject({ type: 'ImageIncompatible' });
+  expect([scene.manifest.phase.name, scene.traffic.isGateOpen(scene.id)]).toEqual(['running', true]);
+  await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
+  await expect(pause(3)).rejects.toMatchObject({ type: 'HostFailure' });
 });
 
 test('device state beside a machine that runs is stale, and is never restored', async () => {
   await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
   await writeFile(scene.sandbox.deviceState, COMPLETE_SAVE);
-  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'));
+  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'), never);
   expect(scene.driver.calls.some((call) => call.startsWith('restore'))).toBe(false);
   expect(await readdir(scene.sandbox.deviceStateDirectory)).toEqual([]);
 });
@@ -122,7 +159,7 @@ test('an older manifest that was put back is refused, and the sandbox is not cal
 test('an image that was sealed before its pause failed is gone once the machine runs again', async () => {
   await scene.context.index.change(scene.id, { generation: 2, phase: { name: 'saving' } });
   await writeFile(scene.sandbox.image(2), 'sealed');
-  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'));
+  await rollBackSave(scene.context, scene.manifest, await template(), new Error('for a test'), never);
   expect((await scene.files(scene.sandbox.directory)).filter((name) => name.startsWith('image-'))).toEqual([]);
   expect(scene.manifest.phase).toEqual({ name: 'running' });
 });

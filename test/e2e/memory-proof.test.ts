@@ -64,7 +64,8 @@ print(s.files.read("/home/user/opened.txt"))
 });
 
 test('ten cycles of pause and connect keep every file and every change in memory, and the disk does not grow with them', async () => {
-  const out = await play(`
+  const out = await play(
+    `
 import os
 from ucloud_sandbox import Sandbox
 s = Sandbox.create(timeout=600)
@@ -88,7 +89,9 @@ for i in range(10):
         assert s.commands.run(f"cat /dev/shm/in-memory-{j}").stdout.strip() == str(j)
 print(sizes[1], sizes[-1])
 s.kill()
-`, 280_000);
+`,
+    280_000,
+  );
   const [second, last] = out.at(-1)!.split(' ').map(Number);
   expect(last!).toBeLessThan(second! * 2 + 8 * 1024 * 1024);
 }, 300_000);

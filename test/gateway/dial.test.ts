@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { dialTunnel, init } from '../../src/guest/client.js';
+import { dialTunnel, health, init, syncDisk } from '../../src/guest/client.js';
 
 /** In the agent's place, whatever a guest might put there. */
 let server: Server;
@@ -19,6 +19,7 @@ afterEach(() => {
   for (const socket of sockets) socket.destroy();
   server.close();
 });
+const INIT = { envVars: {}, accessToken: 't', timestamp: new Date().toISOString(), defaultUser: 'user' };
 const address = () => ({ host: '127.0.0.1', port: (server.address() as AddressInfo).port });
 
 test('an agent that never opens a tunnel costs no connection once it is given up', async () => {
@@ -47,6 +48,18 @@ test.each([
   await expect(dialTunnel(address(), 'token', 8080, AbortSignal.timeout(5_000))).rejects.toThrow();
 });
 
+test('an agent that switches protocols has refused: no step of its sandbox waits for it', async () => {
+  say = (socket) => void socket.write('HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+  const over = AbortSignal.timeout(20_000);
+  const asked = [init(address(), 't', INIT, over), health(address(), over), syncDisk(address(), 't', over)];
+  for (const one of await Promise.allSettled(asked))
+    expect(one).toMatchObject({
+      status: 'rejected',
+      reason: { message: expect.stringContaining('switched protocols') },
+    });
+  await expect.poll(() => sockets.map(({ destroyed }) => destroyed)).toEqual([true, true, true]);
+});
+
 test('an answer without end gets no more than a bounded part of our memory', async () => {
   say = (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n');
@@ -56,7 +69,6 @@ test('an answer without end gets no more than a bounded part of our memory', asy
     socket.on('drain', more);
     more();
   };
-  const body = { envVars: {}, accessToken: 't', timestamp: new Date().toISOString(), defaultUser: 'user' };
-  await expect(init(address(), 't', body, AbortSignal.timeout(10_000))).rejects.toThrow(/longer than \d+ bytes/);
+  await expect(init(address(), 't', INIT, AbortSignal.timeout(10_000))).rejects.toThrow(/longer than \d+ bytes/);
   await expect.poll(() => sockets[0]?.destroyed).toBe(true);
 });

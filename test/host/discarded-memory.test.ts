@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -37,6 +38,22 @@ test('to discard what is not there is fine, and nothing to wait for', async () =
 
 test('what a process that died had not freed yet is freed by the next one', async () => {
   await writeFile(path.join(directory, 'left'), 'plain memory');
+  await new DiscardedMemory(directory, createLogger('test', 'silent')).sweep();
+  expect(await readdir(directory)).toEqual([]);
+});
+
+test('nothing that a hostile QEMU leaves beside its memory keeps it, or the next start, from being cleared', async () => {
+  const memory = path.join(root, 'sandbox');
+  await mkdir(memory);
+  await symlink(path.join(root, 'nowhere'), path.join(memory, 'dangling'));
+  // Deeper than any path reaches: made from the inside, as a process with a directory's handle can.
+  const deep =
+    'import os, sys\nos.chdir(sys.argv[1])\nfor _ in range(20):\n  os.mkdir("d" * 250)\n  os.chdir("d" * 250)';
+  execFileSync('python3', ['-c', deep, memory]);
+  await discarded.discard(memory);
+  await discarded.settled();
+  expect(await readdir(directory)).toEqual([]);
+  execFileSync('python3', ['-c', deep, directory]);
   await new DiscardedMemory(directory, createLogger('test', 'silent')).sweep();
   expect(await readdir(directory)).toEqual([]);
 });

@@ -32,6 +32,13 @@ describe('two host workers on one machine', () => {
     expect(await readdir(path.join(root, 'slots'))).toEqual(['0', '1']);
   });
 
+  test('what a sandbox claimed whose manifest cannot be read stays its own', async () => {
+    const a = claimsOf('a');
+    expect([await a.claim('unreadable'), await a.claim('gone')]).toEqual([0, 1]);
+    await claimsOf('a').sweep(new Set(), (sandbox) => sandbox === 'unreadable');
+    expect(await readdir(path.join(root, 'slots'))).toEqual(['0']);
+  });
+
   test('what was claimed before a reboot, or for a state directory that is gone, is free again', async () => {
     const [a, b] = [claimsOf('a'), claimsOf('b')];
     expect([await a.claim('a0'), await b.claim('b1')]).toEqual([0, 1]);

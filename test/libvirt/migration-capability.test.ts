@@ -91,3 +91,19 @@ test('what a monitor refuses or garbles is told in its words', async () => {
   const garbled = await outcomeWith((socket) => void socket.write('nonsense\n'));
   expect(String(garbled)).toContain('no JSON');
 });
+
+test.each([
+  ['null', 'null\n'],
+  ['a number', '1\n'],
+  ['no JSON', 'hello\n'],
+  ['a line without end', 'x'.repeat(2 << 20)],
+])('a QEMU that says %s is an error of that conversation, and of nothing else', async (_what, said) => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'dormouse-qmp-'));
+  const server = createServer((socket) => void socket.on('error', () => undefined).write(said));
+  server.listen(path.join(directory, 'qmp'));
+  await expect(ignoresSharedMemory(path.join(directory, 'qmp'), AbortSignal.timeout(20_000))).rejects.toThrow(
+    /^QEMU said/,
+  );
+  server.close();
+  await rm(directory, { recursive: true });
+});

@@ -3,7 +3,7 @@ import { WorkflowEnvironment } from './environment.js';
 
 async function acceptedUpdates(environment: WorkflowEnvironment, id: string): Promise<number> {
   const { events } = await environment.handle(id).fetchHistory();
-  return (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes != null).length;
+  return (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
 }
 
 describe.each([

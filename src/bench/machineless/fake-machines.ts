@@ -112,6 +112,10 @@ export class FakeMachines implements VmDriver {
     return Promise.resolve([...this.#machines.keys()].filter((name) => name.startsWith(prefix)));
   }
 
+  async listStanding(prefix: string): Promise<string[]> {
+    return (await this.list(prefix)).filter((name) => this.#machines.get(name)?.state === 'paused');
+  }
+
   async close(): Promise<void> {
     for (const name of this.#machines.keys()) await this.destroy(name);
   }
