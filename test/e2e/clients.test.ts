@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { build } from 'esbuild';
-import pLimit from 'p-limit';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
 import { pythonWith, settings, type SettingsOf } from './python-client.js';
 import { Story } from './story.js';
@@ -69,35 +68,12 @@ const PARTS = [
   'is killed during a command, and then is not there',
 ];
 
-/** So many stories are told at a time: a guest under emulation leaves half of the processors to another one. */
-const AT_ONCE = 2;
-/** Of each client's story, once it has begun. */
-const begun = new Map<PublishedClient, Promise<Story>>();
-
-beforeAll(() => {
-  const turn = pLimit(AT_ONCE);
-  for (const client of Object.values(CLIENTS)) begun.set(client, begin(client, turn));
-});
-
-function begin(client: PublishedClient, turn: ReturnType<typeof pLimit>): Promise<Story> {
-  const story = new Promise<Story>((resolve, reject) => {
-    void turn(async () => {
-      const [command, ...args] = await client.program();
-      const told = new Story(command, args, settings(inject('service'), client.settings));
-      resolve(told);
-      await told.all();
-    }).catch(reject);
-  });
-  // Its own tests say what is the matter.
-  story.catch(() => undefined);
-  return story;
-}
-
 describe.each(Object.entries(CLIENTS))('%s', (_name, client) => {
   const parts = PARTS.filter((part) => !client.without.includes(part));
   let story: Story;
   beforeAll(async () => {
-    story = await begun.get(client)!;
+    const [command, ...args] = await client.program();
+    story = new Story(command, args, settings(inject('service'), client.settings));
   }, 180_000);
 
   test.each(parts)('%s', async (part) => {
