@@ -1,10 +1,11 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import type { Manifest } from '../src/host/manifest.js';
+import type { Template } from '../src/template/template.js';
 import { failure } from './failure.js';
 import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
 import { factsOf } from './inspect-vm.js';
-import { domainName } from './machine.js';
+import { domainName, requireTemplate } from './machine.js';
 
 /** What both kinds of pause begin with. */
 
@@ -24,6 +25,22 @@ export async function sleepsAlready(
   await context.index.change(id, { generation, view: { ...view, image } });
   await giveBack(context, known);
   return { outcome: 'paused', image };
+}
+
+/** Asked for before the gate is closed: a sandbox that runs on without its template runs on for its clients, too. */
+export async function templateToPause(context: HostContext, { id, phase, templateKey }: Manifest): Promise<Template> {
+  try {
+    return await requireTemplate(context, templateKey);
+  } catch (error) {
+    if (phase.name === 'running') {
+      // An attempt that died may have closed it.
+      context.traffic.openGate(id);
+      throw error;
+    }
+    // An earlier attempt has begun to save it: it cannot be said to run on.
+    const what = `sandbox ${id} is in the middle of a pause: ${(error as Error).message}`;
+    throw failure('HostFailure', what, { cause: error });
+  }
 }
 
 /** Closes the gate, and looks again under it: an automatic pause of an active sandbox opens it and ends with its answer. */

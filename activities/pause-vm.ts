@@ -4,13 +4,12 @@ import type { SavedImage } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
-import { closeGateUnlessBusy, sleepsAlready } from './begin-pause.js';
+import { closeGateUnlessBusy, sleepsAlready, templateToPause } from './begin-pause.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
-import { requireTemplate } from './machine.js';
 import { rollBackSave } from './roll-back-save.js';
 import { saveAndSeal } from './save-and-seal.js';
 
@@ -31,7 +30,7 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;
     context.reached('pause.begun');
-    const template = await templateOf(context, known);
+    const template = await templateToPause(context, known);
     const busy = closeGateUnlessBusy(context, known, input);
     if (busy !== undefined) return busy;
     const manifest = await mark(context, known, generation);
@@ -40,17 +39,6 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     await span('give back', () => giveBack(context, { ...saved, slot: manifest.slot }));
     return { outcome: 'paused', image: saved.image };
   });
-}
-
-/** Asked for while the gate is open: a sandbox that runs on without its template runs on for its clients, too. */
-async function templateOf(context: HostContext, { id, phase, templateKey }: Manifest): Promise<Template> {
-  try {
-    return await requireTemplate(context, templateKey);
-  } catch (error) {
-    if (phase.name === 'running') throw error;
-    // An earlier attempt has begun to save it: it cannot be said to run on.
-    throw failure('HostFailure', `sandbox ${id} is in the middle of a pause`, { cause: error });
-  }
 }
 
 async function saveOrRollBack(

@@ -32,9 +32,9 @@ export async function rollBackSave(
     context.reached('rollback.ran');
     const bootId = await wakeGuest(context, manifest, held, after);
     context.reached('rollback.agent-ready');
+    held.throwIfAborted();
     await context.index.change(manifest.id, { phase: { name: 'running' }, bootId });
     context.reached('rollback.settled');
-    held.throwIfAborted();
     context.traffic.openGate(manifest.id);
     return bootId;
   } catch (error) {

@@ -1,12 +1,11 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import type { DiskImage } from '../workflows/view.js';
 import { span } from '../src/tracing/span.js';
-import { closeGateUnlessBusy, sleepsAlready } from './begin-pause.js';
+import { closeGateUnlessBusy, sleepsAlready, templateToPause } from './begin-pause.js';
 import { failure } from './failure.js';
 import { fenced } from './fence.js';
 import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
-import { requireTemplate } from './machine.js';
 import { powerOff } from './power-off.js';
 import { rollBackSave } from './roll-back-save.js';
 
@@ -29,10 +28,10 @@ export async function shutDownVm(
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;
     context.reached('shut-down.begun');
+    const template = known.phase.name === 'saving' ? await templateToPause(context, known) : undefined;
     const busy = closeGateUnlessBusy(context, known, input);
     if (busy !== undefined) return busy;
-    if (known.phase.name === 'saving') {
-      const template = await requireTemplate(context, known.templateKey);
+    if (template !== undefined) {
       await rollBackSave(context, known, template, new Error('a shutdown came before the pause had ended'), held);
       context.traffic.closeGate(id);
     }

@@ -1,5 +1,6 @@
-import { chown, mkdir, rm } from 'node:fs/promises';
+import { chown, mkdir, rm, stat } from 'node:fs/promises';
 import type { Manifest } from '../src/host/manifest.js';
+import type { SandboxIndex } from '../src/host/sandbox-index.js';
 import type { SandboxPaths } from '../src/host/state-paths.js';
 import { slotUid } from '../src/host/slots.js';
 import { diskPassphrase } from '../src/keys/sandbox-key.js';
@@ -74,9 +75,17 @@ export async function clearWorkspaceButSecret(
 
 /** Before somebody else becomes the unix user that it belonged to. */
 async function takeBackDisk({ overlay }: SandboxPaths): Promise<void> {
-  await chown(overlay, 0, 0).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
+  const found = await stat(overlay).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
   });
+  if (found !== undefined && (found.uid !== 0 || found.gid !== 0)) await chown(overlay, 0, 0);
+}
+
+/** Of all that sleep: a loss of power may have undone it, and an earlier version did not do it. Before any slot is claimed. */
+export async function takeBackDisks(index: SandboxIndex): Promise<void> {
+  for (const { id, phase, slot } of index.all())
+    if (phase.name === 'saved' && slot === null) await takeBackDisk(index.paths.sandbox(id));
 }
 
 async function removeDeviceState({ restorePipe, deviceStateDirectory }: SandboxPaths): Promise<void> {

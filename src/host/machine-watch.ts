@@ -2,13 +2,13 @@ import type { VmDriver } from '../libvirt/driver.js';
 import type { Logger } from '../log.js';
 import type { SandboxIndex } from './sandbox-index.js';
 import type { SandboxLocks } from './sandbox-locks.js';
+import { StandingMachines } from './standing-machines.js';
 
 const LOOK_EVERY_MS = 2_000;
 
 /**
  * Notices machines that ended by themselves (QEMU died, the guest powered off, the host was rebooted) and reports them
- * to their workflows. One that stands though it is said to run (QEMU stops it when its disk has no room) is let run again,
- * as often as it is found. A sandbox whose lock is held is being worked on and is left out.
+ * to their workflows. One that stands is let run again. A sandbox whose lock is held is being worked on and is left out.
  * @returns stops watching.
  */
 export function watchMachines(options: {
@@ -23,31 +23,17 @@ export function watchMachines(options: {
 }): () => void {
   const { driver, index, locks, domainPrefix, howItEnded, report, log } = options;
   let looking = false;
-  const isSame = (id: string, generation: number): boolean => {
-    const now = index.get(id);
-    return now?.phase.name === 'running' && now.generation === generation;
-  };
-  const letRun = async (id: string, generation: number, name: string): Promise<void> => {
-    try {
-      await locks.holdUntilNeeded(id, generation, new AbortController().signal, async () => {
-        if (!isSame(id, generation) || (await driver.state(name)) !== 'paused') return;
-        await driver.run(name);
-        log.warn({ sandbox: id }, 'a machine stood still, as it does when its disk has no room; it runs again');
-      });
-    } catch (error) {
-      log.warn({ sandbox: id, err: error }, 'a machine stands still, and could not be let run');
-    }
-  };
+  const standing = new StandingMachines({ driver, index, locks, domainPrefix, log });
   const look = async (): Promise<void> => {
     const expected = index.all().filter(({ id, phase }) => phase.name === 'running' && !locks.isHeld(id));
     if (expected.length === 0) return;
     const live = new Set(await driver.list(domainPrefix));
-    const standing = new Set(await driver.listStanding(domainPrefix));
+    const still = new Set(await driver.listStanding(domainPrefix));
+    standing.letRun(new Set(expected.flatMap(({ id }) => (still.has(`${domainPrefix}${id}`) ? [id] : []))));
     for (const { id, generation } of expected) {
-      if (!isSame(id, generation) || locks.isHeld(id)) continue;
-      const name = `${domainPrefix}${id}`;
-      if (standing.has(name)) await letRun(id, generation, name);
-      if (live.has(name)) continue;
+      const now = index.get(id);
+      const same = now?.phase.name === 'running' && now.generation === generation && !locks.isHeld(id);
+      if (live.has(`${domainPrefix}${id}`) || !same) continue;
       log.warn({ sandbox: id, generation }, 'a machine has ended by itself');
       await report(
         id,

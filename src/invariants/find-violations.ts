@@ -148,7 +148,8 @@ function whileRunning(facts: SandboxFacts, seen: Observation): Violation[] {
   };
   const kill = 'the host worker ends it within seconds; if it does not, kill the sandbox';
   if (domains.length === 0) say(1, 'has no machine', kill);
-  for (const { state } of domains) if (state !== 'running') say(1, `its machine is "${state}"`, kill);
+  const letRun = 'the host worker lets it run again within seconds; if it does not, look for room on the disk';
+  for (const { state } of domains) if (state !== 'running') say(1, `its machine is "${state}"`, letRun);
   if (directory?.manifest === undefined) say(7, 'has no manifest', 'kill it; nothing can be paused without one');
   else if (directory.manifest.phase !== 'running')
     say(5, `its manifest says "${directory.manifest.phase}"`, 'pause or kill it; look into its workflow');

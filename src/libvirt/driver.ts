@@ -32,7 +32,7 @@ export interface VmDriver {
   run(name: string): Promise<void>;
   /** Saves the device state into `image` and ends the machine; its memory file stays. On failure the machine runs on. */
   save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void>;
-  /** Waits for a save that libvirt goes on with, although its caller has died or lost the connection. */
+  /** Waits, for a minute, for a save that libvirt goes on with although its caller has died or lost the connection. */
   awaitSave(name: string, signal: AbortSignal): Promise<void>;
   /** Presses the power button and does not wait: whether the guest obeys is its own affair. An absent one is fine. */
   shutdown(name: string): Promise<void>;

@@ -23,6 +23,8 @@ const READS_HEAD_TWICE_SINCE = 11_003_000;
 const MONITOR_TIMEOUT_MS = 30_000;
 const END_AGAIN_AFTER_MS = 100;
 const LOOK_AGAIN_AFTER_MS = 50;
+/** Of device state alone. */
+const SAVED_WITHIN_MS = 60_000;
 const NO_SUCH_DOMAIN = /domain not found|no domain with matching|failed to get domain/i;
 const ENDED_MEANWHILE = /domain is not running|no domain with matching|domain not found/i;
 
@@ -87,7 +89,11 @@ export class LibvirtDriver implements VmDriver {
   }
 
   async awaitSave(name: string, signal: AbortSignal): Promise<void> {
-    while (await isBeingSaved(this.uri, name, signal)) await delay(LOOK_AGAIN_AFTER_MS, undefined, { signal });
+    const end = performance.now() + SAVED_WITHIN_MS;
+    for (let waitMs = LOOK_AGAIN_AFTER_MS; await isBeingSaved(this.uri, name, signal); waitMs *= 2) {
+      if (performance.now() > end) throw new DomainError(`${name} has been in the middle of a save for too long`);
+      await delay(waitMs, undefined, { signal });
+    }
   }
 
   async shutdown(name: string): Promise<void> {

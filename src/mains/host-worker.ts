@@ -8,6 +8,7 @@ import type { HostContext } from '../../activities/host-context.js';
 import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
 import { Reaper } from '../../activities/reap.js';
 import { sealAhead } from '../../activities/seal-ahead.js';
+import { takeBackDisks } from '../../activities/workspace.js';
 import { randomSandboxId } from '../api/sandbox-id.js';
 import { HOST_THREADS, readConfig } from '../config.js';
 import { Activity } from '../gateway/activity.js';
@@ -90,6 +91,7 @@ async function main(): Promise<void> {
   // The last two are those of template builds and of the bench's plain guest.
   const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])), (id) => index.isUnreadable(id));
+  await takeBackDisks(index);
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
   const discarded = new DiscardedMemory(index.paths.discarded, log);
   await discarded.sweep();

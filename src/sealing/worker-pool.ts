@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Worker, type TransferListItem } from 'node:worker_threads';
@@ -94,7 +93,7 @@ export function createSealPool(options: { workers?: number; scriptUrl?: URL } = 
   async function end(slot: Slot): Promise<void> {
     const { worker, job } = slot;
     if (!worker) return;
-    const ended = once(worker, 'exit');
+    const ended = new Promise((resolve) => worker.once('exit', resolve));
     if (job) slot.closing = true;
     else void worker.terminate();
     await ended;

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, inject, test } from 'vitest';
+import { isBeingSaved } from '../../src/libvirt/being-saved.js';
 import { ApiClient } from './api-client.js';
 import { clientOf } from './client-of.js';
 import type { RunningService } from './running-service.js';
@@ -62,4 +64,24 @@ test('a machine that stands still though its sandbox runs is let run again', asy
   await run('virsh', ['suspend', `dormouse-${id}`]);
   expect((await client.commands.run('echo on', { timeoutMs: 30_000 })).stdout).toBe('on\n');
   await client.kill();
+});
+
+test('a save that libvirt goes on with without its caller is seen until it is over', async () => {
+  const id = await api.create({ timeout: 600 });
+  const client = await clientOf(service, id);
+  const { libvirtUri } = service.config;
+  const seen = (): Promise<boolean> => isBeingSaved(libvirtUri, `dormouse-${id}`, AbortSignal.timeout(30_000));
+  expect(await seen()).toBe(false);
+  // Nobody reads from it: the save waits, and fails when the pipe is closed.
+  const pipe = path.join(await mkdtemp('/tmp/dormouse-save-'), 'pipe');
+  await run('mkfifo', [pipe]);
+  const end = await open(pipe, 'r+');
+  const saving = run('virsh', ['-c', libvirtUri, 'save', `dormouse-${id}`, pipe]).catch(() => undefined);
+  await expect.poll(seen).toBe(true);
+  await end.close();
+  await saving;
+  expect(await seen()).toBe(false);
+  expect((await client.commands.run('echo on', { timeoutMs: 30_000 })).stdout).toBe('on\n');
+  await client.kill();
+  await rm(path.dirname(pipe), { recursive: true });
 });
