@@ -57,15 +57,6 @@ test('a guest that powers off has ended, and the reason is on record', async () 
   expect(stdout).toContain('its guest powered off');
 }, 150_000);
 
-test('a machine that stands still though its sandbox runs is let run again', async () => {
-  const id = await api.create({ timeout: 600 });
-  const client = await clientOf(service, id);
-  // As QEMU does by itself when the disk has no room.
-  await run('virsh', ['suspend', `dormouse-${id}`]);
-  expect((await client.commands.run('echo on', { timeoutMs: 30_000 })).stdout).toBe('on\n');
-  await client.kill();
-});
-
 test('a save that libvirt goes on with without its caller is seen until it is over', async () => {
   const id = await api.create({ timeout: 600 });
   const client = await clientOf(service, id);
