@@ -27,12 +27,22 @@ export async function sleepsAlready(
   return { outcome: 'paused', image };
 }
 
+/**
+ * A pause that has not begun with the machine: that goes on, in the generation that its workflow is in now. What is
+ * reported of its end names that one, and would be taken for old news otherwise.
+ */
+export async function goesOn(context: HostContext, { id, phase }: Manifest, generation: number): Promise<void> {
+  if (phase.name === 'running') await context.index.change(id, { generation });
+}
+
 /** Asked for before the gate is closed: a sandbox that runs on without its template runs on for its clients, too. */
-export async function templateToPause(context: HostContext, { id, phase, templateKey }: Manifest): Promise<Template> {
+export async function templateToPause(context: HostContext, known: Manifest, generation: number): Promise<Template> {
+  const { id, phase, templateKey } = known;
   try {
     return await requireTemplate(context, templateKey);
   } catch (error) {
     if (phase.name === 'running') {
+      await goesOn(context, known, generation);
       // An attempt that died may have closed it.
       context.traffic.openGate(id);
       throw error;

@@ -4,7 +4,7 @@ import type { SavedImage } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
-import { closeGateUnlessBusy, sleepsAlready, templateToPause } from './begin-pause.js';
+import { closeGateUnlessBusy, goesOn, sleepsAlready, templateToPause } from './begin-pause.js';
 import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
@@ -30,9 +30,12 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;
     context.reached('pause.begun');
-    const template = await templateToPause(context, known);
+    const template = await templateToPause(context, known, generation);
     const busy = closeGateUnlessBusy(context, known, input);
-    if (busy !== undefined) return busy;
+    if (busy !== undefined) {
+      await goesOn(context, known, generation);
+      return busy;
+    }
     const manifest = await mark(context, known, generation);
     const saved = await saveOrRollBack(context, manifest, template, input, held);
     // The image is durable: what fails from here on is finished by the next attempt, and never rolled back.
@@ -75,6 +78,7 @@ async function mark(context: HostContext, known: Manifest, generation: number): 
     return await context.index.change(known.id, { generation, phase: { name: 'saving' } });
   } catch (error) {
     if (known.phase.name !== 'running') throw error;
+    await goesOn(context, known, generation).catch(() => undefined);
     context.traffic.openGate(known.id);
     throw asFailure(error, 'PauseFailed', `sandbox ${known.id} runs on`, await factsOf(context, known.id));
   }

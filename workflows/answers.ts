@@ -126,7 +126,7 @@ async function remembered<T>(state: SandboxState, work: () => Promise<T>): Promi
   const before = state.operations.find((operation) => operation.id === id);
   if (before !== undefined) {
     refuse(before.error ?? undefined);
-    return before.answer as T;
+    return withSpec(state, before.answer) as T;
   }
   const remember = (answer: unknown, error: { code: string; message: string } | null): void => {
     if (id === undefined) return;
@@ -134,11 +134,23 @@ async function remembered<T>(state: SandboxState, work: () => Promise<T>): Promi
   };
   try {
     const answer = await work();
-    remember(answer, null);
+    remember(withoutSpec(answer), null);
     return answer;
   } catch (error) {
     if (error instanceof ApplicationFailure)
       remember(null, { code: error.type ?? 'HostFailure', message: error.message });
     throw error;
   }
+}
+
+/** The spec may be large, and Temporal bounds what one run hands to the next: the state holds it once. */
+function withoutSpec(answer: unknown): unknown {
+  const { view, spec: _kept, ...rest } = answer as Partial<ResumeResult & SandboxView>;
+  return view === undefined ? rest : { ...rest, view: withoutSpec(view) };
+}
+
+function withSpec(state: SandboxState, remembered: unknown): unknown {
+  const { view, ...rest } = remembered as Partial<ResumeResult>;
+  // One that an earlier version remembered has its own.
+  return view === undefined ? { spec: viewOf(state).spec, ...rest } : { ...rest, view: withSpec(state, view) };
 }

@@ -11,7 +11,7 @@ const timeoutSeconds = seconds.min(1, 'expected at least 1 second');
 
 const boundedMap = z
   .record(z.string(), z.string(), 'expected an object of strings')
-  .refine((map) => JSON.stringify(map).length <= MOST_MAP_BYTES, {
+  .refine((map) => Buffer.byteLength(JSON.stringify(map)) <= MOST_MAP_BYTES, {
     error: `larger than ${MOST_MAP_BYTES / 1024} KiB`,
   });
 

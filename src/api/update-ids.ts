@@ -26,7 +26,8 @@ export class UpdateIds {
       return answer;
     } catch (error) {
       const code = codeOf(error);
-      if (code !== 'OutcomeUnknown' && code !== 'Unavailable') this.#giveUp(key, before + 1);
+      const isOpen = code === 'OutcomeUnknown' || code === 'Unavailable';
+      if (!isOpen || isAnswer(error)) this.#giveUp(key, before + 1);
       throw error;
     }
   }
@@ -37,3 +38,6 @@ export class UpdateIds {
     this.#answered.set(key, attempts);
   }
 }
+
+/** The workflow itself does not know: that is what the update of this name would say from now on. */
+const isAnswer = (error: unknown): boolean => (error as { isAnswer?: unknown }).isAnswer === true;

@@ -12,6 +12,9 @@ const HOP_BY_HOP = new Set([
   'expect',
 ]);
 
+/** Where a message ends and whom it is for: whoever could have them dropped could put a request of his into the next one. */
+const NEVER_DROPPED = new Set(['content-length', 'host']);
+
 /**
  * The headers to pass on, as a flat list of names and values: order, case and repetitions are kept.
  *
@@ -25,7 +28,8 @@ export function endToEnd(rawHeaders: readonly string[], drop: (name: string) => 
   const kept: string[] = [];
   for (const [name, value] of pairs(rawHeaders)) {
     const lower = name.toLowerCase();
-    if (!HOP_BY_HOP.has(lower) && !named.has(lower) && !drop(lower)) kept.push(name, value);
+    const ofConnection = HOP_BY_HOP.has(lower) || (named.has(lower) && !NEVER_DROPPED.has(lower));
+    if (!ofConnection && !drop(lower)) kept.push(name, value);
   }
   return kept;
 }

@@ -9,19 +9,18 @@ import {
 import { isErrorCode } from '../../workflows/errors.js';
 import { DormouseError } from './dormouse-error.js';
 
-const GRPC = { CANCELLED: 1, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, RESOURCE_EXHAUSTED: 8, UNAVAILABLE: 14 } as const;
-/** Said by grpc-js when it never had a connection: then the request cannot have been sent. */
-const NEVER_SENT =
-  /No connection established|ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|Failed to connect before the deadline/i;
-
-/** What a caller is told of a failed call to Temporal. When in doubt: outcome unknown, never "nothing happened". */
+const GRPC = { NOT_FOUND: 5, RESOURCE_EXHAUSTED: 8 } as const;
+/**
+ * What a caller is told of a failed call to Temporal. When in doubt: outcome unknown, never "nothing happened". Also where
+ * there is no connection: the SDK repeats calls by itself, and what it says is of the last attempt only.
+ */
 export function translateError(error: unknown, sandboxId: string): DormouseError {
   if (error instanceof DormouseError) return error;
   if (error instanceof WorkflowUpdateFailedError) {
     const { cause } = error;
     const type = cause instanceof ApplicationFailure ? cause.type : undefined;
     const message = cause?.message ?? error.message;
-    if (isErrorCode(type)) return new DormouseError(type, message, { cause: error });
+    if (isErrorCode(type)) return new DormouseError(type, message, { cause: error }, true);
     if (type === 'AcceptedUpdateCompletedWorkflow') return notFound(sandboxId, error);
     return new DormouseError('InvalidRequest', message, { cause: error });
   }
@@ -35,11 +34,6 @@ export function translateError(error: unknown, sandboxId: string): DormouseError
   if (grpc.code === GRPC.NOT_FOUND) return notFound(sandboxId, error);
   if (grpc.code === GRPC.RESOURCE_EXHAUSTED) {
     return new DormouseError('TooManyRequests', `too many requests at once for sandbox ${sandboxId}; try again`, {
-      cause: error,
-    });
-  }
-  if (NEVER_SENT.test(grpc.details ?? grpc.message)) {
-    return new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', {
       cause: error,
     });
   }
