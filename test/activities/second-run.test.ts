@@ -97,6 +97,17 @@ test('a kill that comes while a roll-back waits for the agent does not wait for 
   expect(scene.manifest.phase).toEqual({ name: 'saving' });
 });
 
+test('after a pause that was not begun the machine is that of the generation that its workflow is in', async () => {
+  scene.traffic.touch(scene.id);
+  const input = { id: scene.id, generation: 5, view: scene.view('paused', 5), onlyIfIdleForMs: 60_000 };
+  expect(await pauseVm(scene.context, input, never)).toMatchObject({ outcome: 'busy' });
+  expect(scene.manifest).toMatchObject({ generation: 5, phase: { name: 'running' } });
+  expect(scene.traffic.isGateOpen(scene.id)).toBe(true);
+  scene.context = { ...scene.context, template: async () => undefined };
+  await expect(pause(6)).rejects.toThrow();
+  expect(scene.manifest).toMatchObject({ generation: 6, phase: { name: 'running' } });
+});
+
 test('a pause for which the template is missing leaves the sandbox in reach', async () => {
   scene.context = { ...scene.context, template: async () => undefined };
   await expect(pause(2)).rejects.toMatchObject({ type: 'ImageIncompatible' });

@@ -33,6 +33,24 @@ describe('a sandbox with a long history', () => {
     await environment.client.kill(spec.id);
   });
 
+  test('hands on what it is once, however much its answers have said of it', async () => {
+    const host = await environment.host();
+    const metadata = { large: 'x'.repeat(64 * 1024 - 20) };
+    const spec = environment.spec(host, { metadata });
+    await environment.client.create(spec, {});
+    const firstRun = (await environment.handle(spec.id).describe()).runId;
+    for (let round = 0; round < 25; round++)
+      await environment.client.resume(spec.id, { timeoutMs: 900_000 }, { updateId: `connect-${round}` });
+    const { runId } = await environment.handle(spec.id).describe();
+    expect(runId).not.toBe(firstRun);
+    const { events } = await environment.handle(spec.id).fetchHistory();
+    const input = events![0]!.workflowExecutionStartedEventAttributes!.input!.payloads![0]!.data!;
+    expect(input.length).toBeLessThan(3 * 64 * 1024);
+    const again = await environment.client.resume(spec.id, {}, { updateId: 'connect-20' });
+    expect(again).toMatchObject({ resumed: false, view: { spec: { id: spec.id, metadata }, status: 'running' } });
+    await environment.client.kill(spec.id);
+  });
+
   test('stays whose it is when it came from the warm pool', async () => {
     const host = await environment.host();
     const waiting = environment.spec(host, { tenant: '', warm: true, timeoutMs: 0 });
