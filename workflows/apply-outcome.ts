@@ -24,10 +24,13 @@ export function beginStep(state: SandboxState, step: ActStep, now: number): void
       state.reason = 'being created';
       return;
     case 'pause':
+      if (step.onlyIfIdle) {
+        // Repeated, it leaves alone what a connect has asked for meanwhile.
+        if (state.status === 'running') state.desired = 'paused';
+      } else state.pauseAsked = false;
+      state.pausesIfIdle = step.onlyIfIdle;
       state.status = 'pausing';
       state.pausedAt = now;
-      if (step.onlyIfIdle && state.desired === 'running') state.desired = 'paused';
-      else state.pauseAsked = false;
       state.pauseKeeps = step.keep;
       state.reason =
         (step.onlyIfIdle ? 'its timeout has passed: being paused if it is idle' : 'being paused as asked') +

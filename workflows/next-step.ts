@@ -28,7 +28,7 @@ export function nextStep(state: SandboxState, now: number): Step {
     case 'resuming':
       return notBefore(state, now, resume(state));
     case 'pausing':
-      return notBefore(state, now, { type: 'act', verb: 'pause', onlyIfIdle: false, keep: state.pauseKeeps });
+      return notBefore(state, now, pauseAgain(state));
     case 'running':
       return whileRunning(state, now);
     case 'paused':
@@ -43,6 +43,12 @@ function notBefore(state: SandboxState, now: number, step: Step): Step {
   if (now >= state.backOffUntil) return step;
   return { type: 'wait', until: state.backOffUntil, why: 'trying again' };
 }
+
+/** The gate may have been open meanwhile, while its host was away: only somebody's own wish cuts requests. */
+const pauseAgain = ({ pausesIfIdle, pauseAsked, pauseKeeps }: SandboxState): Step => ({
+  ...{ type: 'act', verb: 'pause', keep: pauseKeeps },
+  onlyIfIdle: pausesIfIdle === true && !pauseAsked,
+});
 
 function whileRunning(state: SandboxState, now: number): Step {
   if (state.spec.warm === true)

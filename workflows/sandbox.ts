@@ -4,6 +4,7 @@ import {
   condition,
   continueAsNew,
   isCancellation,
+  patched,
   workflowInfo,
 } from '@temporalio/workflow';
 import { handleMessages } from './handlers.js';
@@ -47,11 +48,17 @@ export async function sandbox(input: SandboxInput): Promise<SandboxView> {
       const mayContinue = (): boolean => workflowInfo().continueAsNewSuggested;
       await condition(() => due() || mayContinue(), Math.max(1, step.until - Date.now()), { summary: step.why });
       if (due() || !mayContinue()) continue;
-      // An update that needs the loop must not wait for ever on a workflow that waits for it.
-      await condition(() => due() || allHandlersFinished());
-      if (!due()) await continueAsNew<typeof sandbox>({ spec: state.spec, state });
+      if (!allHandlersFinished()) await handled(due, step.until);
+      if (!due() && allHandlersFinished()) await continueAsNew<typeof sandbox>({ spec: state.spec, state });
     }
     await condition(allHandlersFinished);
     return viewOf(state);
   });
+}
+
+/** An update that needs the loop must not wait for ever on a workflow that waits for it: no longer than the loop would. */
+async function handled(due: () => boolean, until: number): Promise<void> {
+  const isOver = (): boolean => due() || allHandlersFinished();
+  if (patched('handlers-are-waited-for-until')) await condition(isOver, Math.max(1, until - Date.now()));
+  else await condition(isOver);
 }

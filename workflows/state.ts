@@ -12,6 +12,8 @@ export interface SandboxState {
   status: SandboxStatus;
   /** `desired: paused` came from a person, not from the timeout: activity does not cancel it. */
   pauseAsked: boolean;
+  /** The pause that goes on came from the timeout: repeated, it asks again whether the sandbox is idle. */
+  pausesIfIdle?: boolean;
   /** What the pause that is wanted, or goes on, keeps. */
   pauseKeeps: Keep;
   /** What the resume that is wanted, or goes on, starts from; `disk` gives up a memory that was kept. */

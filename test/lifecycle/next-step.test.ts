@@ -197,6 +197,20 @@ describe('a step whose outcome nobody knows', () => {
     }
   });
 
+  test('that the timeout began asks again whether the sandbox is idle, unless somebody wants the pause by then', () => {
+    const late = 120_000;
+    const automatic = (): SandboxState => attempt(running(), refused('HostFailure'), late);
+    expect(nextStep(automatic(), late + 5_000)).toMatchObject({ verb: 'pause', onlyIfIdle: true });
+    const busy: StepResult = { ok: true, value: { outcome: 'busy', idleForMs: 5 } };
+    expect(attempt(automatic(), busy, late + 5_000)).toMatchObject({ status: 'running', desired: 'running' });
+    const connected = automatic();
+    requestResume(connected, {});
+    expect(attempt(connected, busy, late + 5_000)).toMatchObject({ status: 'running', desired: 'running' });
+    const asked = automatic();
+    requestPause(asked);
+    expect(nextStep(asked, late)).toMatchObject({ verb: 'pause', onlyIfIdle: false });
+  });
+
   test('is repeated at once when someone asks again, and a kill ends it', () => {
     const state = paused();
     requestResume(state, {});

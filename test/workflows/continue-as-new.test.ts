@@ -51,6 +51,24 @@ describe('a sandbox with a long history', () => {
     await environment.client.kill(spec.id);
   });
 
+  test('an update that waits for a step which is tried again does not keep it from being tried', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    for (let round = 0; round < 20; round++) await environment.handle(spec.id).signal('nothing');
+    host.failures.pauseVm = ['HostFailure'];
+    const pausing = environment.client.pause(spec.id).catch((error: unknown) => error);
+    await expect.poll(() => host.failures.pauseVm).toEqual([]);
+    // It waits until the pause has settled, and needs the loop for that.
+    const moved = environment.client.setTimeout(spec.id, { timeoutMs: 60_000 }).catch((error: unknown) => error);
+    await expect
+      .poll(async () => (await environment.client.get(spec.id))?.status, { timeout: 20_000, interval: 100 })
+      .toBe('paused');
+    expect(await moved).toMatchObject({ code: 'NotFound' });
+    await pausing;
+    await environment.client.kill(spec.id);
+  });
+
   test('stays whose it is when it came from the warm pool', async () => {
     const host = await environment.host();
     const waiting = environment.spec(host, { tenant: '', warm: true, timeoutMs: 0 });
