@@ -107,6 +107,12 @@ export class WorkflowEnvironment {
     return this.temporal.client.workflow.getHandle(`sandbox-${id}`);
   }
 
+  /** How many updates of its present run have been accepted so far. */
+  async acceptedUpdates(id: string): Promise<number> {
+    const { events } = await this.handle(id).fetchHistory();
+    return (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
+  }
+
   async stop(): Promise<void> {
     for (const { worker } of this.workers) worker.shutdown();
     await Promise.allSettled(this.workers.map(({ run }) => run));

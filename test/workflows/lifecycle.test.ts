@@ -1,11 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WorkflowEnvironment } from './environment.js';
 
-async function acceptedUpdates(environment: WorkflowEnvironment, id: string): Promise<number> {
-  const { events } = await environment.handle(id).fetchHistory();
-  return (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
-}
-
 describe.each([
   ['with cached workflows', {}],
   ['replayed at every task', { maxCachedWorkflows: 0 }],
@@ -140,7 +135,7 @@ describe.each([
     await expect.poll(async () => (await environment.client.get(spec.id))?.status).toBe('pausing');
     const second = environment.client.pause(spec.id);
     // The create's, and these five.
-    await expect.poll(() => acceptedUpdates(environment, spec.id)).toBe(6);
+    await expect.poll(() => environment.acceptedUpdates(spec.id)).toBe(6);
     release();
     expect((await Promise.all([first, second])).map((view) => view.image?.generation)).toEqual([2, 2]);
     expect((await woken).map(({ resumed, view }) => [resumed, view.generation])).toEqual(Array(3).fill([true, 3]));
