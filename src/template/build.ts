@@ -10,6 +10,7 @@ import type { VmDriver } from '../libvirt/driver.js';
 import { captureTemplate, MachineDiedError } from './capture.js';
 import { hashInputs, newTemplateKey, templateInputs, type TemplateInputs } from './inputs.js';
 import { buildRootfs } from './rootfs.js';
+import { BUILD_PREFIX, clearLeftBuilds } from './left-builds.js';
 import { publishTemplate } from './publish.js';
 import {
   builtFrom,
@@ -59,6 +60,7 @@ export async function ensureTemplate(options: TemplateOptions): Promise<Template
     unlock = await lockBuilds(options);
     const builtMeanwhile = await there();
     if (builtMeanwhile !== undefined) return builtMeanwhile;
+    await clearLeftBuilds(options.driver, options.memoryRoot);
     const key = newTemplateKey(inputsHash);
     options.say(`building template ${key} (three minutes or so; once, until something that it is made of changes)`);
     const record = await build(options, draft, agentDir, { key, inputsHash, inputs });
@@ -118,7 +120,7 @@ async function build(
   const memoryExtents = await bootOnce(files.disk, options.say, () =>
     captureTemplate(options.driver, machine, files, {
       memoryRoot: options.memoryRoot,
-      name: `template-${key.slice(0, 12)}`,
+      name: `${BUILD_PREFIX}${key.slice(0, 12)}`,
       uuid: randomUUID(),
       timeoutMs: BOOT_TIMEOUT_MS,
     }),
