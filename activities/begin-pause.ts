@@ -54,15 +54,17 @@ export async function templateToPause(context: HostContext, known: Manifest, gen
 }
 
 /** Closes the gate, and looks again under it: an automatic pause of an active sandbox opens it and ends with its answer. */
-export function closeGateUnlessBusy(
+export async function closeGateUnlessBusy(
   context: HostContext,
-  { id, phase }: Manifest,
-  { onlyIfIdleForMs }: PauseVmInput,
-): PauseVmResult | undefined {
+  known: Manifest,
+  { generation, onlyIfIdleForMs }: PauseVmInput,
+): Promise<PauseVmResult | undefined> {
+  const { id, phase } = known;
   context.traffic.closeGate(id);
   if (onlyIfIdleForMs === undefined || phase.name !== 'running') return undefined;
   const idleForMs = context.traffic.idleForMs(id);
   if (idleForMs >= onlyIfIdleForMs) return undefined;
   context.traffic.openGate(id);
+  await goesOn(context, known, generation);
   return { outcome: 'busy', idleForMs };
 }

@@ -31,11 +31,8 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     if (asleep !== undefined) return asleep;
     context.reached('pause.begun');
     const template = await templateToPause(context, known, generation);
-    const busy = closeGateUnlessBusy(context, known, input);
-    if (busy !== undefined) {
-      await goesOn(context, known, generation);
-      return busy;
-    }
+    const busy = await closeGateUnlessBusy(context, known, input);
+    if (busy !== undefined) return busy;
     const manifest = await mark(context, known, generation);
     const saved = await saveOrRollBack(context, manifest, template, input, held);
     // The image is durable: what fails from here on is finished by the next attempt, and never rolled back.

@@ -1,7 +1,7 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import type { DiskImage } from '../workflows/view.js';
 import { span } from '../src/tracing/span.js';
-import { closeGateUnlessBusy, goesOn, sleepsAlready, templateToPause } from './begin-pause.js';
+import { closeGateUnlessBusy, sleepsAlready, templateToPause } from './begin-pause.js';
 import { failure } from './failure.js';
 import { fenced } from './fence.js';
 import { giveBack } from './give-back.js';
@@ -29,11 +29,8 @@ export async function shutDownVm(
     if (asleep !== undefined) return asleep;
     context.reached('shut-down.begun');
     const template = known.phase.name === 'saving' ? await templateToPause(context, known, generation) : undefined;
-    const busy = closeGateUnlessBusy(context, known, input);
-    if (busy !== undefined) {
-      await goesOn(context, known, generation);
-      return busy;
-    }
+    const busy = await closeGateUnlessBusy(context, known, input);
+    if (busy !== undefined) return busy;
     if (template !== undefined) {
       await rollBackSave(context, known, template, new Error('a shutdown came before the pause had ended'), held);
       context.traffic.closeGate(id);

@@ -10,6 +10,7 @@ import { isErrorCode } from '../../workflows/errors.js';
 import { DormouseError } from './dormouse-error.js';
 
 const GRPC = { NOT_FOUND: 5, RESOURCE_EXHAUSTED: 8 } as const;
+
 /**
  * What a caller is told of a failed call to Temporal. When in doubt: outcome unknown, never "nothing happened". Also where
  * there is no connection: the SDK repeats calls by itself, and what it says is of the last attempt only.
