@@ -44,6 +44,7 @@ export function machineSpec(context: HostContext, manifest: Manifest, template: 
     kernel: template.kernel,
     initrd: template.initrd,
     kernelArguments: template.kernelArguments,
+    panicDevice: template.panicDevice,
     disk: { path: paths.overlay, backingFile: template.disk, secretUuid: derivedUuid(manifest.id, 'secret') },
     memoryFile: paths.memoryFile,
     qmpSocket: paths.qmpSocket,

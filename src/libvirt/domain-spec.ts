@@ -25,6 +25,13 @@ export interface DomainSpec {
   /** Unix user and group that QEMU and passt run as. */
   uid: number;
   gid: number;
+  /**
+   * By which the guest's kernel tells of its panic. Absent: no such device, as in machines of before there was one. What was
+   * saved with it, or without, is restored the same way.
+   */
+  panicDevice?: boolean | undefined;
+  /** What becomes of the machine when its guest's kernel panics; it ends when this is absent. */
+  onPanic?: 'end' | 'reboot';
   /** Where the guest's serial console is written; absent: discarded. */
   consoleLog?: string;
 }

@@ -57,7 +57,7 @@ export function domainXml(spec: DomainSpec, { questions = 'few' }: { questions?:
       clock: { '@offset': 'utc' },
       on_poweroff: 'destroy',
       on_reboot: 'restart',
-      on_crash: 'destroy',
+      on_crash: spec.onPanic === 'reboot' ? 'restart' : 'destroy',
       devices: devices(spec),
       'qemu:commandline': {
         'qemu:arg': [
@@ -137,6 +137,7 @@ function devices(spec: DomainSpec): object {
       { '@type': 'pci', '@model': 'pcie-root' },
     ],
     memballoon: { '@model': 'virtio', '@freePageReporting': 'on' },
+    ...(spec.panicDevice === true ? { panic: { '@model': 'isa' } } : {}),
     rng: { '@model': 'virtio', backend: { '@model': 'random', '#': '/dev/urandom' } },
     video: { model: { '@type': 'none' } },
   };

@@ -24,6 +24,7 @@ export interface TemplateInputs {
   kernelPackage: string;
   kernelArguments: string;
   macAddress: string;
+  panicDevice: boolean;
   /** SHA-256 of file contents, by path. */
   files: Record<string, string>;
   versions: Record<string, string>;
@@ -38,8 +39,9 @@ const CPU_MODEL = { tcg: 'Nehalem', kvm: 'Haswell-noTSX-IBRS' } as const;
 const MACHINE_TYPE = 'pc-q35-10.0';
 /** All guests have the same one: each is alone behind a passt of its own. */
 const MAC_ADDRESS = '52:54:00:d0:00:01';
+/** `panic=5`: a kernel that panics before it knows the panic device, or without one, reboots after so many seconds. */
 const KERNEL_ARGUMENTS =
-  'root=/dev/vda rw quiet console=ttyS0 random.trust_cpu=off net.ifnames=0 systemd.show_status=0 no_timer_check tsc=unstable';
+  'root=/dev/vda rw quiet console=ttyS0 random.trust_cpu=off net.ifnames=0 systemd.show_status=0 no_timer_check tsc=unstable panic=5';
 
 export async function templateInputs(options: {
   accelerator: 'kvm' | 'tcg';
@@ -64,6 +66,7 @@ export async function templateInputs(options: {
     kernelPackage: KERNEL_PACKAGE,
     kernelArguments: KERNEL_ARGUMENTS,
     macAddress: MAC_ADDRESS,
+    panicDevice: true,
     files: { ...(await hashes(recipe)), ...(await hashes(options.agentDir)) },
     versions: { qemu, node, npm: npm.version, agent: options.agentVersion },
   };

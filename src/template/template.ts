@@ -18,6 +18,8 @@ export const templateRecord = z.object({
   diskMiB: z.number().int().positive(),
   kernelArguments: z.string(),
   macAddress: z.string(),
+  /** Absent in records of before its machines had one. */
+  panicDevice: z.boolean().optional(),
   envdVersion: z.string(),
   /** Program and package versions that went in. */
   versions: z.record(z.string(), z.string()),
