@@ -1,10 +1,13 @@
 import type { Traffic } from '../host/traffic.js';
+import { HeldBytes } from './held-bytes.js';
 
 /**
  * When each sandbox was last active, by the monotonic clock; the gate before it; and what is open to it, to be cut.
  * In memory only: after a restart every sandbox counts as active at the start of this process.
  */
 export class Activity implements Traffic {
+  /** Of the streams that are open. */
+  readonly held = new HeldBytes();
   readonly #startedAt: number;
   readonly #lastAt = new Map<string, number>();
   readonly #closed = new Set<string>();

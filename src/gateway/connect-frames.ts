@@ -40,7 +40,7 @@ export function frameScanner(): (chunk: Buffer) => boolean {
       left -= taken;
       if (left > 0) break;
       headerFill = 0;
-      if (!judged && !isKeepalive(payload.toString('utf8', 0, payloadFill))) active = true;
+      if (!judged && !active && !isKeepalive(payload.toString('utf8', 0, payloadFill))) active = true;
     }
     return active;
   };
@@ -49,6 +49,7 @@ export function frameScanner(): (chunk: Buffer) => boolean {
 const KEEPALIVES = new Set(['{"event":{"keepalive":{}}}', '{"keepalive":{}}']);
 
 function isKeepalive(text: string): boolean {
+  if (KEEPALIVES.has(text)) return true;
   try {
     return KEEPALIVES.has(JSON.stringify(JSON.parse(text)));
   } catch {

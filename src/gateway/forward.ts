@@ -17,7 +17,8 @@ import {
   streamCut,
   tooManyConnections,
 } from './refusals.js';
-import { WholeFrames } from './whole-frames.js';
+import type { HeldBytes } from './held-bytes.js';
+import { WholeFrames, type Room } from './whole-frames.js';
 import { AGENT_PORT, isPassive } from './wire.js';
 import { within } from '../within.js';
 
@@ -110,11 +111,18 @@ function watchOf(deps: GatewayDeps, id: string, port: number): Watch {
           if (bringsMore(bytes)) touch();
         },
         // Nothing can be added to an answer whose length was told.
-        ...(answer.headers['content-length'] === undefined ? { through: new WholeFrames(streamCut) } : {}),
+        ...(answer.headers['content-length'] === undefined
+          ? { through: new WholeFrames(streamCut, roomOf(deps.activity.held, id)) }
+          : {}),
       };
     },
   };
 }
+
+const roomOf = (held: HeldBytes, id: string): Room => ({
+  take: (bytes) => held.take(id, bytes),
+  give: (bytes) => held.give(id, bytes),
+});
 
 const isConnectStream = (answer: IncomingMessage): boolean =>
   answer.headers['content-type']?.startsWith('application/connect+json') === true;

@@ -2,18 +2,37 @@ import { Transform, type TransformCallback } from 'node:stream';
 import type { Cuttable } from '../relay/destination.js';
 
 const HEADER_BYTES = 5;
-/** Longer frames pass as they come. */
-const LONGEST_HELD = 1024 * 1024;
+/** What the agent reads of a program's output at once, 64 KiB, in base64 and JSON. Longer frames pass as they come. */
+const LONGEST_HELD = 96 * 1024;
+const SMALLEST_BUFFER = 1024;
+const NOTHING = Buffer.alloc(0);
 const END_OF_STREAM = 2;
 
-/** Passes a Connect stream on in whole frames: between any two of them it can be ended with an error. */
+/** Of the sandbox that the stream comes from. */
+export interface Room {
+  /** @returns false when so many more bytes may not be held. */
+  take(bytes: number): boolean;
+  give(bytes: number): void;
+}
+
+/**
+ * Passes a Connect stream on in whole frames: between any two of them it can be ended with an error.
+ *
+ * Danger: a hostile guest may send one byte at a time. A chunk must never cost more than its own length, so the bytes of
+ * an unfinished frame are copied into one buffer that doubles, and never joined anew.
+ */
 export class WholeFrames extends Transform implements Cuttable {
-  #held: Buffer = Buffer.alloc(0);
-  /** Bytes still to come of a frame that is too long to be held. */
+  /** An unfinished frame: the first `#fill` bytes. */
+  #held = NOTHING;
+  #fill = 0;
+  /** Bytes still to come of a frame that is not held. */
   #passing = 0;
   #last: Buffer | undefined;
 
-  constructor(private readonly errorWhen: (stopped: boolean) => { code: string; message: string }) {
+  constructor(
+    private readonly errorWhen: (stopped: boolean) => { code: string; message: string },
+    private readonly room: Room,
+  ) {
     super();
   }
 
@@ -25,29 +44,93 @@ export class WholeFrames extends Transform implements Cuttable {
   }
 
   override _transform(chunk: Buffer, _encoding: string, done: TransformCallback): void {
-    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    const end = this.#wholeUntil(bytes);
-    this.#held = bytes.subarray(end);
-    done(null, bytes.subarray(0, end));
+    const rest = this.#fill === 0 ? chunk : this.#addToHeld(chunk);
+    const end = this.#wholeUntil(rest);
+    if (end > 0) this.push(rest.subarray(0, end));
+    if (end < rest.length) this.#addToHeld(rest.subarray(end));
+    done();
   }
 
   override _flush(done: TransformCallback): void {
-    done(null, this.#last ?? this.#held);
+    const last = this.#last ?? this.#held.subarray(0, this.#fill);
+    this.#release();
+    done(null, last);
   }
 
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#release();
+    done(error);
+  }
+
+  /** Holds what belongs to the unfinished frame, or passes it on with what is held. @returns what comes after. */
+  #addToHeld(chunk: Buffer): Buffer {
+    let rest = chunk;
+    while (rest.length > 0) {
+      const wanted = this.#fill < HEADER_BYTES ? HEADER_BYTES : lengthOf(this.#held);
+      const piece = rest.subarray(0, wanted - this.#fill);
+      rest = rest.subarray(piece.length);
+      const held = this.#hold(piece);
+      const isOver = this.#fill >= HEADER_BYTES && (this.#fill === lengthOf(this.#held) || isLong(this.#held));
+      if (held && !isOver) continue;
+      this.#passHeld(held ? NOTHING : piece);
+      return rest;
+    }
+    return rest;
+  }
+
+  /** How much can be passed on: to the end of the last whole frame, or all when the frame after it is long. */
   #wholeUntil(bytes: Buffer): number {
     let at = Math.min(this.#passing, bytes.length);
     this.#passing -= at;
     while (bytes.length - at >= HEADER_BYTES) {
-      const length = HEADER_BYTES + bytes.readUInt32BE(at + 1);
-      const there = Math.min(length, bytes.length - at);
-      if (there < length && length <= LONGEST_HELD) break;
-      this.#passing = length - there;
+      const header = bytes.subarray(at);
+      const there = Math.min(lengthOf(header), header.length);
+      if (there < lengthOf(header) && !isLong(header)) break;
+      this.#passing = lengthOf(header) - there;
       at += there;
     }
     return at;
   }
+
+  /** @returns false when there is no room; then the bytes are not held. There always is for a header. */
+  #hold(bytes: Buffer): boolean {
+    const fill = this.#fill + bytes.length;
+    if (fill > this.#held.length) {
+      const doubled = Math.min(2 * this.#held.length, LONGEST_HELD);
+      const size = fill <= HEADER_BYTES ? HEADER_BYTES : Math.max(SMALLEST_BUFFER, fill, doubled);
+      if (size > HEADER_BYTES && !this.room.take(size - this.#counted)) return false;
+      const larger = Buffer.allocUnsafe(size);
+      this.#held.copy(larger, 0, 0, this.#fill);
+      this.#held = larger;
+    }
+    bytes.copy(this.#held, this.#fill);
+    this.#fill = fill;
+    return true;
+  }
+
+  /** Passes the held bytes on, and `more` after them; the rest of their frame passes as it comes. */
+  #passHeld(more: Buffer): void {
+    const held = this.#held.subarray(0, this.#fill);
+    this.#release();
+    this.#passing = lengthOf(held) - held.length - more.length;
+    this.push(held);
+    if (more.length > 0) this.push(more);
+  }
+
+  get #counted(): number {
+    return this.#held.length > HEADER_BYTES ? this.#held.length : 0;
+  }
+
+  #release(): void {
+    this.room.give(this.#counted);
+    this.#held = NOTHING;
+    this.#fill = 0;
+  }
 }
+
+const lengthOf = (header: Buffer): number => HEADER_BYTES + header.readUInt32BE(1);
+
+const isLong = (header: Buffer): boolean => lengthOf(header) > LONGEST_HELD;
 
 function frame(flags: number, message: object): Buffer {
   const payload = Buffer.from(JSON.stringify(message));

@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { HeldBytes } from '../../src/gateway/held-bytes.js';
 import { streamCut } from '../../src/gateway/refusals.js';
 import { WholeFrames } from '../../src/gateway/whole-frames.js';
 
@@ -9,9 +10,10 @@ const frame = (payload: string, flags = 0): Buffer => {
 };
 const frames = [frame('{"event":{}}'), frame(''), frame('x'.repeat(100_000)), frame('{}', 2)];
 const LONG = 1024 * 1024 + 1;
+const ANY_ROOM = { take: () => true, give: () => undefined };
 
 async function through(pieces: Buffer[], cut: boolean): Promise<{ out: Buffer; ended: boolean }> {
-  const stream = new WholeFrames(streamCut);
+  const stream = new WholeFrames(streamCut, ANY_ROOM);
   const out: Buffer[] = [];
   stream.on('data', (bytes: Buffer) => out.push(bytes));
   for (const piece of pieces) stream.write(piece);
@@ -51,4 +53,62 @@ test('a frame too long to be held passes at once, and can be cut only when it is
   expect([begun.ended, begun.out.length]).toEqual([false, 10]);
   const over = await through([long.subarray(0, 10), long.subarray(10), frames[0]!], true);
   expect(over.out.equals(Buffer.concat([long, frames[0]!, CUT]))).toBe(true);
+});
+
+describe('a frame that trickles in one byte at a time', () => {
+  const header = (length: number): Buffer => frame('x'.repeat(length)).subarray(0, 5);
+  const BYTE = Buffer.from('x');
+
+  test.each([80_000, 1024 * 1024 - 5])('of %i bytes is copied a few times, not once for every byte', async (length) => {
+    let copied = 0;
+    const reallyConcat = Buffer.concat.bind(Buffer);
+    const concat = vi.spyOn(Buffer, 'concat').mockImplementation((...args) => {
+      const joined = reallyConcat(...args);
+      copied += joined.length;
+      return joined;
+    });
+    const reallyCopy = Reflect.get(Buffer.prototype, 'copy') as (...args: unknown[]) => number;
+    const copy = vi.spyOn(Buffer.prototype, 'copy').mockImplementation(function (this: Buffer, ...args: unknown[]) {
+      const bytes = reallyCopy.apply(this, args);
+      copied += bytes;
+      return bytes;
+    });
+    try {
+      const stream = new WholeFrames(streamCut, ANY_ROOM).resume();
+      stream.write(header(length));
+      for (let sent = 0; sent < Math.min(length, 100_000); sent += 1) stream.write(BYTE);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(copied).toBeLessThan(4 * length);
+    } finally {
+      concat.mockRestore();
+      copy.mockRestore();
+    }
+  });
+
+  test('and is long is not held at all', async () => {
+    const { out } = await through([header(LONG), ...Array.from({ length: 100 }, () => BYTE)], true);
+    expect(out.length).toBe(105);
+  });
+
+  test('is held only as long as its sandbox holds little; all room is given back', async () => {
+    const held = new HeldBytes();
+    const room = { take: (bytes: number) => held.take('i1', bytes), give: (bytes: number) => held.give('i1', bytes) };
+    const streams = Array.from({ length: 1_000 }, () => new WholeFrames(streamCut, room));
+    const passed = streams.map((stream) => {
+      let bytes = 0;
+      stream.on('data', (piece: Buffer) => (bytes += piece.length));
+      return () => bytes;
+    });
+    for (const stream of streams) for (const piece of [header(80_000), Buffer.alloc(70_000)]) stream.write(piece);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(held.of('i1')).toBeLessThanOrEqual(4 * 1024 * 1024);
+    expect(passed.filter((bytes) => bytes() === 70_005).length).toBeGreaterThan(900);
+    expect(held.take('i2', 1)).toBe(true);
+    for (const [index, stream] of streams.entries()) {
+      if (index % 2 === 0) stream.destroy();
+      else stream.write(Buffer.alloc(10_000));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(held.of('i1')).toBe(0);
+  });
 });
