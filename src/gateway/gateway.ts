@@ -1,5 +1,6 @@
 import { ServerResponse, type IncomingMessage, type Server } from 'node:http';
 import { SANDBOX_ID_PATTERN } from '../../workflows/names.js';
+import { MOST_HEADERS } from '../relay/bound-heads.js';
 import { refuse } from '../relay/refuse.js';
 import { streamServer } from '../relay/stream-server.js';
 import { forward, type ClientEnd } from './forward.js';
@@ -10,10 +11,13 @@ import { GATEWAY_PORT_HEADER, GATEWAY_SANDBOX_HEADER, GATEWAY_TOKEN_HEADER } fro
 
 /** What came to the api or the proxy within Node's 16 KiB is written anew for the gateway, and grows. */
 const HEAD_BYTES = 64 * 1024;
+/** The proxy adds its own to those of the client. */
+const HEADERS = MOST_HEADERS + 20;
+const ROUTING = [GATEWAY_TOKEN_HEADER, GATEWAY_SANDBOX_HEADER, GATEWAY_PORT_HEADER];
 
 /** The host's side of `wire.ts`: its index, and the only way to its guests. Does not listen yet. */
 export function createGateway(deps: GatewayDeps): Server {
-  const server = streamServer(undefined, HEAD_BYTES);
+  const server = streamServer(undefined, HEAD_BYTES, HEADERS);
   server.on('request', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));
   // Said only once the request is passed on, see `GATEWAY_ASLEEP_HEADER`.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => serve(deps, request, response));
@@ -31,6 +35,11 @@ function serve(deps: GatewayDeps, request: IncomingMessage, client: ClientEnd): 
 
 async function handle(deps: GatewayDeps, request: IncomingMessage, client: ClientEnd): Promise<void> {
   const out = client instanceof ServerResponse ? client : client.socket;
+  const doubled = ROUTING.find((name) => (request.headersDistinct[name]?.length ?? 0) > 1);
+  if (doubled !== undefined) {
+    const message = `${doubled} was sent twice: one of the two is not the proxy's`;
+    return refuse(out, { status: 400, body: { code: 400, message }, headers: { connection: 'close' } }, request);
+  }
   if (!sameToken(deps.token, single(request, GATEWAY_TOKEN_HEADER) ?? '')) {
     const message = 'the gateway token is missing or wrong: api and host worker must use the same master key';
     return refuse(out, { status: 401, body: { code: 401, message } }, request);

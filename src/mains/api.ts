@@ -15,6 +15,7 @@ import { createLogger } from '../log.js';
 import { createProxy } from '../proxy/proxy.js';
 import { SearchLimits } from '../proxy/search-limits.js';
 import { refuseMalformed } from '../relay/refuse-malformed.js';
+import { boundHeads } from '../relay/bound-heads.js';
 import { streamServer } from '../relay/stream-server.js';
 import { followCertificate, readCertificate } from '../tls/certificate-files.js';
 import { startTracing } from '../tracing/start-tracing.js';
@@ -53,7 +54,7 @@ async function main(): Promise<void> {
   const secure = config.tls === undefined ? undefined : await readCertificate(config.tls);
   const limits = { keepAliveTimeout: 75_000 };
   const api = refuseMalformed(
-    secure === undefined ? createServer(limits, app) : new TlsServer({ ...limits, ...secure }, app),
+    boundHeads(secure === undefined ? createServer(limits, app) : new TlsServer({ ...limits, ...secure }, app)),
   );
   const wake = createWake(lifecycle);
   const proxy = createProxy(

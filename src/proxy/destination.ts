@@ -29,7 +29,9 @@ export function destination(
   const asSent = request.url ?? '/';
   const path = asSent.startsWith('/') || asSent === '*' ? asSent : `${url.pathname}${url.search}`;
   const { agent, holdBody } = options;
-  return { host: gateway.hostname, port: Number(gateway.port || 80), headers, path, agent, holdBody };
+  // One connection serves one port of one sandbox: a fault of framing stays with those who share that port anyway.
+  const shareWith = `${target.id}:${target.port}`;
+  return { host: gateway.hostname, port: Number(gateway.port || 80), headers, path, agent, shareWith, holdBody };
 }
 
 const maskedHost = (mask: string | undefined, port: number): string | undefined =>

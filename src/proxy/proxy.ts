@@ -1,9 +1,10 @@
-import http, { ServerResponse, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { ServerResponse, type Agent, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { Logger } from 'pino';
 import type { Located } from '../api/host-directory.js';
 import { AGENT_PORT, type Asleep } from '../gateway/wire.js';
 import { accessToken, verifyTrafficToken } from '../keys/access-token.js';
+import { PartitionedAgent } from '../relay/destination.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
 import { streamServer } from '../relay/stream-server.js';
 import { destination, TRAFFIC_TOKEN_HEADER } from './destination.js';
@@ -55,7 +56,7 @@ const MOST_CANDIDATES = 5_000;
 
 /** The data plane: finds the sandbox of a request and passes it to its host's gateway. Does not listen yet. */
 export function createProxy(deps: ProxyDeps, server: Server | TlsServer = streamServer()): Server | TlsServer {
-  const agent = new http.Agent({ keepAlive: true });
+  const agent = new PartitionedAgent({ keepAlive: true });
   const held = new Held(deps.connectionLimit);
   const serve = (request: IncomingMessage, client: ClientEnd): void => {
     const out = outOf(client);
@@ -83,7 +84,7 @@ export function createProxy(deps: ProxyDeps, server: Server | TlsServer = stream
 
 async function handle(
   deps: ProxyDeps,
-  agent: http.Agent,
+  agent: Agent,
   held: Held,
   request: IncomingMessage,
   client: ClientEnd,

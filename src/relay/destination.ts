@@ -12,6 +12,8 @@ export interface Destination {
   connection?: Duplex;
   /** Keeps connections for later requests; without it every request has its own. */
   agent?: http.Agent;
+  /** Requests share a kept connection only when they have the same one. */
+  shareWith?: string;
   /** The body stays with the client until the destination has said `100 Continue`. */
   holdBody?: boolean;
   /**
@@ -58,12 +60,24 @@ export interface Cuttable extends Transform {
 
 export function openRequest(method: string, to: Destination, headers: string[]): http.ClientRequest {
   const { connection } = to;
-  return http.request({
+  const outgoing = http.request({
     method,
     path: to.path,
     headers,
     ...(connection !== undefined
       ? { createConnection: () => connection as never }
-      : { host: to.host, port: to.port, agent: to.agent ?? false }),
+      : { host: to.host, port: to.port, agent: to.agent ?? false, shareWith: to.shareWith }),
   });
+  // A body that is not as long as its head says would go on into the next request.
+  Object.assign(outgoing, { strictContentLength: true });
+  // As in `boundHeads`: every header of the answer is seen.
+  outgoing.maxHeadersCount = 0;
+  return outgoing;
+}
+
+/** Keeps connections apart by `Destination.shareWith`. */
+export class PartitionedAgent extends http.Agent {
+  override getName(options: Parameters<http.Agent['getName']>[0] & { shareWith?: string }): string {
+    return `${super.getName(options)}:${options.shareWith ?? ''}`;
+  }
 }

@@ -1,13 +1,14 @@
 import type { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
 import { AnswerDeclined, openRequest, type Cuttable, type Destination, type Watch } from './destination.js';
-import { endToEnd, hasHeader } from './headers.js';
+import { MOST_HEADERS } from './bound-heads.js';
+import { framed, framingOf, hasBody } from './framing.js';
+import { endToEnd } from './headers.js';
 import { Metered } from './metered.js';
 
 /** How long a client whose answer was cut may take to read the rest of it. */
 const READ_WITHIN_MS = 10_000;
 /** To the guest's agent (`agent/files/credit.ts`): the units in which it is to ask for the body, in bytes. */
 const CREDIT_HEADER = 'x-dormouse-credit';
-const BODILESS = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE', 'TRACE']);
 
 /**
  * Passes one exchange on, both bodies streaming, without any limit of time or size. Whoever goes away, the other side
@@ -27,9 +28,11 @@ export function relayRequest(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const method = request.method ?? 'GET';
-    const meter = to.creditBytes !== undefined && hasBody(request) ? new Metered() : undefined;
-    const holdBody = meter !== undefined || (to.holdBody === true && hasBody(request));
-    const sent = withBodyLength(method, request, to.headers);
+    const framing = framingOf(request);
+    const body = hasBody(framing);
+    const meter = to.creditBytes !== undefined && body ? new Metered() : undefined;
+    const holdBody = meter !== undefined || (to.holdBody === true && body);
+    const sent = framed(method, framing, to.headers);
     const credit = meter === undefined ? [] : [CREDIT_HEADER, String(to.creditBytes)];
     const outgoing = openRequest(method, to, holdBody ? [...sent, 'Expect', '100-continue', ...credit] : sent);
     let sending = false;
@@ -70,10 +73,24 @@ export function relayRequest(
       signal.removeEventListener('abort', cut);
       response.off('close', gone);
     };
+    // The parser lets no longer body through. If it ever did, its end would go on into the next request.
+    const endAt = (bytes: number): void => {
+      let read = 0;
+      request.on('data', (chunk: Buffer) => {
+        read += chunk.length;
+        if (read > bytes) outgoing.destroy(new Error('the body is longer than its head says'));
+      });
+    };
     const sendBody = (granted = Infinity): void => {
       meter?.grant(granted);
       if (sending) return;
       sending = true;
+      // Where no body was announced, no byte may follow the head.
+      if (!body) {
+        request.resume();
+        return void outgoing.end();
+      }
+      if (framing.kind === 'length') endAt(framing.bytes);
       if (watch.onRequestBytes !== undefined) request.on('data', watch.onRequestBytes.bind(watch));
       if (meter === undefined) request.pipe(outgoing);
       else request.pipe(meter).pipe(outgoing);
@@ -91,6 +108,10 @@ export function relayRequest(
       if (!answered && !response.destroyed) fail(new Error('the connection was closed without a valid answer'));
     });
     outgoing.once('response', (answer) => {
+      if (answer.rawHeaders.length > 2 * MOST_HEADERS) {
+        answer.on('error', () => undefined);
+        return fail(new Error(`the answer has more than ${MOST_HEADERS} headers`));
+      }
       answered = true;
       // It asks for no more; what was sent now would meet a connection that it closes, and the answer would be lost.
       if (meter !== undefined) drain();
@@ -135,12 +156,3 @@ export function relayRequest(
 
 /** Unlike `flushHeaders()`, which writes as UTF-8 what was read as Latin-1, and so garbles what is not ASCII. */
 const flushHead = (message: OutgoingMessage): void => void message.write(Buffer.alloc(0));
-
-const hasBody = (request: IncomingMessage): boolean =>
-  request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
-
-function withBodyLength(method: string, request: IncomingMessage, headers: string[]): string[] {
-  if (request.headers['transfer-encoding'] !== undefined) return [...headers, 'Transfer-Encoding', 'chunked'];
-  if (BODILESS.has(method) || hasHeader(headers, 'content-length')) return headers;
-  return [...headers, 'Content-Length', '0'];
-}

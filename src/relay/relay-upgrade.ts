@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AnswerDeclined, openRequest, type Destination, type Watch } from './destination.js';
+import { MOST_HEADERS } from './bound-heads.js';
+import { withoutFraming } from './framing.js';
 import { endToEnd } from './headers.js';
 
 /**
@@ -20,7 +22,13 @@ export function relayUpgrade(
   watch: Watch = {},
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const headers = [...to.headers, 'Connection', 'Upgrade', 'Upgrade', request.headers.upgrade ?? 'websocket'];
+    const headers = [
+      ...withoutFraming(to.headers),
+      'Connection',
+      'Upgrade',
+      'Upgrade',
+      request.headers.upgrade ?? 'websocket',
+    ];
     const outgoing = openRequest(request.method ?? 'GET', { ...to, agent: undefined as never }, headers);
     const headersOf = (answer: IncomingMessage): string[] => {
       const kept = endToEnd(answer.rawHeaders);
@@ -73,6 +81,10 @@ export function relayUpgrade(
     outgoing.once('response', (answer) => {
       if ((answer.statusCode ?? 0) < 200)
         return fail(new Error(`the answer has no valid status: ${answer.statusCode}`));
+      if (answer.rawHeaders.length > 2 * MOST_HEADERS) {
+        answer.on('error', () => undefined);
+        return fail(new Error(`the answer has more than ${MOST_HEADERS} headers`));
+      }
       answered = true;
       answer.on('error', () => socket.destroy());
       if (watch.declines?.(answer) === true) {

@@ -75,10 +75,11 @@ export class FakeWorld implements SandboxClient {
   proxyPort = 0;
   gatewayUrl = '';
   directory!: HostDirectory;
+  gateway!: Server;
   #servers: (Server | TlsServer)[] = [];
 
   async start(extraHosts: Host[] = []): Promise<this> {
-    const gateway = createGateway({
+    this.gateway = createGateway({
       token: GATEWAY_TOKEN,
       index: {
         list: () => [...this.views.values()],
@@ -103,7 +104,7 @@ export class FakeWorld implements SandboxClient {
       connectionLimit: this.connectionLimit,
       log,
     });
-    this.gatewayUrl = await this.listen(gateway);
+    this.gatewayUrl = await this.listen(this.gateway);
     this.directory = createHostDirectory([{ hostId: 'h1', url: this.gatewayUrl }, ...extraHosts], GATEWAY_TOKEN, log);
     const lifecycle = {
       ...{ client: this, directory: this.directory, join: new Join(), updateIds: new UpdateIds() },

@@ -49,3 +49,56 @@ test.each(['POST', 'PUT', 'GET', 'DELETE'])(
     expect(arrived.filter(({ line }) => line === 'GET /theirs')).toHaveLength(3);
   },
 );
+
+/** More headers than Node shows by default; its parser obeys those behind them all the same. */
+const FILLER = 'te: 1\r\n'.repeat(1_100);
+
+test.each([
+  ['POST', 'Transfer-Encoding: chunked'],
+  ['GET', 'Transfer-Encoding: chunked'],
+  ['POST', 'Content-Length'],
+  ['GET', 'Content-Length'],
+])('no %s hides its %s behind more headers than the proxy reads', async (method, hidden) => {
+  const inner = 'GET /smuggled HTTP/1.1\r\nX-A: ';
+  const chunked = hidden.startsWith('Transfer');
+  const body = chunked ? `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n` : inner;
+  const head = `Host: 49983-mine.x.y\r\n${FILLER}${chunked ? hidden : `${hidden}: ${inner.length}`}`;
+  expect(await raw(`${method} /outer HTTP/1.1\r\n${head}\r\n\r\n${body}`)).toMatch(/^HTTP\/1\.1 431 /);
+  for (let count = 0; count < 3; count++) {
+    const headers = { 'E2b-Sandbox-Id': 'theirs', 'E2b-Sandbox-Port': '49983', 'x-secret': 'their token' };
+    expect(await (await fetch(`${world.proxyUrl}/theirs`, { headers })).text()).toBe('ok');
+  }
+  expect(arrived.map(({ line }) => line)).toEqual(Array(3).fill('GET /theirs'));
+});
+
+test('a request with as many headers as are allowed keeps its hidden framing in sight', async () => {
+  const inner = 'GET /smuggled HTTP/1.1\r\nX-A: ';
+  const head = `Host: 49983-mine.x.y\r\n${'te: 1\r\n'.repeat(198)}Content-Length: ${inner.length}`;
+  await raw(`POST /outer HTTP/1.1\r\n${head}\r\n\r\n${inner}`);
+  expect(arrived).toEqual([{ line: 'POST /outer', body: inner, token: undefined }]);
+});
+
+test('two sandboxes share no connection between proxy and gateway', async () => {
+  const sockets = new Map<string, Set<unknown>>();
+  world.gateway.on('request', (request) => {
+    const id = request.headers['x-dormouse-sandbox'] as string | undefined;
+    if (id !== undefined) sockets.set(id, (sockets.get(id) ?? new Set()).add(request.socket));
+  });
+  for (const id of ['mine', 'theirs', 'mine', 'theirs']) {
+    const headers = { 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': '49983' };
+    expect(await (await fetch(`${world.proxyUrl}/`, { headers })).text()).toBe('ok');
+  }
+  expect([...sockets.keys()].sort()).toEqual(['mine', 'theirs']);
+  const [mine, theirs] = [...sockets.values()];
+  expect([...mine!].some((socket) => theirs!.has(socket))).toBe(false);
+});
+
+test('the gateway refuses a request that names its sandbox twice', async () => {
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connect(Number(new URL(world.gatewayUrl).port), '127.0.0.1');
+    const routing = `x-dormouse-gateway-token: ${'ab'.repeat(32)}\r\nx-dormouse-sandbox: mine\r\nx-dormouse-port: 49983`;
+    socket.write(`GET / HTTP/1.1\r\nHost: h\r\n${routing}\r\nx-dormouse-sandbox: theirs\r\n\r\n`);
+    text(socket).then(resolve, reject);
+  });
+  expect(answer).toMatch(/^HTTP\/1\.1 400 [^]*x-dormouse-sandbox was sent twice/);
+});
