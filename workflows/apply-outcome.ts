@@ -14,6 +14,7 @@ const FIRST_BACK_OFF_MS = 30_000;
 const LONGEST_BACK_OFF_MS = 600_000;
 const PUBLISH_AGAIN_MS = 10_000;
 const FIRST_TRY_AGAIN_MS = 5_000;
+const LONGEST_DESTROY_BACK_OFF_MS = 60_000;
 
 /** Before the activity: the in-between status, and a new generation for whatever changes the machine. */
 export function beginStep(state: SandboxState, step: ActStep, now: number): void {
@@ -61,9 +62,23 @@ export function applyOutcome(state: SandboxState, step: ActStep, result: StepRes
   state.lastOutcome = { number: state.outcomes, verb: step.verb, error };
   if (error !== null) state.lastError = { ...error, at: now };
   if (result.ok) succeed(state, step, result.value, now);
-  else if (step.verb !== 'publish' && (result.code === 'Lost' || result.facts?.lost !== undefined))
+  else if (canEnd(step) && (result.code === 'Lost' || result.facts?.lost !== undefined))
     end(state, `lost: ${result.message}`);
   else fail(state, step, result, now);
+}
+
+/** What is lost is destroyed; a destroy itself, or a publish, that says so only fails. */
+const canEnd = ({ verb }: ActStep): boolean => verb !== 'publish' && verb !== 'destroy';
+
+/**
+ * After a destroy that failed for good: it is repeated until nothing is left, but not at once. A host that has seen a
+ * higher generation (Temporal was restored from a backup) would refuse every lower one.
+ */
+export function backOffDestroy(state: SandboxState, facts: VmFacts | null, now: number): void {
+  const failures = (state.destroyFailures ?? 0) + 1;
+  state.destroyFailures = failures;
+  state.destroyNotBefore = now + Math.min(LONGEST_DESTROY_BACK_OFF_MS, FIRST_TRY_AGAIN_MS * 2 ** (failures - 1));
+  state.generation = Math.max(state.generation, facts?.generation ?? 0);
 }
 
 function succeed(state: SandboxState, step: ActStep, value: PauseVmResult | null, now: number): void {

@@ -19,12 +19,12 @@ const WARM_WAIT_MS = 24 * 3_600_000;
 /** The one decision of the lifecycle, pure. */
 export function nextStep(state: SandboxState, now: number): Step {
   if (state.status === 'killed' || state.status === 'failed') return { type: 'done' };
-  if (state.desired === 'killed') return { type: 'act', verb: 'destroy', why: state.reason };
+  if (state.desired === 'killed') return destroy(state, now);
   switch (state.status) {
     case 'creating':
       return { type: 'act', verb: 'create' };
     case 'killing':
-      return { type: 'act', verb: 'destroy', why: state.reason };
+      return destroy(state, now);
     case 'resuming':
       return notBefore(state, now, resume(state));
     case 'pausing':
@@ -36,6 +36,12 @@ export function nextStep(state: SandboxState, now: number): Step {
     default:
       return unreachable(state.status);
   }
+}
+
+function destroy(state: SandboxState, now: number): Step {
+  const { destroyNotBefore = 0 } = state;
+  if (now < destroyNotBefore) return { type: 'wait', until: destroyNotBefore, why: 'trying again to remove it' };
+  return { type: 'act', verb: 'destroy', why: state.reason };
 }
 
 /** In between, with an outcome that is not known: once more, after a while. */

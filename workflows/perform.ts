@@ -4,10 +4,11 @@ import {
   CancellationScope,
   condition,
   isCancellation,
+  patched,
   TimeoutFailure,
 } from '@temporalio/workflow';
 import { hostActivities } from './activity-options.js';
-import { applyOutcome, beginStep, type ActStep, type StepResult } from './apply-outcome.js';
+import { applyOutcome, backOffDestroy, beginStep, type ActStep, type StepResult } from './apply-outcome.js';
 import { isErrorCode } from './errors.js';
 import type { PauseVmResult, VmFacts } from './host-activities.js';
 import { viewOf, type SandboxState } from './state.js';
@@ -34,6 +35,9 @@ export async function perform(state: SandboxState, step: ActStep): Promise<void>
     return;
   }
   applyOutcome(state, step, result, Date.now());
+  // Earlier versions repeated it at once.
+  if (step.verb === 'destroy' && !result.ok && patched('2026-11-destroy-backs-off'))
+    backOffDestroy(state, result.facts, Date.now());
 }
 
 async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmResult | null> {

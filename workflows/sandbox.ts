@@ -48,8 +48,11 @@ export async function sandbox(input: SandboxInput): Promise<SandboxView> {
       const mayContinue = (): boolean => workflowInfo().continueAsNewSuggested;
       await condition(() => due() || mayContinue(), Math.max(1, step.until - Date.now()), { summary: step.why });
       if (due() || !mayContinue()) continue;
-      if (!allHandlersFinished()) await handled(due, step.until);
-      if (!due() && allHandlersFinished()) await continueAsNew<typeof sandbox>({ spec: state.spec, state });
+      // Only a destroy that failed is waited for then: its kills may wait for as long, and are asked again in the next run.
+      const isBeingKilled = state.desired === 'killed';
+      if (!isBeingKilled && !allHandlersFinished()) await handled(due, step.until);
+      if (!due() && (isBeingKilled || allHandlersFinished()))
+        await continueAsNew<typeof sandbox>({ spec: state.spec, state });
     }
     await condition(allHandlersFinished);
     return viewOf(state);

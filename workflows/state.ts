@@ -38,6 +38,9 @@ export interface SandboxState {
   pauseFailures: number;
   /** Not before this may the loop act again (a failed automatic pause, a host that did not answer). */
   backOffUntil: number;
+  /** Consecutive attempts to remove it that failed, and the earliest moment of the next one; absent: none. */
+  destroyFailures?: number;
+  destroyNotBefore?: number;
   /** A deadline moved without a machine being touched: the host's index must be told. */
   unpublished: boolean;
   publishNotBefore: number;

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createVm } from '../../activities/create-vm.js';
+import { destroyVm } from '../../activities/destroy-vm.js';
 import { pauseVm } from '../../activities/pause-vm.js';
 import { resumeVm } from '../../activities/resume-vm.js';
 import { rollBackSave } from '../../activities/roll-back-save.js';
@@ -42,6 +43,16 @@ test('a save that fails outright leaves the guest running, and asks its agent fo
   expect(scene.driver.machines.get(scene.machine)).toBe('running');
   expect(scene.traffic.isGateOpen(scene.id)).toBe(true);
   expect(reseedAsked()).toEqual([false]);
+});
+
+test('a kill that is older than its host says how far the host is: the next one is newer', async () => {
+  await scene.context.index.change(scene.id, { generation: 17 });
+  await expect(destroyVm(scene.context, { id: scene.id, generation: 5 }, never)).rejects.toMatchObject({
+    type: 'StaleGeneration',
+    details: [{ generation: 17, machine: 'running' }],
+  });
+  await destroyVm(scene.context, { id: scene.id, generation: 18 }, never);
+  expect(scene.context.index.get(scene.id)).toBeUndefined();
 });
 
 test('a roll-back that died in the middle of its restore restores again: whole device state counts, not what stands', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { applyOutcome, beginStep, type StepResult } from '../../workflows/apply-outcome.js';
+import { applyOutcome, backOffDestroy, beginStep, type StepResult } from '../../workflows/apply-outcome.js';
 import { nextStep } from '../../workflows/next-step.js';
 import { requestKill, requestPause, requestResume, requestTimeout } from '../../workflows/requests.js';
 import { hasEnded, isSettled, newState, viewOf, type SandboxState } from '../../workflows/state.js';
@@ -231,6 +231,41 @@ describe('a step whose outcome nobody knows', () => {
       'running',
       'PauseFailed',
     ]);
+  });
+});
+
+describe('a destroy that fails for good', () => {
+  const failing = (facts: VmFacts | null = null): SandboxState => {
+    const state = running();
+    requestKill(state, 'test');
+    attempt(state, refused('StaleGeneration', facts));
+    backOffDestroy(state, facts, 0);
+    return state;
+  };
+
+  test('is repeated after a while, and twice as long a while each time, at most a minute', () => {
+    const state = failing();
+    expect(state.status).toBe('killing');
+    let now = 0;
+    for (const waits of [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]) {
+      expect(nextStep(state, now)).toMatchObject({ type: 'wait', until: now + waits });
+      now += waits;
+      attempt(state, refused('Lost'), now);
+      backOffDestroy(state, null, now);
+    }
+  });
+
+  test('comes again with a higher generation than the host has seen', () => {
+    const state = failing({ generation: 17, machine: 'running' });
+    attempt(state, { ok: true, value: null }, 5_000);
+    expect(state).toMatchObject({ generation: 18, status: 'killed' });
+  });
+
+  test('is not made to wait by a pause that failed before', () => {
+    const state = attempt(running(), refused('PauseFailed'), 120_000);
+    expect(state.backOffUntil).toBeGreaterThan(120_000);
+    requestKill(state, 'test');
+    expect(nextStep(state, 120_000)).toMatchObject({ type: 'act', verb: 'destroy' });
   });
 });
 

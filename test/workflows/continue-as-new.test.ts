@@ -88,6 +88,21 @@ describe('a sandbox with a long history', () => {
     await environment.client.kill(spec.id);
   });
 
+  test('continues as new also while nothing but a destroy that failed is left to do, and its kill is answered', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    await environment.client.create(spec, {});
+    const firstRun = (await environment.handle(spec.id).describe()).runId;
+    host.failures.destroyVm = ['StaleGeneration'];
+    host.factsOfFailures = { generation: 30 };
+    const killing = environment.client.kill(spec.id).catch((error: unknown) => error);
+    await expect.poll(() => host.calls.at(-1)).toBe('destroyVm 2');
+    for (let round = 0; round < 20; round++) await environment.handle(spec.id).signal('nothing');
+    await expect.poll(async () => (await environment.handle(spec.id).describe()).runId).not.toBe(firstRun);
+    expect(await killing).toMatchObject({ status: 'killed' });
+    expect(host.calls.slice(-2)).toEqual(['destroyVm 2', 'destroyVm 31']);
+  });
+
   test('keeps its deadline over the border', async () => {
     const host = await environment.host();
     const spec = environment.spec(host, { timeoutMs: 20_000 });
