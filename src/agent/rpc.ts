@@ -1,4 +1,3 @@
-import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { RequestListener } from 'node:http';
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js';
@@ -9,6 +8,7 @@ import { filesystemService } from './filesystem/filesystem-service.js';
 import type { PipePool } from './process/pipe-pool.js';
 import type { ProcessEvents } from './process/process-events.js';
 import { processService } from './process/process-service.js';
+import { refuseUnread } from './refuse-unread.js';
 import { normaliseTimeout } from './rpc-timeout.js';
 
 /** A message is held whole, some times over; files go another way. */
@@ -17,23 +17,20 @@ const LONGEST_MESSAGE = 32 * 1024 * 1024;
 export const isRpc = (pathname: string): boolean => /^\/(process\.Process|filesystem\.Filesystem)\//.test(pathname);
 
 export function rpcListener(state: AgentState, events: ProcessEvents, pipes: PipePool): RequestListener {
-  const authorize: Interceptor = (next) => async (request) => {
-    const refused = refusal(state, request.header.get('x-access-token') ?? undefined);
-    if (refused !== undefined) throw new ConnectError(refused, Code.Unauthenticated);
-    return next(request);
-  };
   const adapter = connectNodeAdapter({
     routes: (router) => {
       router.service(Process, processService(state, events, pipes));
       router.service(Filesystem, filesystemService(state));
     },
-    interceptors: [authorize],
     acceptCompression: [],
     readMaxBytes: LONGEST_MESSAGE,
     grpc: false,
     grpcWeb: false,
   });
   return (request, response) => {
+    // Not in an interceptor: a message is read whole before one of those is asked.
+    const refused = refusal(state, request.headers['x-access-token'] as string | undefined);
+    if (refused !== undefined) return refuseUnread(request, response, refused);
     normaliseTimeout(request);
     adapter(request, response);
   };

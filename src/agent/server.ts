@@ -10,6 +10,7 @@ import { initRoute, type InitOptions } from './init-route.js';
 import { readMetrics } from './metrics.js';
 import type { PipePool } from './process/pipe-pool.js';
 import { ProcessEvents } from './process/process-events.js';
+import { closeUnlessRead } from './refuse-unread.js';
 import { isRpc, rpcListener } from './rpc.js';
 import { syncRoute } from './sync-route.js';
 import { tunnel } from './tunnel.js';
@@ -34,11 +35,11 @@ export function createAgent(options: AgentOptions): Server {
     if (isRpc(pathname)) return rpc(request, response);
     const asked = { pathname, query: new URLSearchParams(search) };
     route(request, response, asked, state, events, { ...options, onRestored }).catch((error: unknown) =>
-      sendError(response, error),
+      refuse(request, response, error),
     );
   });
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    if (creditUnit(request) === undefined) response.writeContinue();
+    if (creditUnit(request) === undefined && isAdmitted(request, state)) response.writeContinue();
     server.emit('request', request, response);
   });
   server.on('connection', (socket) => {
@@ -47,6 +48,15 @@ export function createAgent(options: AgentOptions): Server {
   });
   server.on('connect', (request, socket, head) => tunnel(request, socket, head, state));
   return server;
+}
+
+/** Whether the body may come: a route that looks for itself asks for it, too, and closes the connection if it refuses. */
+const isAdmitted = (request: IncomingMessage, state: AgentState): boolean =>
+  !isRpc(request.url ?? '/') || refusal(state, request.headers['x-access-token'] as string | undefined) === undefined;
+
+function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (!response.headersSent) closeUnlessRead(request, response);
+  sendError(response, error);
 }
 
 async function route(
