@@ -20,6 +20,9 @@ const STATUS_BY_ERRNO: Record<string, number> = {
   ERR_INVALID_ARG_VALUE: 400,
   ENAMETOOLONG: 400,
   ELOOP: 400,
+  // A pipe without a reader, a socket, a device without a driver: nothing that can be opened.
+  ENXIO: 400,
+  ENODEV: 400,
   EACCES: 403,
   EPERM: 403,
   EROFS: 403,

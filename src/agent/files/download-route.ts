@@ -1,5 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -8,6 +6,7 @@ import { HttpError } from '../http-error.js';
 import { resolvePath } from '../resolve-path.js';
 import { authorizeFile } from './authorize-file.js';
 import { contentType } from './content-type.js';
+import { openToRead } from './open-file.js';
 
 /** Streams a file. Files that say they are empty, as in /proc, are read until they end. */
 export async function downloadRoute(
@@ -21,11 +20,9 @@ export async function downloadRoute(
   if (given === null || given === '') throw new HttpError(400, 'path is missing');
   if (!takesPlain(request.headers['accept-encoding'])) throw new HttpError(406, 'only the identity encoding is served');
   const file = resolvePath(given, user.home);
-  const found = await stat(file);
-  if (found.isDirectory()) throw new HttpError(400, `'${file}' is a directory`);
-  if (!found.isFile()) throw new HttpError(400, `'${file}' is no regular file`);
+  const { handle, found } = await openToRead(file);
   const length = found.size > 0 ? { 'content-length': found.size } : {};
-  const bytes = createReadStream(file, found.size > 0 ? { end: found.size - 1 } : {});
+  const bytes = handle.createReadStream(found.size > 0 ? { end: found.size - 1 } : {});
   // Opened and read once before anything is answered: what fails here still becomes an error.
   await new Promise<void>((resolve, reject) => bytes.once('readable', resolve).once('error', reject));
   response.writeHead(200, {

@@ -1,21 +1,23 @@
 import { createWriteStream, type Stats } from 'node:fs';
 import { chmod, chown, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { draftName } from '../draft-name.js';
 import { HttpError } from '../http-error.js';
 import { makeDirectories } from '../make-directories.js';
 import { writeMetadata, type Metadata } from '../metadata.js';
 import type { User } from '../users.js';
+import { refuseUnlessWritable } from './file-kind.js';
+import { openToWrite } from './open-file.js';
 import { isDamagedBody } from './request-body.js';
 
 /** Writes beside the file, then renames over it: nobody sees a part of it, and a full disk leaves what was there. */
 export async function writeFileAs(file: string, bytes: Readable, user: User, metadata: Metadata): Promise<void> {
   const before = await stat(file).catch(() => undefined);
-  if (before?.isDirectory()) throw new HttpError(400, `'${file}' is a directory`);
+  if (before !== undefined) refuseUnlessWritable(file, before);
   try {
-    if (before !== undefined && !isReplaceable(file, before)) await pipeline(bytes, createWriteStream(file));
+    if (before !== undefined && !isReplaceable(file, before)) await pipeline(bytes, await intoAsItIs(file));
     else await replace(before === undefined ? file : await realpath(file), bytes, { user, before, metadata });
   } catch (thrown) {
     const error: unknown = bytes.errored ?? thrown;
@@ -25,6 +27,8 @@ export async function writeFileAs(file: string, bytes: Readable, user: User, met
 
 /** Devices and the kernel's own files are written to as they are. */
 const isReplaceable = (file: string, before: Stats): boolean => before.isFile() && !/^\/(proc|sys)\//.test(file);
+
+const intoAsItIs = async (file: string): Promise<Writable> => (await openToWrite(file)).handle.createWriteStream();
 
 async function replace(
   file: string,

@@ -9,6 +9,9 @@ const CODE_BY_ERRNO: Record<string, Code> = {
   ERR_INVALID_ARG_VALUE: Code.InvalidArgument,
   ENAMETOOLONG: Code.InvalidArgument,
   ELOOP: Code.InvalidArgument,
+  // A pipe without a reader, a socket, a device without a driver: nothing that can be opened.
+  ENXIO: Code.InvalidArgument,
+  ENODEV: Code.InvalidArgument,
   EEXIST: Code.AlreadyExists,
   EACCES: Code.PermissionDenied,
   EPERM: Code.PermissionDenied,
