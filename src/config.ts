@@ -98,6 +98,8 @@ const schema = z.object({
   DORMOUSE_RESERVED_MEMORY_MIB: z.coerce.number().int().nonnegative().default(1024),
   DORMOUSE_RESERVED_DISK_MIB: z.coerce.number().int().nonnegative().default(2048),
   DORMOUSE_ALLOW_PRIVATE_NETWORKS: list.default([]),
+  /** Whether guests may reach mail servers on port 25, as those who send spam do. */
+  DORMOUSE_ALLOW_SMTP: flag.default(false),
   /**
    * Machines of the newest template that each host keeps running for creates to take over. Each has the whole memory of a
    * sandbox while nobody needs that room. 0: none.
@@ -194,6 +196,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     reservedMemoryMiB: v.DORMOUSE_RESERVED_MEMORY_MIB,
     reservedDiskMiB: v.DORMOUSE_RESERVED_DISK_MIB,
     allowPrivateNetworks: v.DORMOUSE_ALLOW_PRIVATE_NETWORKS,
+    allowSmtp: v.DORMOUSE_ALLOW_SMTP,
     warmPool: v.DORMOUSE_WARM_POOL,
     overlayPool: v.DORMOUSE_OVERLAY_POOL,
     memoryPool: v.DORMOUSE_MEMORY_POOL,

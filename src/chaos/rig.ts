@@ -13,7 +13,7 @@ import type { Observation } from '../invariants/observation.js';
 import { keyOf, type Violation } from '../invariants/violation.js';
 import { Child } from '../setup/child.js';
 import { clientUrls } from '../setup/client-settings.js';
-import { hostGuardRules } from '../setup/guard-rules.js';
+import { GUARD_TABLE } from '../setup/guard-rules.js';
 import { prepareDirectories } from '../setup/directories.js';
 import { prepareHost } from '../setup/prepare-host.js';
 import { waitForHttp } from '../setup/wait.js';
@@ -48,7 +48,6 @@ export class Rig {
     readonly client: ChaosClient,
     private readonly connection: Connection,
     private readonly runs: SandboxRuns,
-    private readonly guardTable: string,
     private readonly apiKey: string,
   ) {}
 
@@ -68,7 +67,6 @@ export class Rig {
       new ChaosClient({ ...clientUrls(config), apiKey }),
       connection,
       new SandboxRuns(connection, config.temporal.namespace),
-      (await hostGuardRules(config)).table,
       apiKey,
     );
     await rig.#start().catch(async (error: unknown) => {
@@ -195,7 +193,7 @@ export class Rig {
     const { config, runs } = this;
     return observe({
       ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase, digests: true },
-      ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: this.guardTable },
+      ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: GUARD_TABLE },
       secretUuid: (id) => derivedUuid(id, 'secret'),
       workflows: async (ids) => {
         const all = [...new Set([...(await runs.listed(config.hostId)), ...ids])];

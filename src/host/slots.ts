@@ -3,7 +3,8 @@
  * passt, and the loopback address on which its agent's port is forwarded: both unique, both derived, nothing to leak.
  */
 
-/** `127.64.0.0/10` without its first and last address. */
+export const SLOT_ADDRESSES = '127.64.0.0/10';
+/** Without its first and last address. */
 const FIRST_ADDRESS = (127 << 24) | (64 << 16);
 const MAX_SLOTS = (1 << 22) - 2;
 

@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { readTable } from '../guard/nft.js';
+import { onHost } from '../guard/run.js';
 import { readClaims } from '../host/slot-claims.js';
 import { slotUid } from '../host/slots.js';
 import { observeFiles } from './observe-files.js';
@@ -41,7 +42,7 @@ export async function observe(scope: Scope): Promise<Observation> {
   for (const { id } of domains) known.add(id);
   const processes = guestProcesses(await runningProcesses(), places);
   const secrets = await observeSecrets(scope.libvirtUri, { ...scope, known });
-  const denied = (await readTable(scope.guardTable))?.noInternet ?? [];
+  const denied = (await readTable(scope.guardTable, onHost))?.noInternet ?? [];
   for (const { id } of [...processes, ...secrets]) known.add(id);
   return {
     ...{ at, domains, processes, secrets, ...files },

@@ -5,7 +5,7 @@ import { SLOTS_DIRECTORY } from '../host/slot-claims.js';
 import { findViolations } from '../invariants/find-violations.js';
 import { observe } from '../invariants/observe.js';
 import { describe, keyOf } from '../invariants/violation.js';
-import { hostGuardRules } from '../setup/guard-rules.js';
+import { GUARD_TABLE } from '../setup/guard-rules.js';
 import { lazyConnection } from '../temporal/connection.js';
 import { SandboxRuns } from '../temporal/sandbox-runs.js';
 
@@ -25,7 +25,7 @@ async function main(): Promise<number> {
       await observe({
         ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase },
         ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, digests: true },
-        guardTable: (await hostGuardRules(config)).table,
+        guardTable: GUARD_TABLE,
         secretUuid: (id) => derivedUuid(id, 'secret'),
         workflows: async (ids) => {
           const listed = await runs.listed(config.hostId);

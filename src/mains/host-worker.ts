@@ -26,7 +26,7 @@ import { OverlayPool } from '../host/overlay-pool.js';
 import { SandboxIndex } from '../host/sandbox-index.js';
 import { SandboxLocks } from '../host/sandbox-locks.js';
 import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
-import { slotAddress } from '../host/slots.js';
+import { slotAddress, slotUid } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
 import { WarmPool } from '../host/warm-pool.js';
 import { observe } from '../invariants/observe.js';
@@ -39,7 +39,7 @@ import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { createEncryptedOverlay } from '../libvirt/overlay.js';
 import { createLogger } from '../log.js';
 import { every } from '../host/every.js';
-import { hostGuardRules } from '../setup/guard-rules.js';
+import { GUARD_TABLE, hostGuardRules } from '../setup/guard-rules.js';
 import { requireKnownTemporal } from '../setup/known-temporal.js';
 import { openPasstDirectory } from '../setup/passt-directory.js';
 import { qemuIds } from '../setup/qemu-user.js';
@@ -71,11 +71,17 @@ async function main(): Promise<void> {
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const { gid } = await qemuIds();
   const driver = new LibvirtDriver(config.libvirtUri);
-  const guardRules = await hostGuardRules(config);
-  const guard = openGuard(guardRules);
-  await guard.check();
-  await openPasstDirectory(gid);
   const index = await SandboxIndex.load(new StatePaths(config.stateDir), log);
+  const guard = openGuard({
+    wanted: await hostGuardRules(config),
+    noInternet: index
+      .all()
+      .flatMap(({ slot, allowInternetAccess }) =>
+        slot === null || allowInternetAccess ? [] : slotUid(config.uidBase, slot),
+      ),
+  });
+  await guard.ensure();
+  await openPasstDirectory(gid);
   const traffic = new Activity();
   const locks = new SandboxLocks();
   const isIdle = (): boolean => !locks.anyHeld;
@@ -222,7 +228,7 @@ async function main(): Promise<void> {
   const reaper = new Reaper(context, config.reapAgeMs, () =>
     observe({
       ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase },
-      ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: guardRules.table, digests: false },
+      ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: GUARD_TABLE, digests: false },
       secretUuid: (id) => derivedUuid(id, 'secret'),
       workflows: async (ids) => {
         await requireKnownTemporal(config.stateDir, await runs.namespaceId());

@@ -27,7 +27,7 @@ export async function prepareHost(config: Config, say: (line: string) => void): 
   await step('libvirt', () => prepareLibvirt(config, say));
   const { gid } = await step("libvirt's QEMU user", qemuIds);
   await step("passt's directory", () => openPasstDirectory(gid));
-  await step('network guard', async () => openGuard(await hostGuardRules(config)).install());
+  await step('network guard', async () => openGuard({ wanted: await hostGuardRules(config) }).ensure());
   const accelerator = await step('accelerator', () => chooseAccelerator(config, say));
   const driver = new LibvirtDriver(config.libvirtUri);
   try {

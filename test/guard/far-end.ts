@@ -20,6 +20,9 @@ const FAR = [
   '10.88.0.1/24',
   '10.77.0.1/24',
   '169.254.169.254/32',
+  '168.63.129.16/32',
+  '192.0.0.192/32',
+  '100.100.100.200/32',
   '2001:db8:77::1/64',
   'fd77::1/64',
 ];
@@ -34,19 +37,20 @@ export class FarEnd {
   readonly #veth = `dm${process.pid % 100_000}`;
   readonly #servers: { kill(): boolean }[] = [];
 
-  /** Servers on `port` and 53 of every far address, and on `port` of every address of the host, loopback included. */
+  /** Servers on `port`, 53 and 25 of every far address, and on `port` of every address of the host, loopback included. */
   async start(port: number): Promise<void> {
     const inside = ['-n', this.#namespace];
     await run('ip', ['netns', 'add', this.#namespace]);
     await run('ip', ['link', 'add', this.#veth, 'type', 'veth', 'peer', 'name', 'far', 'netns', this.#namespace]);
     for (const address of NEAR) await run('ip', ['address', 'add', address, 'dev', this.#veth, ...nodad(address)]);
     await run('ip', ['link', 'set', this.#veth, 'up']);
-    await run('ip', ['route', 'add', '169.254.169.254/32', 'dev', this.#veth]);
+    for (const address of FAR.filter((one) => one.endsWith('/32')))
+      await run('ip', ['route', 'add', address, 'dev', this.#veth]);
     for (const address of FAR) await run('ip', [...inside, 'address', 'add', address, 'dev', 'far', ...nodad(address)]);
     await run('ip', [...inside, 'link', 'set', 'far', 'up']);
     await run('ip', [...inside, 'link', 'set', 'lo', 'up']);
     const program = ['-c', SERVER, String(port)];
-    this.#servers.push(execFile('ip', ['netns', 'exec', this.#namespace, 'python3', ...program, '53']));
+    this.#servers.push(execFile('ip', ['netns', 'exec', this.#namespace, 'python3', ...program, '53', '25']));
     this.#servers.push(execFile('python3', program));
   }
 
