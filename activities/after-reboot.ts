@@ -4,6 +4,7 @@ import type { Manifest } from '../src/host/manifest.js';
 import { slotAddress } from '../src/host/slots.js';
 import type { HostContext } from './host-context.js';
 import { domainName, slotOf } from './machine.js';
+import { tell } from './tell.js';
 import { wakeGuest } from './wake-guest.js';
 import { within } from '../src/within.js';
 
@@ -52,12 +53,14 @@ async function afterReboot(context: HostContext, id: string): Promise<void> {
       const bootId = await wakeGuest(context, same(), held, 'boot');
       if (bootId === before.bootId) return;
       await context.index.change(id, { bootId });
-      context.journal.addEntries(id, [
-        {
-          ...{ at: Date.now(), level: 'info', message: 'sandbox rebooted by its guest' },
-          fields: { source: 'host', event: 'rebooted', generation: String(before.generation) },
-        },
-      ]);
+      await tell(context, id, (journal) =>
+        journal.addEntries(id, [
+          {
+            ...{ at: Date.now(), level: 'info', message: 'sandbox rebooted by its guest' },
+            fields: { source: 'host', event: 'rebooted', generation: String(before.generation) },
+          },
+        ]),
+      );
     });
   } finally {
     const now = runningNow(context, id);

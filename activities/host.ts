@@ -19,7 +19,7 @@ const HEARTBEAT_EVERY_MS = 2_000;
 /** The host's verbs as Temporal activities: heartbeats while they work, cancellation, errors of the table. */
 export function createHostActivities(context: HostContext, inFlight: InFlight): HostActivities {
   const alive = <T>(verb: string, id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
-    reported(inFlight, verb, id, work);
+    reported(context, inFlight, verb, id, work);
   return {
     createVm: (input) =>
       logged(context, 'create', input.spec.id, input.generation, () =>
@@ -66,13 +66,19 @@ export function createHostActivities(context: HostContext, inFlight: InFlight): 
 }
 
 async function reported<T>(
+  { log }: HostContext,
   inFlight: InFlight,
   verb: string,
   id: string,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const activity = Context.current();
-  const end = await inFlight.begin(activity.info.taskToken);
+  // A step that is not noted is only found later after a crash: no reason to fail it.
+  const unnoted = (error: unknown): void => log.warn({ sandbox: id, err: error }, 'a step could not be noted');
+  const end = await inFlight.begin(activity.info.taskToken).catch((error: unknown) => {
+    unnoted(error);
+    return () => Promise.resolve();
+  });
   const beat = setInterval(() => activity.heartbeat({ verb, sandbox: id }), HEARTBEAT_EVERY_MS);
   try {
     return await work(activity.cancellationSignal);
@@ -81,6 +87,6 @@ async function reported<T>(
     throw asFailure(error, 'HostFailure', `${verb} of sandbox ${id}`);
   } finally {
     clearInterval(beat);
-    await end();
+    await end().catch(unnoted);
   }
 }

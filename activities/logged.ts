@@ -2,6 +2,7 @@ import type { PauseVmResult, VmRunning } from '../workflows/host-activities.js';
 import type { LogEntry } from '../src/gateway/wire.js';
 import { asFailure } from './failure.js';
 import type { HostContext } from './host-context.js';
+import { tell } from './tell.js';
 
 const DONE = { create: 'created', pause: 'paused', resume: 'resumed' } as const;
 
@@ -14,21 +15,23 @@ export async function logged<T extends VmRunning | PauseVmResult>(
   work: () => Promise<T>,
   how: Record<string, string> = {},
 ): Promise<T> {
-  const enter = (event: string, level: LogEntry['level'], fields: Record<string, string>): void => {
+  const enter = async (event: string, level: LogEntry['level'], fields: Record<string, string>): Promise<void> => {
     const known = context.index.get(id);
     // A later step has come in between, perhaps one that removes all of it.
     if ((known?.generation ?? Infinity) > generation) return;
     // The log is its owner's, and a warm machine has none yet.
     if (known?.view.spec.warm === true) return;
-    context.journal.addEvent(id, generation, event, { level, fields: { ...how, ...fields } });
+    await tell(context, id, (journal) =>
+      journal.addEvent(id, generation, event, { level, fields: { ...how, ...fields } }),
+    );
   };
   try {
     const result = await work();
-    if (!('outcome' in result && result.outcome === 'busy')) enter(DONE[verb], 'info', {});
+    if (!('outcome' in result && result.outcome === 'busy')) await enter(DONE[verb], 'info', {});
     return result;
   } catch (error) {
     const { type } = asFailure(error, 'HostFailure', verb);
-    enter(`${verb} failed`, 'error', { code: type ?? 'HostFailure' });
+    await enter(`${verb} failed`, 'error', { code: type ?? 'HostFailure' });
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { slotAddress } from '../src/host/slots.js';
 import { accessToken } from '../src/keys/access-token.js';
 import type { HostContext } from './host-context.js';
 import { domainName, slotOf } from './machine.js';
+import { tell } from './tell.js';
 import { within } from '../src/within.js';
 
 const SYNC_WITHIN_MS = 8_000;
@@ -28,7 +29,9 @@ export async function powerOff(context: HostContext, manifest: Manifest, signal:
         'a guest did not power off and is ended by force',
       );
       const message = 'the guest did not power off in time and was ended by force';
-      context.journal.addEvent(id, manifest.generation, 'forced off', { level: 'warn', message });
+      await tell(context, id, (journal) =>
+        journal.addEvent(id, manifest.generation, 'forced off', { level: 'warn', message }),
+      );
       await context.driver.destroy(name);
     }
   }
