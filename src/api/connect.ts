@@ -2,6 +2,7 @@ import type { Request, RequestHandler } from 'express';
 import type { ResumeResult } from '../../workflows/messages.js';
 import type { SandboxView } from '../../workflows/view.js';
 import type { ApiDeps } from './deps.js';
+import { codeOf } from './errors.js';
 import { findSandbox } from './find-sandbox.js';
 import { parse } from './parse.js';
 import { presentSandbox } from './present.js';
@@ -40,7 +41,14 @@ async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number, memo
   const { outcome, joined } = deps.join.run(`${memory ? 'connect' : 'reboot'} ${id}`, () =>
     resumeJoined(deps, known, { mode: 'connect', timeoutMs: wanted, ...(memory ? {} : { memory }) }),
   );
-  let result = await outcome;
+  let result = await outcome.catch((error: unknown) => {
+    if (codeOf(error) !== 'NotFound') throw error;
+    // It may have been a visitor's, of an api of whichever: what does not wake for traffic does for its owner.
+    const own = { ...known, status: 'running' as const };
+    return deps.join.run(`connect again ${id}`, () =>
+      resumeJoined(deps, own, { mode: 'connect', timeoutMs: wanted, ...(memory ? {} : { memory }) }),
+    ).outcome;
+  });
   while (joined && result.view.endAt < neededUntil) {
     // A connect of its own, and not a new timeout: the sandbox may have been paused again meanwhile.
     const extension = deps.join.run(`extend ${id}`, () =>

@@ -222,6 +222,9 @@ export class FakeWorld implements SandboxClient {
       while (this.#require(id).status === 'pausing') await new Promise((resolve) => setTimeout(resolve, 10));
       view = this.#require(id);
     }
+    if (input.mode === 'traffic' && view.image?.kind === 'disk') {
+      throw new ApiError('NotFound', `traffic does not boot sandbox ${id}`);
+    }
     if (view.status === 'killing') throw new ApiError('BeingKilled', `sandbox ${id} is being killed`);
     const asked = input.timeoutMs ?? view.spec.timeoutMs;
     const until = Date.now() + (input.mode === 'traffic' ? Math.max(asked, view.spec.timeoutMs) : asked);

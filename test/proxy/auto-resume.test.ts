@@ -98,6 +98,18 @@ describe('a request to a sleeping sandbox that was made with autoResume', () => 
     expect(world.countOf('resume')).toBe(1);
   });
 
+  test('that the pause leaves with its disk alone is refused, and a connect that joined it meanwhile boots the sandbox', async () => {
+    world.add('i1', { status: 'pausing' }, { autoResume: true });
+    const visitor = at('/');
+    await expect.poll(() => world.countOf('resume')).toBe(1);
+    const lookedUp = world.lookedUp;
+    const connecting = world.api('POST', '/v2/sandboxes/i1/connect', {});
+    await expect.poll(() => world.lookedUp).toBeGreaterThan(lookedUp);
+    Object.assign(world.views.get('i1')!, { status: 'paused', image: { kind: 'disk', generation: 2, savedAt: 1 } });
+    expect((await visitor).status).toBe(502);
+    expect((await connecting).status).toBe(201);
+  });
+
   test('moves no deadline when the pause was called off', async () => {
     const { endAt } = world.add('i1', { status: 'pausing' }, { autoResume: true });
     const held = at('/');
