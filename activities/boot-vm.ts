@@ -11,6 +11,7 @@ import { fenced } from './fence.js';
 import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
 import { factsOf } from './inspect-vm.js';
+import { knownManifest } from './known-manifest.js';
 import { dataKeyOf, domainName, machineSpec, requireTemplate, slotOf } from './machine.js';
 import { removeImages } from './remove-images.js';
 import { reserve } from './reserve.js';
@@ -30,8 +31,7 @@ export async function bootVm(context: HostContext, input: BootVmInput, signal: A
   const { id } = input.spec;
   const { generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
-    const known = context.index.get(id);
-    if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
+    const known = knownManifest(context, input.spec, 'ImageDamaged');
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     if (known.phase.name === 'running' && known.bootId !== undefined) {
       if ((await context.driver.state(domainName(id))) === 'running') {

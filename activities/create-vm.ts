@@ -25,6 +25,8 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
   const { spec, generation } = input;
   return fenced(context, spec.id, generation, signal, async (held) => {
     const known = context.index.get(spec.id);
+    if (context.index.isUnreadable(spec.id))
+      throw failure('CreateFailed', `the manifest of sandbox ${spec.id} cannot be read or is not authentic`);
     if (known?.phase.name === 'running' && known.bootId !== undefined) {
       if ((await context.driver.state(domainName(spec.id))) === 'running') return { bootId: known.bootId };
     }

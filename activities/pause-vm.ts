@@ -10,6 +10,7 @@ import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
+import { knownManifest } from './known-manifest.js';
 import { rollBackSave } from './roll-back-save.js';
 import { saveAndSeal } from './save-and-seal.js';
 
@@ -22,11 +23,7 @@ import { saveAndSeal } from './save-and-seal.js';
 export async function pauseVm(context: HostContext, input: PauseVmInput, signal: AbortSignal): Promise<PauseVmResult> {
   const { id, generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
-    const known = context.index.get(id);
-    if (context.index.isUnreadable(id)) {
-      throw failure('PauseFailed', `the manifest of sandbox ${id} cannot be read; kill it, or bring a good one back`);
-    }
-    if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
+    const known = knownManifest(context, input.view.spec, 'PauseFailed');
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;
     context.reached('pause.begun');

@@ -10,6 +10,7 @@ import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
+import { knownManifest } from './known-manifest.js';
 import { dataKeyOf, domainName, requireTemplate } from './machine.js';
 import { removeImages } from './remove-images.js';
 import { reserve } from './reserve.js';
@@ -31,9 +32,7 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
   const { id } = input.spec;
   const { generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
-    const known = context.index.get(id);
-    if (context.index.isUnreadable(id)) throw failure('ImageDamaged', `the manifest of sandbox ${id} cannot be read`);
-    if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
+    const known = knownManifest(context, input.spec, 'ImageDamaged');
     if (known.generation < input.image.generation) {
       throw failure(
         'ImageDamaged',

@@ -6,6 +6,7 @@ import { failure } from './failure.js';
 import { fenced } from './fence.js';
 import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
+import { knownManifest } from './known-manifest.js';
 import { powerOff } from './power-off.js';
 import { rollBackSave } from './roll-back-save.js';
 
@@ -22,8 +23,7 @@ export async function shutDownVm(
 ): Promise<PauseVmResult> {
   const { id, generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
-    const known = context.index.get(id);
-    if (known === undefined) throw failure('Lost', `this host knows nothing of sandbox ${id}`);
+    const known = knownManifest(context, input.view.spec, 'PauseFailed');
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;

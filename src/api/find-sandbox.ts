@@ -7,9 +7,9 @@ import { ApiError } from './errors.js';
 
 /**
  * The sandbox that the path names, if it is the caller's and has not ended. Asks the hosts' indexes; for one that no
- * host has while a host is down (or with `evenIfUnlisted`), its workflow.
+ * host has while a host is down, or that a host has damaged (or with `evenIfUnlisted`), its workflow.
  *
- * @throws ApiError `NotFound`, also for another tenant's sandbox; `Unavailable` when it cannot be told
+ * @throws ApiError `NotFound`, also for another tenant's sandbox; `ImageDamaged` for one that its host cannot believe; `Unavailable` when it cannot be told
  */
 export async function findSandbox(
   deps: ApiDeps,
@@ -19,13 +19,22 @@ export async function findSandbox(
 ): Promise<SandboxView> {
   const id = String(request.params['id']);
   if (!SANDBOX_ID_PATTERN.test(id)) throw notFound(id);
-  const { found, missing } = await deps.directory.find(id);
+  const { found, missing, unreadable } = await deps.directory.find(id);
   let view = found;
-  if (view === undefined && (missing.length > 0 || options.evenIfUnlisted)) view = await deps.client.get(id);
+  if (view === undefined && (missing.length > 0 || unreadable === true || options.evenIfUnlisted))
+    view = await deps.client.get(id);
   if (view === undefined || view.spec.warm === true || view.spec.tenant !== tenantOf(response)) throw notFound(id);
   if (view.status === 'killed' || view.status === 'failed') throw notFound(id);
+  if (unreadable === true && !options.evenIfUnlisted) throw damaged(id);
   return view;
 }
+
+/** Only for the owner. */
+const damaged = (id: string): ApiError =>
+  new ApiError(
+    'ImageDamaged',
+    `what the host keeps of sandbox ${id} is damaged or was changed by somebody else, and is not used. Kill the sandbox, or ask the operator to put its manifest back.`,
+  );
 
 export const notFound = (id: string): ApiError =>
   new ApiError(

@@ -10,6 +10,7 @@ import {
   type LogList,
   type MetricSample,
   type SampleList,
+  type UnreadableSandbox,
 } from '../gateway/wire.js';
 import { ApiError } from './errors.js';
 
@@ -34,10 +35,13 @@ export interface FromHosts<T> {
   answered: number;
 }
 
+/** `unreadable`: a host has something of it that cannot be believed; its workflow has to be asked whose it is. */
+export type FoundSandbox = FromHosts<SandboxView | undefined> & { unreadable?: true };
+
 /** The indexes of all hosts as one. Nothing is kept between calls but where a sandbox is: an answer is never stale. */
 export interface HostDirectory {
   list(query: SandboxQuery): Promise<FromHosts<SandboxPage>>;
-  find(id: string): Promise<FromHosts<SandboxView | undefined>>;
+  find(id: string): Promise<FoundSandbox>;
   reports(): Promise<FromHosts<HostReport[]>>;
   /** What its host keeps of a sandbox. Throws `Unavailable` when the host does not answer. */
   samples(id: string): Promise<MetricSample[]>;
@@ -109,11 +113,14 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     places.set(id, { place: { ...host, traffic }, until: performance.now() + REMEMBER_PLACE_MS });
   }
 
-  async function find(id: string): Promise<FromHosts<SandboxView | undefined>> {
-    const { found, ...who } = await askAll<SandboxView>(`/internal/sandboxes/${id}`);
-    const first = found[0];
-    if (first !== undefined) remember(first.host, first.answer.spec);
-    return { found: first?.answer, ...who };
+  async function find(id: string): Promise<FoundSandbox> {
+    const { found, ...who } = await askAll<SandboxView | UnreadableSandbox>(`/internal/sandboxes/${id}`);
+    for (const { host, answer } of found) {
+      if ('unreadable' in answer) continue;
+      remember(host, answer.spec);
+      return { found: answer, ...who };
+    }
+    return { found: undefined, ...(found.length > 0 ? { unreadable: true as const } : {}), ...who };
   }
 
   async function list(query: SandboxQuery): Promise<FromHosts<SandboxPage>> {

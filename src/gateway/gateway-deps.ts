@@ -25,6 +25,8 @@ export interface GatewayDeps {
   index: {
     list(): SandboxView[];
     get(id: string): SandboxView | undefined;
+    /** There is something of it here that cannot be believed. */
+    isUnreadable(id: string): boolean;
   };
   report(): Promise<HostReport>;
   /** What is kept of a sandbox for its owner; only asked for sandboxes of the index. */

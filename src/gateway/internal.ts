@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GatewayDeps } from './gateway-deps.js';
 import { pageOf, sandboxQuery } from './sandbox-query.js';
-import type { LatestSamples, LogList, SampleList } from './wire.js';
+import type { LatestSamples, LogList, SampleList, UnreadableSandbox } from './wire.js';
 
 /** The host's index and facts, for the api; shapes in `wire.ts`. */
 export async function answerInternal(
@@ -37,6 +37,7 @@ export async function answerInternal(
   if (view !== undefined && what === 'log') {
     return send(200, { entries: deps.journal.entries(id) } satisfies LogList);
   }
+  if (what === '' && deps.index.isUnreadable(id)) return send(200, { unreadable: true } satisfies UnreadableSandbox);
   send(404, { code: 404, message: `this host has nothing at ${url.pathname}` });
 }
 

@@ -79,6 +79,11 @@ export interface LogEntry {
   fields: Record<string, string>;
 }
 
+/** In place of a sandbox's view: what the host has of it is damaged or not authentic, so that it says nothing. */
+export interface UnreadableSandbox {
+  unreadable: true;
+}
+
 export interface SampleList {
   samples: MetricSample[];
 }

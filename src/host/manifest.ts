@@ -1,7 +1,8 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { SandboxView, SavedImage } from '../../workflows/view.js';
-import { readJson, writeDurably } from '../durable-file.js';
+import { writeDurably } from '../durable-file.js';
+import { isMacOf, macOf } from '../keys/manifest-mac.js';
 import type { StatePaths } from './state-paths.js';
 
 /**
@@ -64,23 +65,55 @@ const shape = z.looseObject({
   slot: z.number().int().nullable(),
 });
 
-/** @throws Error when the file is there but is not a manifest. */
-export async function readManifest(paths: StatePaths, id: string): Promise<Manifest | undefined> {
+/** A manifest's file says whose the sandbox is and what it may reach: only what this service wrote counts. */
+export class UnsignedManifestError extends Error {}
+
+/**
+ * @param manifestsKey see `keys/manifest-mac.ts`
+ * @throws UnsignedManifestError when the file has no authentication code; Error when it is not a manifest, or not as this
+ *   service wrote it.
+ */
+export async function readManifest(paths: StatePaths, id: string, manifestsKey: Buffer): Promise<Manifest | undefined> {
   const file = paths.sandbox(id).manifest;
-  const found = await readJson(file).catch((error: unknown) => {
-    if (error instanceof SyntaxError) return null;
-    throw error;
-  });
-  if (found === undefined) return undefined;
-  const parsed = shape.safeParse(found);
-  if (!parsed.success || parsed.data.id !== id) {
-    throw new Error(`${file} is not a manifest that this version can read. It was left as it is; look at it by hand.`);
+  const bytes = await readManifestBytes(paths, id);
+  if (bytes === undefined) return undefined;
+  const { manifest, mac } = parseManifest(file, id, bytes);
+  if (mac === undefined) throw new UnsignedManifestError(`${file} has no authentication code. ${LEFT}`);
+  if (typeof mac !== 'string' || !isMacOf(manifestsKey, { kind: 'manifest', id }, JSON.stringify(manifest), mac)) {
+    throw new Error(`${file} is not as this service wrote it, or was written under another master key. ${LEFT}`);
   }
-  return found as Manifest;
+  return manifest;
 }
 
-export async function writeManifest(paths: StatePaths, manifest: Manifest): Promise<void> {
-  await writeDurably(paths.sandbox(manifest.id).manifest, JSON.stringify(manifest));
+/** @returns undefined when there is none. */
+export const readManifestBytes = (paths: StatePaths, id: string): Promise<Buffer | undefined> =>
+  readFile(paths.sandbox(id).manifest).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+
+/** The authentication code is of the manifest as it was parsed, so that nothing counts that it does not cover. */
+export function parseManifest(file: string, id: string, bytes: Buffer): { manifest: Manifest; mac: unknown } {
+  let found: unknown;
+  try {
+    found = JSON.parse(bytes.toString());
+  } catch {
+    found = null;
+  }
+  const parsed = shape.safeParse(found);
+  if (!parsed.success || parsed.data.id !== id) {
+    throw new Error(`${file} is not a manifest that this version can read. ${LEFT}`);
+  }
+  const { mac, ...manifest } = found as Manifest & { mac?: unknown };
+  return { manifest, mac };
+}
+
+const LEFT = 'It was left as it is; look at it by hand.';
+
+export async function writeManifest(paths: StatePaths, manifest: Manifest, manifestsKey: Buffer): Promise<void> {
+  const text = JSON.stringify(manifest);
+  const mac = macOf(manifestsKey, { kind: 'manifest', id: manifest.id }, text);
+  await writeDurably(paths.sandbox(manifest.id).manifest, JSON.stringify({ ...manifest, mac }));
 }
 
 /** Ids of all sandboxes that have a directory on this host. */

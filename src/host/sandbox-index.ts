@@ -14,13 +14,17 @@ export class SandboxIndex {
 
   readonly #unreadable = new Set<string>();
 
-  private constructor(readonly paths: StatePaths) {}
+  private constructor(
+    readonly paths: StatePaths,
+    private readonly manifestsKey: Buffer,
+  ) {}
 
-  static async load(paths: StatePaths, log: Logger): Promise<SandboxIndex> {
-    const index = new SandboxIndex(paths);
+  /** @param manifestsKey the master key's subkey `manifests`: a manifest without its code, or with another, is unreadable */
+  static async load(paths: StatePaths, manifestsKey: Buffer, log: Logger): Promise<SandboxIndex> {
+    const index = new SandboxIndex(paths, manifestsKey);
     for (const id of await listSandboxIds(paths)) {
       try {
-        const manifest = await readManifest(paths, id);
+        const manifest = await readManifest(paths, id, manifestsKey);
         if (manifest === undefined)
           log.warn({ sandbox: id }, 'a sandbox directory without a manifest; left for the reaper');
         else index.#manifests.set(id, manifest);
@@ -36,7 +40,7 @@ export class SandboxIndex {
     return this.#manifests.get(id);
   }
 
-  /** Its manifest is there and cannot be read: nothing is known, and nothing must be concluded from that. */
+  /** Its manifest is there and cannot be read, or is not authentic: nothing is known, and nothing must be concluded from that. */
   isUnreadable(id: string): boolean {
     return this.#unreadable.has(id);
   }
@@ -46,8 +50,9 @@ export class SandboxIndex {
   }
 
   async put(manifest: Manifest): Promise<void> {
-    await writeManifest(this.paths, manifest);
+    await writeManifest(this.paths, manifest, this.manifestsKey);
     this.#manifests.set(manifest.id, manifest);
+    this.#unreadable.delete(manifest.id);
   }
 
   /** @returns the changed manifest. @throws Error when the sandbox is not known. */

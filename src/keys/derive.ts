@@ -2,9 +2,9 @@ import { hkdfSync } from 'node:crypto';
 import { KeyError } from './key-error.js';
 
 /** What the master key is used for. A label never changes its meaning: stored data depends on it. */
-export type KeyLabel = 'tokens' | 'fields' | 'gateway' | 'wrap' | 'api-keys';
+export type KeyLabel = 'tokens' | 'fields' | 'gateway' | 'wrap' | 'api-keys' | 'manifests';
 
-export const KEY_LABELS: readonly KeyLabel[] = ['tokens', 'fields', 'gateway', 'wrap', 'api-keys'];
+export const KEY_LABELS: readonly KeyLabel[] = ['tokens', 'fields', 'gateway', 'wrap', 'api-keys', 'manifests'];
 
 export const KEY_BYTES = 32;
 

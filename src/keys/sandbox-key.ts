@@ -12,9 +12,6 @@ export const diskPassphrase = (dataKey: Buffer): string => subkey(dataKey, 'disk
 /** The key of the sandbox's sealed images (see `src/sealing`), 32 bytes. */
 export const imageKey = (dataKey: Buffer): Buffer => subkey(dataKey, 'image');
 
-/** The key that authenticates the sandbox's manifest, 32 bytes. */
-export const manifestKey = (dataKey: Buffer): Buffer => subkey(dataKey, 'manifest');
-
 /** Wraps a sandbox's data key for storage; what comes out opens for this sandbox only. */
 export async function wrapSandboxKey(wrapper: KeyWrapper, sandboxId: string, dataKey: Buffer): Promise<Buffer> {
   requireKey(dataKey);
@@ -33,5 +30,4 @@ export async function unwrapSandboxKey(wrapper: KeyWrapper, sandboxId: string, w
 
 const context = (sandboxId: string): string => `sandbox/${sandboxId}`;
 
-const subkey = (dataKey: Buffer, label: 'disk' | 'image' | 'manifest'): Buffer =>
-  expandKey(dataKey, `dormouse/v1/sandbox/${label}`);
+const subkey = (dataKey: Buffer, label: 'disk' | 'image'): Buffer => expandKey(dataKey, `dormouse/v1/sandbox/${label}`);

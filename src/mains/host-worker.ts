@@ -26,6 +26,7 @@ import { OverlayPool } from '../host/overlay-pool.js';
 import { SandboxIndex } from '../host/sandbox-index.js';
 import { SandboxLocks } from '../host/sandbox-locks.js';
 import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
+import { signEarlierManifests, signingRecords } from '../host/sign-manifests.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
 import { WarmPool } from '../host/warm-pool.js';
@@ -71,7 +72,13 @@ async function main(): Promise<void> {
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const { gid } = await qemuIds();
   const driver = new LibvirtDriver(config.libvirtUri);
-  const index = await SandboxIndex.load(new StatePaths(config.stateDir), log);
+  const paths = new StatePaths(config.stateDir);
+  const manifestsKey = masterKey.derive('manifests');
+  await signEarlierManifests(paths, {
+    ...{ manifestsKey, log },
+    records: signingRecords(config.stateDir, config.masterKeyFile),
+  });
+  const index = await SandboxIndex.load(paths, manifestsKey, log);
   const guard = openGuard({
     wanted: await hostGuardRules(config),
     noInternet: index
@@ -164,7 +171,7 @@ async function main(): Promise<void> {
   });
   const gateway = createGateway({
     token: gatewayToken(masterKey),
-    index: { list: () => index.views(), get: (id) => index.view(id) },
+    index: { list: () => index.views(), get: (id) => index.view(id), isUnreadable: (id) => index.isUnreadable(id) },
     report: async () => ({
       hostId: config.hostId,
       templates: (await listTemplates(config.templateDir)).map(({ key, ...template }) => ({

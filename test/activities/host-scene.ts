@@ -177,7 +177,7 @@ export class HostScene {
       pool: { claim: (_key: string, _base: string, file: string) => this.#makeOverlay(file) },
       memories: { heldMiB: 0, keep: () => undefined, claim: async () => false, giveUp: async () => false },
       ...{ driver: this.driver, traffic: this.traffic, masterKey, slots, log, locks: new SandboxLocks() },
-      index: await SandboxIndex.load(this.paths, log),
+      index: await SandboxIndex.load(this.paths, masterKey.derive('manifests'), log),
       journal: new Journal(this.paths),
       reached: (point: CrashPoint) => this.reached(point),
       discarded: {

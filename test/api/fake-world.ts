@@ -40,6 +40,8 @@ export class FakeWorld implements SandboxClient {
   readonly views = new Map<string, SandboxView>();
   readonly calls: { verb: string; id: string; input?: unknown; updateId?: string }[] = [];
   readonly activity = new Activity();
+  /** What the host has of these cannot be believed; their workflows know them. */
+  readonly unreadable = new Set<string>();
   /** What the host keeps of each sandbox. */
   readonly samples = new Map<string, MetricSample[]>();
   readonly entries = new Map<string, LogEntry[]>();
@@ -85,8 +87,9 @@ export class FakeWorld implements SandboxClient {
         list: () => [...this.views.values()],
         get: (id) => {
           this.lookedUp += 1;
-          return this.views.get(id);
+          return this.unreadable.has(id) ? undefined : this.views.get(id);
         },
+        isUnreadable: (id) => this.unreadable.has(id),
       },
       report: () => Promise.resolve(this.report),
       route: (id) => {

@@ -10,6 +10,7 @@ beforeEach(() => {
   world.views.clear();
   world.calls.length = 0;
   world.failNext.clear();
+  world.unreadable.clear();
 });
 
 const ROUTES: [string, string][] = [
@@ -30,6 +31,30 @@ const ONE_SANDBOX = ROUTES.filter(([, path]) => path.includes('i1'));
 const BODY: Record<string, object> = { timeout: { timeout: 60 }, connect: { timeout: 60 } };
 const bodyOf = (method: string, path: string): object | undefined =>
   method === 'POST' ? (BODY[path.split('/').at(-1) ?? ''] ?? {}) : undefined;
+
+describe('a sandbox that its host cannot believe', () => {
+  const damaged = ONE_SANDBOX.filter(([method]) => method !== 'DELETE');
+
+  test.each(damaged)('%s %s: its owner is told so, anybody else that there is none', async (method, path) => {
+    for (const [tenant, status, message] of [
+      ['a', 500, /damaged or was changed by somebody else/],
+      ['b', 404, /was not found/],
+    ] as const) {
+      world.add('i1', {}, { tenant });
+      world.unreadable.add('i1');
+      const answer = await world.api(method, path, bodyOf(method, path));
+      expect([answer.status, answer.body.message]).toEqual([status, expect.stringMatching(message)]);
+    }
+    expect(world.calls.filter(({ verb }) => verb !== 'get')).toEqual([]);
+  });
+
+  test('is killed by its owner alone', async () => {
+    world.add('i1');
+    world.unreadable.add('i1');
+    expect((await world.api('DELETE', '/sandboxes/i1', undefined, { 'x-api-key': 'key-b' })).status).toBe(404);
+    expect((await world.api('DELETE', '/sandboxes/i1')).status).toBe(204);
+  });
+});
 
 describe('every refusal is JSON with its status as code', () => {
   test.each(ROUTES)('%s %s answers 401 to a missing and to a wrong key', async (method, path) => {

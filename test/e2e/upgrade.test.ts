@@ -69,6 +69,8 @@ s.beta_pause()
     }
     await execa('cp', ['-al', '--no-clobber', `${shared.templateDir}/.`, config.templateDir]);
     service = await startService('upgrade', PORTS, templates);
+    const manifest = await readFile(path.join(config.stateDir, 'sandboxes', id, 'manifest.json'), 'utf8');
+    expect(JSON.parse(manifest)).toMatchObject({ id, mac: expect.any(String) });
     const [after] = await play(
       service.apiKey,
       `

@@ -15,7 +15,7 @@ afterEach(() => rm(root, { recursive: true }));
 test('every sandbox that is awake counts with its memory, and with the image that it may become', async () => {
   const paths = new StatePaths(root);
   for (const directory of [paths.sandboxes, paths.memory]) await mkdir(directory);
-  const index = await SandboxIndex.load(paths, createLogger('test', 'error'));
+  const index = await SandboxIndex.load(paths, Buffer.alloc(32, 1), createLogger('test', 'error'));
   const reserved = { memoryMiB: 0, diskMiB: 0 };
   const before = await measureRoom(index, reserved);
   const add = async (id: string, phase: Manifest['phase']): Promise<void> => {
@@ -35,7 +35,7 @@ test('every sandbox that is awake counts with its memory, and with the image tha
 test('the room of a warm machine is offered to whoever asks, and not free for another warm one', async () => {
   const paths = new StatePaths(root);
   for (const directory of [paths.sandboxes, paths.memory]) await mkdir(directory);
-  const index = await SandboxIndex.load(paths, createLogger('test', 'error'));
+  const index = await SandboxIndex.load(paths, Buffer.alloc(32, 1), createLogger('test', 'error'));
   const reserved = { memoryMiB: 0, diskMiB: 0 };
   const before = await measureRoom(index, reserved);
   await mkdir(paths.sandbox('warm').directory);

@@ -49,7 +49,16 @@ const healthy = (): Observation => ({
   ],
   memory: [{ id: 'a', name: 'a', changedAt: 1, files: ['qmp', 'ram'], completeSave: false }],
   pool: [{ name: 'abcdefgh12.0a1b', changedAt: 1 }],
-  top: ['sandboxes', 'memory', 'overlays', 'logs', 'temporal.db', 'master.key', 'api-keys.json'].map((name) => ({
+  top: [
+    'sandboxes',
+    'memory',
+    'overlays',
+    'logs',
+    'temporal.db',
+    'master.key',
+    'api-keys.json',
+    'manifests-signed.json',
+  ].map((name) => ({
     ...{ name, changedAt: 1 },
   })),
   secrets: [{ uuid: 'u-a', id: 'a' }],

@@ -72,7 +72,7 @@ export async function startMachinelessHost(
   const paths = new StatePaths(config.stateDir);
   for (const directory of [paths.sandboxes, paths.memory]) await mkdir(directory, { recursive: true });
   const masterKey = await fileMasterKey(config.masterKeyFile);
-  const index = await SandboxIndex.load(paths, log);
+  const index = await SandboxIndex.load(paths, masterKey.derive('manifests'), log);
   const traffic = new Activity();
   const locks = new SandboxLocks();
   const template = await tinyTemplate(path.join(config.stateDir, 'template'));
@@ -118,7 +118,7 @@ export async function startMachinelessHost(
   const { names, cpuCount, memoryMiB, diskMiB, envdVersion, createdAt } = template;
   const gateway = createGateway({
     token: gatewayToken(masterKey),
-    index: { list: () => index.views(), get: (id) => index.view(id) },
+    index: { list: () => index.views(), get: (id) => index.view(id), isUnreadable: (id) => index.isUnreadable(id) },
     report: () =>
       Promise.resolve({
         hostId: config.hostId,

@@ -15,8 +15,9 @@ import {
 import { newState, type SandboxState } from '../../../workflows/state.js';
 import type { SandboxView } from '../../../workflows/view.js';
 import { randomSandboxId } from '../../api/sandbox-id.js';
-import type { Manifest } from '../../host/manifest.js';
+import { writeManifest, type Manifest } from '../../host/manifest.js';
 import { StatePaths } from '../../host/state-paths.js';
+import { fileMasterKey } from '../../keys/master-key.js';
 import type { MachinelessService } from './machineless-service.js';
 import { inLanes } from './lanes.js';
 
@@ -43,6 +44,7 @@ export class Seeder {
     private readonly model: Manifest,
     private readonly files: ReadonlyMap<string, Buffer>,
     private readonly client: Client,
+    private readonly manifestsKey: Buffer,
   ) {}
 
   /** Pauses a sandbox to be the model of the others. */
@@ -51,13 +53,15 @@ export class Seeder {
     const { sandbox } = await client.create({ metadata: { kind: 'seeded' } });
     await client.pause(sandbox);
     const { directory, manifest } = paths.sandbox(sandbox.id);
-    const model = JSON.parse(await readFile(manifest, 'utf8')) as Manifest;
+    const model = JSON.parse(await readFile(manifest, 'utf8')) as Manifest & { mac?: string };
+    delete model.mac;
     const names = (await readdir(directory)).filter((name) => name !== path.basename(manifest));
     const files = await Promise.all(
       names.map(async (name) => [name, await readFile(path.join(directory, name))] as const),
     );
     const temporal = new Client({ connection, namespace: config.temporal.namespace });
-    return new Seeder(paths, model, new Map(files), temporal);
+    const masterKey = await fileMasterKey(config.masterKeyFile);
+    return new Seeder(paths, model, new Map(files), temporal, masterKey.derive('manifests'));
   }
 
   /** @param expiryOf when each is removed, epoch milliseconds; absent: in 30 days or whatever the service is set to */
@@ -94,10 +98,10 @@ export class Seeder {
   }
 
   async #write(view: SandboxView): Promise<void> {
-    const { directory, manifest } = this.paths.sandbox(view.spec.id);
+    const { directory } = this.paths.sandbox(view.spec.id);
     await mkdir(directory, { mode: 0o711 });
     for (const [name, content] of this.files) await writeFile(path.join(directory, name), content);
-    await writeFile(manifest, JSON.stringify({ ...this.model, id: view.spec.id, view } satisfies Manifest));
+    await writeManifest(this.paths, { ...this.model, id: view.spec.id, view }, this.manifestsKey);
   }
 
   async #startWorkflow(view: SandboxView): Promise<void> {
