@@ -6,7 +6,7 @@ import { asFailure, failure } from './failure.js';
 import { fenced } from './fence.js';
 import type { HostContext } from './host-context.js';
 import { domainName } from './machine.js';
-import { wakeGuest } from './wake-guest.js';
+import { tellGuest } from './wake-guest.js';
 import { prepareNetwork } from './workspace.js';
 
 /** Its guest runs already. One that does not answer soon is given up: making another takes less than waiting longer. */
@@ -40,7 +40,9 @@ export async function assignVm(context: HostContext, input: CreateVmInput, signa
       const waking = wake(context, manifest, held);
       await allOf(waking, openNetwork(context, manifest));
       const bootId = await waking;
-      await context.index.change(spec.id, { phase: { name: 'running' }, bootId, view: input.view });
+      await context.index.change(spec.id, {
+        ...{ phase: { name: 'running' }, bootId, view: input.view, agentNonce: spec.tokenNonce },
+      });
       context.reached('assign.settled');
       context.traffic.forget(spec.id);
       return { bootId };
@@ -53,7 +55,7 @@ export async function assignVm(context: HostContext, input: CreateVmInput, signa
 
 /** Its kernel's reseed was confirmed when the machine was made: nothing has been restored since. */
 async function wake(context: HostContext, manifest: Manifest, signal: AbortSignal): Promise<string> {
-  const bootId = await wakeGuest(context, manifest, within(AGENT_WITHIN_MS, signal), 'adoption');
+  const bootId = await tellGuest(context, manifest, within(AGENT_WITHIN_MS, signal), 'adoption');
   context.reached('assign.agent-ready');
   return bootId;
 }

@@ -62,6 +62,7 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
         slot,
         memoryMiB: template.memoryMiB,
         allowInternetAccess: input.spec.allowInternetAccess,
+        agentNonce: input.spec.tokenNonce,
         view: { ...input.view, status: 'creating' },
       };
       await mkdir(context.index.paths.sandbox(manifest.id).directory, { recursive: true, mode: 0o711 });

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Manifest } from '../src/host/manifest.js';
+import { agentTokenOwner, type Manifest } from '../src/host/manifest.js';
 import { AGENT_PORT } from '../src/gateway/wire.js';
 import { syncDisk } from '../src/guest/client.js';
 import { slotAddress } from '../src/host/slots.js';
@@ -41,7 +41,7 @@ export async function powerOff(context: HostContext, manifest: Manifest, signal:
 
 /** In case that the shutdown has to be cut short. A guest that does not answer is shut down all the same. */
 async function syncGuest(context: HostContext, manifest: Manifest, signal: AbortSignal): Promise<void> {
-  const token = accessToken(context.masterKey.derive('tokens'), manifest.id);
+  const token = accessToken(context.masterKey.derive('tokens'), agentTokenOwner(manifest));
   const limit = within(SYNC_WITHIN_MS, signal);
   await syncDisk({ host: slotAddress(slotOf(manifest)), port: AGENT_PORT }, token, limit).catch((error: unknown) => {
     signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import type { Manifest } from '../src/host/manifest.js';
+import { agentTokenOwner, type Manifest } from '../src/host/manifest.js';
 import { slotAddress } from '../src/host/slots.js';
 import { AGENT_PORT } from '../src/gateway/wire.js';
 import { initGuest } from '../src/guest/init-guest.js';
@@ -27,8 +27,21 @@ export async function wakeGuest(
   signal: AbortSignal,
   after: WokenAfter = 'restore',
 ): Promise<string> {
+  const bootId = await tellGuest(context, manifest, signal, after);
+  const agentNonce = manifest.view.spec.tokenNonce;
+  if (agentNonce !== manifest.agentNonce) await context.index.change(manifest.id, { agentNonce });
+  return bootId;
+}
+
+/** As {@link wakeGuest}; that the agent knows the token of the view is for the caller to record. */
+export async function tellGuest(
+  context: HostContext,
+  manifest: Manifest,
+  signal: AbortSignal,
+  after: WokenAfter,
+): Promise<string> {
   const { spec } = manifest.view;
-  const token = accessToken(context.masterKey.derive('tokens'), manifest.id);
+  const tokensKey = context.masterKey.derive('tokens');
   const envVars =
     spec.sealedEnv === undefined
       ? {}
@@ -39,8 +52,9 @@ export async function wakeGuest(
   const { bootId } = await span('agent', () =>
     initGuest(
       { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
-      { accessToken: token, envVars, defaultUser: 'user', requireReseed: after === 'restore' },
+      { accessToken: accessToken(tokensKey, spec), envVars, defaultUser: 'user', requireReseed: after === 'restore' },
       within(AGENT_TIMEOUT_MS, signal),
+      [accessToken(tokensKey, agentTokenOwner(manifest))],
     ),
   );
   return bootId;

@@ -16,7 +16,7 @@ export type SandboxStatus =
 
 export type TimeoutPolicy = 'kill' | 'pause';
 
-/** What was asked for at create; never changes, but that a warm machine gets the whole of it from the create that takes it. */
+/** What was asked for at create; never changes, but that a warm machine gets the whole of it from the create that takes it, and its tokens are rotated. */
 export interface SandboxSpec {
   id: string;
   tenant: string;
@@ -32,6 +32,8 @@ export interface SandboxSpec {
   metadata: Record<string, string>;
   /** Sealed field (see `src/keys/sealed-field.ts`): JSON of the sandbox's environment variables; absent when there are none. */
   sealedEnv?: string;
+  /** The sandbox's tokens are derived from it (see `src/keys/access-token.ts`); a rotation replaces it. Absent in old ones. */
+  tokenNonce?: string;
   /** Keyed digest of the create request, when it came with an `Idempotency-Key`; tells a repeat from another request. */
   requestDigest?: string;
   allowInternetAccess: boolean;

@@ -12,6 +12,7 @@ import {
   type SampleList,
   type UnreadableSandbox,
 } from '../gateway/wire.js';
+import type { TokenOwner } from '../keys/access-token.js';
 import { ApiError } from './errors.js';
 
 export interface Host {
@@ -24,6 +25,8 @@ export type TrafficRules = Pick<SandboxSpec, 'autoResume' | 'allowPublicTraffic'
 
 export interface Located extends Host {
   traffic: TrafficRules;
+  /** Its tokens' owner: changes when they are rotated. */
+  owner: TokenOwner;
 }
 
 /** What the hosts that answered know together. */
@@ -48,10 +51,15 @@ export interface HostDirectory {
   entries(id: string): Promise<LogEntry[]>;
   /** The newest sample of each that has one, from the hosts that answer. */
   latestSamples(ids: readonly string[]): Promise<Record<string, MetricSample>>;
-  /** The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told. */
-  locate(id: string): Promise<Located | undefined>;
-  /** Ids of so many sandboxes, newest first, up to two seconds old. */
-  newestIds(most: number): Promise<string[]>;
+  /**
+   * The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told.
+   * @param maxAgeMs the answer is not from before that; absent: a minute
+   */
+  locate(id: string, maxAgeMs?: number): Promise<Located | undefined>;
+  /** What the tokens of so many sandboxes are derived from, newest first, up to two seconds old. */
+  newest(most: number): Promise<TokenOwner[]>;
+  /** What is remembered of a sandbox is not true any more. */
+  forget(id: string): void;
   close(): Promise<void>;
 }
 
@@ -62,11 +70,13 @@ const REMEMBER_PLACE_MS = 60_000;
 const REMEMBER_IDS_MS = 2_000;
 const MOST_REMEMBERED = 50_000;
 
+const ownerOf = ({ id, tokenNonce }: SandboxSpec): TokenOwner => ({ id, tokenNonce });
+
 export function createHostDirectory(hosts: readonly Host[], gatewayToken: string, log: Logger): HostDirectory {
   const connections = new Agent({ keepAliveTimeout: 10_000, connect: { timeout: ANSWER_WITHIN_MS } });
-  /** A sandbox never moves, so this can only be out of date for one that is gone. */
-  const places = new Map<string, { place: Located; until: number }>();
-  let recentIds: { most: number; ids: Promise<string[]>; until: number } | undefined;
+  /** A sandbox never moves: but for its tokens, this can only be out of date for one that is gone. */
+  const places = new Map<string, { place: Located; askedAt: number }>();
+  let recent: { most: number; owners: Promise<TokenOwner[]>; until: number } | undefined;
 
   /** @returns undefined for a 404. */
   async function ask<T>(host: Host, path: string, withinMs: number): Promise<T | undefined> {
@@ -103,21 +113,23 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return { found, missing, answered: hosts.length - missing.length };
   }
 
-  function remember(host: Host, { id, autoResume, allowPublicTraffic, maskRequestHost }: SandboxSpec): void {
+  function remember(host: Host, spec: SandboxSpec, askedAt: number): void {
+    const { id, autoResume, allowPublicTraffic, maskRequestHost } = spec;
     if (places.size >= MOST_REMEMBERED) places.clear();
     const traffic = {
       autoResume,
       ...(allowPublicTraffic === undefined ? {} : { allowPublicTraffic }),
       ...(maskRequestHost === undefined ? {} : { maskRequestHost }),
     };
-    places.set(id, { place: { ...host, traffic }, until: performance.now() + REMEMBER_PLACE_MS });
+    places.set(id, { place: { ...host, traffic, owner: ownerOf(spec) }, askedAt });
   }
 
   async function find(id: string): Promise<FoundSandbox> {
+    const askedAt = performance.now();
     const { found, ...who } = await askAll<SandboxView | UnreadableSandbox>(`/internal/sandboxes/${id}`);
     for (const { host, answer } of found) {
       if ('unreadable' in answer) continue;
-      remember(host, answer.spec);
+      remember(host, answer.spec, askedAt);
       return { found: answer, ...who };
     }
     return { found: undefined, ...(found.length > 0 ? { unreadable: true as const } : {}), ...who };
@@ -138,9 +150,9 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return found[0]?.answer;
   }
 
-  async function newestIds(most: number): Promise<string[]> {
+  async function newest(most: number): Promise<TokenOwner[]> {
     const { found } = await list({ limit: most });
-    return found.sandboxes.map(({ spec }) => spec.id);
+    return found.sandboxes.map(({ spec }) => ownerOf(spec));
   }
 
   return {
@@ -156,19 +168,23 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
       const { found } = await askAll<LatestSamples>(`/internal/metrics?ids=${ids.join(',')}`, SAMPLES_WITHIN_MS);
       return Object.assign({}, ...found.map(({ answer }) => answer.samples)) as Record<string, MetricSample>;
     },
-    async locate(id) {
+    async locate(id, maxAgeMs = REMEMBER_PLACE_MS) {
       const known = places.get(id);
-      if (known !== undefined && known.until > performance.now()) return known.place;
+      if (known !== undefined && performance.now() - known.askedAt < maxAgeMs) return known.place;
       const { found, missing } = await find(id);
       if (found !== undefined) return places.get(id)?.place;
       if (missing.length > 0) throw new ApiError('Unavailable', `these hosts do not answer: ${missing.join(', ')}`);
       return undefined;
     },
-    newestIds(most) {
-      if (recentIds?.most !== most || recentIds.until < performance.now()) {
-        recentIds = { most, ids: newestIds(most), until: performance.now() + REMEMBER_IDS_MS };
+    newest(most) {
+      if (recent?.most !== most || recent.until < performance.now()) {
+        recent = { most, owners: newest(most), until: performance.now() + REMEMBER_IDS_MS };
       }
-      return recentIds.ids;
+      return recent.owners;
+    },
+    forget(id) {
+      places.delete(id);
+      recent = undefined;
     },
     close: () => connections.close(),
   };

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { SandboxView } from '../../workflows/view.js';
+import { newTokenNonce } from '../keys/access-token.js';
 import { ApiError, codeOf } from './errors.js';
 import type { SandboxClient } from './sandbox-client.js';
 
@@ -33,7 +34,9 @@ export function requireSameRequest(view: SandboxView, digest: string): SandboxVi
  */
 export async function answerAgain(client: SandboxClient, known: SandboxView, digest: string): Promise<SandboxView> {
   requireSameRequest(known, digest);
-  const view = await client.create(known.spec, { mayExist: true }).catch((error: unknown) => {
+  // Should its workflow be gone by now, the sandbox that this makes is another one.
+  const spec = { ...known.spec, tokenNonce: newTokenNonce() };
+  const view = await client.create(spec, { mayExist: true }).catch((error: unknown) => {
     if (hasEnded(known) && codeOf(error) === 'NotFound') return known;
     throw error;
   });

@@ -15,8 +15,8 @@ export const presentSandbox = ({ tokensKey, domain }: Presenting, { spec }: Sand
   clientID: CLIENT_ID,
   alias: spec.templateId,
   envdVersion: spec.envdVersion,
-  envdAccessToken: accessToken(tokensKey, spec.id),
-  trafficAccessToken: spec.allowPublicTraffic === false ? trafficToken(tokensKey, spec.id) : null,
+  envdAccessToken: accessToken(tokensKey, spec),
+  trafficAccessToken: spec.allowPublicTraffic === false ? trafficToken(tokensKey, spec) : null,
   domain,
 });
 
@@ -50,7 +50,7 @@ const presentNetwork = ({ allowPublicTraffic, maskRequestHost }: SandboxView['sp
 export const presentDetail = (deps: Presenting, view: SandboxView) => ({
   ...presentListed(view),
   domain: deps.domain,
-  envdAccessToken: accessToken(deps.tokensKey, view.spec.id),
+  envdAccessToken: accessToken(deps.tokensKey, view.spec),
   allowInternetAccess: view.spec.allowInternetAccess,
   ...(publicState(view) === 'paused' && view.image !== undefined
     ? { pauseMode: view.image.kind === 'disk' ? 'filesystem' : 'full' }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { SandboxSpec } from '../../workflows/view.js';
+import { newTokenNonce } from '../keys/access-token.js';
 import { sealField } from '../keys/sealed-field.js';
 import type { ApiDeps } from './deps.js';
 import type { Placement } from './placement.js';
@@ -36,6 +37,7 @@ export function sandboxSpec(
     ...(Object.keys(envVars).length > 0
       ? { sealedEnv: sealField(deps.fieldsKey, id, 'envVars', JSON.stringify(envVars)) }
       : {}),
+    tokenNonce: newTokenNonce(),
     ...(digest === undefined ? {} : { requestDigest: digest }),
     allowInternetAccess: body.allow_internet_access !== false && body.network?.denyInternet !== true,
     ...trafficRules(body.network),

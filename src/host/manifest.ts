@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { SandboxView, SavedImage } from '../../workflows/view.js';
 import { writeDurably } from '../durable-file.js';
+import type { TokenOwner } from '../keys/access-token.js';
 import { isMacOf, macOf } from '../keys/manifest-mac.js';
 import type { StatePaths } from './state-paths.js';
 
@@ -21,6 +22,11 @@ export interface Manifest {
   memoryMiB: number;
   allowInternetAccess: boolean;
   bootId?: string;
+  /**
+   * Nonce of the access token that the agent was told last, or will be told first; absent: of the token without one. While
+   * the sandbox sleeps, or a step goes on, that of `view.spec` may be newer.
+   */
+  agentNonce?: string | undefined;
   /** What it is started from while it sleeps. */
   image?: SavedImage;
   /** What the next pause builds on; null or absent: nothing, and then no image file but that of `image` is kept. */
@@ -28,6 +34,12 @@ export interface Manifest {
   /** Row of the index; what get and list answer. */
   view: SandboxView;
 }
+
+/** The agent lets in who shows the token that is derived from this. */
+export const agentTokenOwner = ({ id, agentNonce }: Pick<Manifest, 'id' | 'agentNonce'>): TokenOwner => ({
+  id,
+  tokenNonce: agentNonce,
+});
 
 /** The newest sealed image of a sandbox, or what was sealed ahead of the next. While it runs nothing can be restored from it: only `image` counts for that. */
 export interface Basis {

@@ -1,4 +1,5 @@
 import type { SandboxSpec } from '../../workflows/view.js';
+import { newTokenNonce } from '../keys/access-token.js';
 import type { Logger } from '../log.js';
 import type { Manifest } from './manifest.js';
 import type { SandboxIndex } from './sandbox-index.js';
@@ -116,5 +117,5 @@ const warmSpec = (id: string, hostId: string, template: WarmTemplate): SandboxSp
   ...{ id, tenant: '', hostId, templateId: template.names[0] ?? template.key, templateKey: template.key },
   ...{ cpuCount: template.cpuCount, memoryMiB: template.memoryMiB, diskMiB: template.diskMiB },
   ...{ envdVersion: template.envdVersion, metadata: {}, allowInternetAccess: false, timeoutMs: 0, onTimeout: 'kill' },
-  ...{ autoResume: false, pausedRetentionMs: 0, warm: true },
+  ...{ autoResume: false, pausedRetentionMs: 0, warm: true, tokenNonce: newTokenNonce() },
 });

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { requireKey } from './derive.js';
 import { KeyError } from './key-error.js';
 
@@ -6,6 +6,19 @@ type TokenKind = 'access' | 'traffic';
 
 /** An id must never contain the dot that ends it in a token. */
 const SANDBOX_ID = /^[A-Za-z0-9_-]{1,64}$/;
+const NONCE = /^[0-9a-f]{32}$/;
+
+/** What the tokens of a sandbox are derived from; a sandbox's spec is one. */
+export interface TokenOwner {
+  id: string;
+  /**
+   * Drawn anew for each sandbox and at each rotation, so that no token outlives either, even when an id comes back. No
+   * secret. Absent for sandboxes of versions that had none: they keep the tokens they have.
+   */
+  tokenNonce?: string | undefined;
+}
+
+export const newTokenNonce = (): string => randomBytes(16).toString('hex');
 
 /**
  * The token that opens a sandbox's agent: `<sandbox id>.<base64url of HMAC-SHA256>`. Derived, so never stored, and it
@@ -14,10 +27,10 @@ const SANDBOX_ID = /^[A-Za-z0-9_-]{1,64}$/;
  * @param tokensKey the master key's subkey `tokens`, 32 bytes
  * @throws KeyError `InvalidKeyArgument` for an id that is not 1 to 64 letters, digits, `-` or `_`
  */
-export const accessToken = (tokensKey: Buffer, sandboxId: string): string => token(tokensKey, 'access', sandboxId);
+export const accessToken = (tokensKey: Buffer, owner: TokenOwner): string => token(tokensKey, 'access', owner);
 
 /** The token that opens a sandbox's public ports when traffic is restricted; same form, does not open the agent. */
-export const trafficToken = (tokensKey: Buffer, sandboxId: string): string => token(tokensKey, 'traffic', sandboxId);
+export const trafficToken = (tokensKey: Buffer, owner: TokenOwner): string => token(tokensKey, 'traffic', owner);
 
 /** The sandbox that a token claims to be for: good for routing, proves nothing. Undefined when it is not a token. */
 export function sandboxIdOfToken(token: string): string | undefined {
@@ -27,20 +40,21 @@ export function sandboxIdOfToken(token: string): string | undefined {
 }
 
 /** Whether `presented` is the access token of this sandbox. Constant time in its content. */
-export const verifyAccessToken = (tokensKey: Buffer, sandboxId: string, presented: string): boolean =>
-  equal(accessToken(tokensKey, sandboxId), presented);
+export const verifyAccessToken = (tokensKey: Buffer, owner: TokenOwner, presented: string): boolean =>
+  equal(accessToken(tokensKey, owner), presented);
 
 /** Whether `presented` is the traffic token of this sandbox. Constant time in its content. */
-export const verifyTrafficToken = (tokensKey: Buffer, sandboxId: string, presented: string): boolean =>
-  equal(trafficToken(tokensKey, sandboxId), presented);
+export const verifyTrafficToken = (tokensKey: Buffer, owner: TokenOwner, presented: string): boolean =>
+  equal(trafficToken(tokensKey, owner), presented);
 
-function token(tokensKey: Buffer, kind: TokenKind, sandboxId: string): string {
+function token(tokensKey: Buffer, kind: TokenKind, { id, tokenNonce }: TokenOwner): string {
   requireKey(tokensKey);
-  if (!SANDBOX_ID.test(sandboxId)) {
-    throw new KeyError('InvalidKeyArgument', `${JSON.stringify(sandboxId)} cannot be a sandbox id`);
+  if (!SANDBOX_ID.test(id)) throw new KeyError('InvalidKeyArgument', `${JSON.stringify(id)} cannot be a sandbox id`);
+  if (tokenNonce !== undefined && !NONCE.test(tokenNonce)) {
+    throw new KeyError('InvalidKeyArgument', `sandbox ${id} has a token nonce that cannot be one`);
   }
-  const mac = createHmac('sha256', tokensKey).update(`dormouse/v1/token/${kind}/${sandboxId}`).digest('base64url');
-  return `${sandboxId}.${mac}`;
+  const text = `dormouse/v1/token/${kind}/${id}${tokenNonce === undefined ? '' : `/${tokenNonce}`}`;
+  return `${id}.${createHmac('sha256', tokensKey).update(text).digest('base64url')}`;
 }
 
 function equal(expected: string, presented: string): boolean {

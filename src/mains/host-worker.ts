@@ -23,9 +23,10 @@ import { watchMachines } from '../host/machine-watch.js';
 import { DiscardedMemory } from '../host/discarded-memory.js';
 import { MemoryPool } from '../host/memory-pool.js';
 import { OverlayPool } from '../host/overlay-pool.js';
+import { agentTokenOwner } from '../host/manifest.js';
 import { SandboxIndex } from '../host/sandbox-index.js';
 import { SandboxLocks } from '../host/sandbox-locks.js';
-import { SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
+import { readClaims, SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
 import { signEarlierManifests, signingRecords } from '../host/sign-manifests.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
@@ -85,6 +86,12 @@ async function main(): Promise<void> {
       .all()
       .flatMap(({ slot, allowInternetAccess }) =>
         slot === null || allowInternetAccess ? [] : slotUid(config.uidBase, slot),
+      )
+      // What cannot be believed may have been denied it.
+      .concat(
+        (await readClaims(SLOTS_DIRECTORY))
+          .filter(({ stateDir, sandbox }) => stateDir === config.stateDir && index.isUnreadable(sandbox))
+          .map(({ slot }) => slotUid(config.uidBase, slot)),
       ),
   });
   await guard.ensure();
@@ -163,7 +170,7 @@ async function main(): Promise<void> {
       if (manifest?.phase.name !== 'running' || manifest.slot === null || locks.isHeld(id)) return undefined;
       return {
         address: { host: slotAddress(manifest.slot), port: AGENT_PORT },
-        token: accessToken(tokensKey, id),
+        token: accessToken(tokensKey, agentTokenOwner(manifest)),
       };
     },
     onForgotten: (id) => reboots.notice(id),
@@ -188,7 +195,7 @@ async function main(): Promise<void> {
       const open = manifest.phase.name === 'running' && traffic.isGateOpen(id);
       return {
         address: { host: slotAddress(manifest.slot), port: AGENT_PORT },
-        token: accessToken(tokensKey, id),
+        token: accessToken(tokensKey, agentTokenOwner(manifest)),
         open,
       };
     },

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { AGENT_PORT, isPassive } from '../gateway/wire.js';
-import { accessToken, verifyAccessToken } from '../keys/access-token.js';
+import { accessToken, verifyAccessToken, type TokenOwner } from '../keys/access-token.js';
 import { readSignature, signatureEnded, signer } from './signature.js';
 
 /**
@@ -9,7 +9,7 @@ import { readSignature, signatureEnded, signer } from './signature.js';
  */
 export function mayWake(
   request: { method: string; url: URL; headers: IncomingHttpHeaders },
-  target: { id: string; port: number },
+  target: { owner: TokenOwner; port: number },
   tokensKey: Buffer,
   now: number,
 ): boolean {
@@ -17,8 +17,8 @@ export function mayWake(
   if (target.port !== AGENT_PORT) return true;
   if (isPassive(method, url.pathname)) return false;
   const token = headers['x-access-token'];
-  if (token !== undefined) return typeof token === 'string' && verifyAccessToken(tokensKey, target.id, token);
+  if (token !== undefined) return typeof token === 'string' && verifyAccessToken(tokensKey, target.owner, token);
   const file = readSignature(method, url);
   if (file === undefined || signatureEnded(file, now)) return false;
-  return signer(file, [target.id], (id) => accessToken(tokensKey, id)) !== undefined;
+  return signer(file, [target.owner], (owner) => accessToken(tokensKey, owner)) !== undefined;
 }

@@ -3,7 +3,7 @@ import type { Server as TlsServer } from 'node:https';
 import type { Logger } from 'pino';
 import type { Located } from '../api/host-directory.js';
 import { AGENT_PORT, type Asleep } from '../gateway/wire.js';
-import { accessToken, verifyTrafficToken } from '../keys/access-token.js';
+import { accessToken, verifyTrafficToken, type TokenOwner } from '../keys/access-token.js';
 import { PartitionedAgent } from '../relay/destination.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
 import { streamServer } from '../relay/stream-server.js';
@@ -28,10 +28,13 @@ import { findTarget } from './target.js';
 
 /** The part of the host directory that the data plane needs. */
 export interface SandboxLocator {
-  /** The gateway of the sandbox's host; undefined when no host has it. Rejects when that cannot be told. */
-  locate(id: string): Promise<Located | undefined>;
-  /** Ids of so many sandboxes, newest first, not older than a few seconds. */
-  newestIds(most: number): Promise<string[]>;
+  /**
+   * The gateway of the sandbox's host; undefined when no host has it. Rejects when that cannot be told.
+   * @param maxAgeMs how old the answer may be; absent: old enough only to tell the place
+   */
+  locate(id: string, maxAgeMs?: number): Promise<Located | undefined>;
+  /** What the tokens of so many sandboxes are derived from, newest first, not older than a few seconds. */
+  newest(most: number): Promise<TokenOwner[]>;
 }
 
 export interface ProxyDeps {
@@ -53,6 +56,9 @@ export interface ProxyDeps {
 
 /** A signed URL is tried against this many sandboxes at most; beyond, host form or headers are needed. */
 const MOST_CANDIDATES = 5_000;
+
+/** Of tokens that were rotated by way of another api. */
+const ROTATION_COUNTS_WITHIN_MS = 1_000;
 
 /** The data plane: finds the sandbox of a request and passes it to its host's gateway. Does not listen yet. */
 export function createProxy(deps: ProxyDeps, server: Server | TlsServer = streamServer()): Server | TlsServer {
@@ -108,39 +114,45 @@ async function handle(
     if (typeof found !== 'string') return refuse(out, found, request);
     id = found;
     place = await deps.locator.locate(id);
+    if (place !== undefined && asksForToken(place, port))
+      place = await deps.locator.locate(id, ROTATION_COUNTS_WITHIN_MS);
   } catch (error) {
     deps.log.warn({ sandbox: id, err: error }, 'the host of a sandbox could not be found out');
     return refuse(out, hostDown(id), request);
   }
   if (place === undefined) return refuse(out, notFound(id), request);
-  const { traffic } = place;
-  if (port !== AGENT_PORT && traffic.allowPublicTraffic === false && !showsTrafficToken(deps, request, id)) {
+  const { traffic, owner } = place;
+  if (port !== AGENT_PORT && traffic.allowPublicTraffic === false && !showsTrafficToken(deps, request, owner)) {
     return refuse(out, trafficTokenNeeded(id), request);
   }
   const { headers } = request;
-  const wakes = traffic.autoResume && mayWake({ method, url, headers }, { id, port }, deps.tokensKey, Date.now());
+  const wakes = traffic.autoResume && mayWake({ method, url, headers }, { owner, port }, deps.tokensKey, Date.now());
   const options = { gatewayToken: deps.gatewayToken, agent, holdBody: wakes };
   const to = destination(request, url, { id, port }, place, options);
   const wake = wakes ? (asleep: Asleep) => deps.wake(id, asleep) : undefined;
   await passOn({ id, port, to, held, holdMs: deps.holdMs, wake }, request, client, deps.log);
 }
 
-function showsTrafficToken(deps: ProxyDeps, request: IncomingMessage, id: string): boolean {
+/** Whether a token of the sandbox is looked at here, and not only by its agent. */
+const asksForToken = ({ traffic }: Located, port: number): boolean =>
+  port === AGENT_PORT ? traffic.autoResume : traffic.allowPublicTraffic === false;
+
+function showsTrafficToken(deps: ProxyDeps, request: IncomingMessage, owner: TokenOwner): boolean {
   const shown = request.headers[TRAFFIC_TOKEN_HEADER];
-  return typeof shown === 'string' && verifyTrafficToken(deps.tokensKey, id, shown);
+  return typeof shown === 'string' && verifyTrafficToken(deps.tokensKey, owner, shown);
 }
 
 /** Trying every sandbox costs time, so it has limits. @returns the id, or why there is none. */
 async function findSigner(deps: ProxyDeps, request: IncomingMessage, file: SignedFile): Promise<string | Refusal> {
   if (signatureEnded(file, Date.now())) return nobodysSignature('the signature has expired');
-  const known = await deps.locator.newestIds(MOST_CANDIDATES + 1);
-  const ids = known.slice(0, MOST_CANDIDATES);
+  const known = await deps.locator.newest(MOST_CANDIDATES + 1);
+  const owners = known.slice(0, MOST_CANDIDATES);
   const searched = await deps.searchLimits.run(request.socket.remoteAddress ?? '', () =>
-    signer(file, ids, (one) => accessToken(deps.tokensKey, one)),
+    signer(file, owners, (one) => accessToken(deps.tokensKey, one)),
   );
   if ('waitSeconds' in searched) return tooManySearches(searched.waitSeconds);
   if (searched.id !== undefined) return searched.id;
-  const more = known.length > ids.length ? `; only the newest ${MOST_CANDIDATES} were tried` : '';
+  const more = known.length > owners.length ? `; only the newest ${MOST_CANDIDATES} were tried` : '';
   return nobodysSignature(`the signature is of no sandbox here: it is wrong, or its sandbox has ended${more}`);
 }
 

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { TokenOwner } from '../keys/access-token.js';
 
 /** A `GET` or `POST /files` that shows a signature instead of a token (contract 4.6). */
 export interface SignedFile {
@@ -35,17 +36,21 @@ export function signFile(file: Omit<SignedFile, 'signature'>, token: string): st
 }
 
 /**
- * The one of `ids` whose token made the signature. Every candidate is tried, so the time tells nothing about which.
+ * The id of the one of `owners` whose token made the signature. Every candidate is tried, so the time tells nothing about which.
  * Only for routing: whether it has expired is for the agent to say.
  */
-export function signer(file: SignedFile, ids: readonly string[], tokenOf: (id: string) => string): string | undefined {
+export function signer(
+  file: SignedFile,
+  owners: readonly TokenOwner[],
+  tokenOf: (owner: TokenOwner) => string,
+): string | undefined {
   const presented = createHash('sha256').update(file.signature).digest();
   let found: string | undefined;
-  for (const id of ids) {
+  for (const owner of owners) {
     const expected = createHash('sha256')
-      .update(signFile(file, tokenOf(id)))
+      .update(signFile(file, tokenOf(owner)))
       .digest();
-    if (timingSafeEqual(expected, presented)) found = id;
+    if (timingSafeEqual(expected, presented)) found = owner.id;
   }
   return found;
 }

@@ -40,6 +40,8 @@ export class HostScene {
   /** Status that the agent answers with, by path. */
   readonly agentSays: Record<string, number> = {};
   bootId = 'boot-1';
+  /** The one token that opens the agent; absent: any. */
+  knownToken: string | undefined;
   /** What the template has beyond its record; nothing that could be restored, unless a test gives it. */
   templateFiles: Partial<Template> = {};
   context!: HostContext;
@@ -204,7 +206,10 @@ export class HostScene {
         const url = request.url ?? '';
         this.asked.push({ path: url, body, token: request.headers['x-access-token'] as string | undefined });
         const answer = url === '/init' ? JSON.stringify({ bootId: this.bootId, envdVersion: '0.6.4' }) : undefined;
-        response.writeHead(this.agentSays[url] ?? (answer === undefined ? 204 : 200)).end(answer);
+        const refused = this.knownToken !== undefined && request.headers['x-access-token'] !== this.knownToken;
+        response
+          .writeHead(this.agentSays[url] ?? (refused ? 401 : answer === undefined ? 204 : 200))
+          .end(refused ? undefined : answer);
       });
     });
     await new Promise<void>((resolve) => this.#agent.listen(AGENT_PORT, slotAddress(FIRST_SLOT), resolve));

@@ -68,7 +68,7 @@ describe('a warm machine that a create takes', () => {
     expect(more).toEqual([]);
     expect(init).toMatchObject({ envVars: ENV, requireReseed: false });
     expect(Date.parse(init!.timestamp)).toBeGreaterThanOrEqual(before);
-    const token = accessToken(scene.context.masterKey.derive('tokens'), scene.id);
+    const token = accessToken(scene.context.masterKey.derive('tokens'), scene.spec);
     expect(scene.asked.find(({ path }) => path === '/init')?.token).toBe(token);
     expect(guarded).toEqual(['allow']);
     expect(scene.manifest).toMatchObject({ generation: 2, phase: { name: 'running' }, allowInternetAccess: true });

@@ -6,15 +6,18 @@ import { initGuest } from '../../src/guest/init-guest.js';
 let server: Server;
 let asked = 0;
 let wakes: unknown[] = [];
+let shown: unknown[] = [];
 afterEach(() => void server.close());
 
 /** An agent that answers with these, the last one again and again. */
 async function agentAnswering(...answers: [status: number, body: object][]) {
   asked = 0;
   wakes = [];
+  shown = [];
   server = createServer(async (request, response) => {
     const { wake } = JSON.parse((await request.toArray()).join('')) as { wake?: unknown };
     wakes.push(wake);
+    shown.push(request.headers['x-access-token']);
     const [status, body] = answers[Math.min(asked++, answers.length - 1)]!;
     response.writeHead(status, { connection: 'close' }).end(JSON.stringify(body));
   });
@@ -53,4 +56,12 @@ test('any other refusal is final', async () => {
   const address = await agentAnswering([401, { code: 401, message: 'a token is needed' }]);
   await expect(initGuest(address, body, AbortSignal.timeout(5_000))).rejects.toThrow('401 a token is needed');
   expect(asked).toBe(1);
+});
+
+test('an agent that was told another token before is shown that one, and then what it may know since', async () => {
+  const address = await agentAnswering([401, { code: 401, message: 'a token is needed' }], [200, { bootId: 'b' }]);
+  await initGuest(address, body, AbortSignal.timeout(5_000), ['before']);
+  expect(shown).toEqual(['before', 't']);
+  await initGuest(address, body, AbortSignal.timeout(5_000), ['before']);
+  expect(shown.slice(2)).toEqual(['before']);
 });

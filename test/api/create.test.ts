@@ -36,7 +36,7 @@ describe('create', () => {
     expect(sandbox).toMatchObject({ templateID: 'base', envdVersion: '0.5.2', domain: 'test.example' });
     expect(sandbox.sandboxID).toMatch(/^i[a-z0-9]{20}$/);
     expect(sandbox.clientID).not.toBe('');
-    expect(sandbox.envdAccessToken).toBe(accessToken(TOKENS_KEY, sandbox.sandboxID));
+    expect(sandbox.envdAccessToken).toBe(accessToken(TOKENS_KEY, world.views.get(sandbox.sandboxID)!.spec));
     expect(world.views.get(sandbox.sandboxID)?.spec.timeoutMs).toBe(seconds * 1000);
     expect(world.views.get(sandbox.sandboxID)?.spec).toMatchObject({ tenant: 'a', hostId: 'h1', onTimeout: 'kill' });
   });
@@ -87,7 +87,10 @@ describe('create', () => {
   test('returns the traffic access token, from create and connect, only when traffic is restricted', async () => {
     const network = { allowPublicTraffic: false, maskRequestHost: 'localhost:${PORT}' };
     const { status, body } = await world.api('POST', '/v2/sandboxes', { templateID: 'base', network });
-    expect([status, body.trafficAccessToken]).toEqual([201, trafficToken(TOKENS_KEY, body.sandboxID)]);
+    expect([status, body.trafficAccessToken]).toEqual([
+      201,
+      trafficToken(TOKENS_KEY, world.views.get(body.sandboxID)!.spec),
+    ]);
     expect(body.trafficAccessToken).not.toBe(body.envdAccessToken);
     const connected = await world.api('POST', `/v2/sandboxes/${body.sandboxID}/connect`, {});
     expect(connected.body.trafficAccessToken).toBe(body.trafficAccessToken);

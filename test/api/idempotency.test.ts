@@ -26,6 +26,19 @@ describe('creates with one Idempotency-Key', () => {
     expect(world.views.size).toBe(2);
   });
 
+  test('after Temporal has forgotten the first one make another sandbox, with the same id and other tokens', async () => {
+    const tokens = ({ body }: Answer): unknown[] => [body.envdAccessToken, body.trafficAccessToken];
+    const restricted = { network: { allowPublicTraffic: false } };
+    const first = await create(restricted);
+    world.views.clear();
+    const second = await create(restricted);
+    expect(second.body.sandboxID).toBe(first.body.sandboxID);
+    for (const token of tokens(first)) {
+      expect(typeof token).toBe('string');
+      expect(tokens(second)).not.toContain(token);
+    }
+  });
+
   test('at the same time are one create', async () => {
     world.delayMs = 50;
     const answers = await Promise.all([1, 2, 3, 4, 5].map(() => create({ envVars: { A: '1' } })));

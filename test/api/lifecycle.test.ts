@@ -47,7 +47,7 @@ describe('connect', () => {
     world.add('i1', { status: 'paused' });
     const { status, body } = await world.api('POST', '/sandboxes/i1/connect', { timeout: 77 });
     expect(status).toBe(201);
-    expect(body).toMatchObject({ sandboxID: 'i1', envdAccessToken: accessToken(TOKENS_KEY, 'i1') });
+    expect(body).toMatchObject({ sandboxID: 'i1', envdAccessToken: accessToken(TOKENS_KEY, { id: 'i1' }) });
     expect(world.calls[0]).toMatchObject({ input: { timeoutMs: 77_000, mode: 'connect' }, updateId: 'resume:1' });
   });
 
@@ -147,7 +147,7 @@ describe('get', () => {
       ...{ cpuCount: 2, memoryMB: 512, diskSizeMB: 4096, state: 'paused', metadata: { a: 'b' } },
       startedAt: new Date(view.startedAt).toISOString(),
       endAt: new Date(view.endAt).toISOString(),
-      ...{ domain: 'test.example', envdAccessToken: accessToken(TOKENS_KEY, 'i1'), allowInternetAccess: true },
+      ...{ domain: 'test.example', envdAccessToken: accessToken(TOKENS_KEY, { id: 'i1' }), allowInternetAccess: true },
       lifecycle: { onTimeout: 'pause', autoResume: true },
     });
   });

@@ -71,7 +71,10 @@ print(s.sandbox_id)
 async function tokenOf(id: string): Promise<string> {
   const { fileMasterKey } = await import('../../src/keys/master-key.js');
   const { accessToken } = await import('../../src/keys/access-token.js');
-  const token = accessToken((await fileMasterKey(service.config.masterKeyFile)).derive('tokens'), id);
+  const { view } = JSON.parse(
+    await readFile(path.join(service.config.stateDir, 'sandboxes', id, 'manifest.json'), 'utf8'),
+  ) as { view: { spec: { id: string; tokenNonce: string } } };
+  const token = accessToken((await fileMasterKey(service.config.masterKeyFile)).derive('tokens'), view.spec);
   return token.slice(token.indexOf('.') + 1);
 }
 

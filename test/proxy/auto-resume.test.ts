@@ -26,7 +26,7 @@ beforeEach(async () => {
 afterEach(() => world.stop());
 
 const NOT_FOUND = { sandboxId: 'i1', message: 'The sandbox was not found', code: 502 };
-const TOKEN = accessToken(TOKENS_KEY, 'i1');
+const TOKEN = accessToken(TOKENS_KEY, { id: 'i1' });
 
 const at = (path: string, init: RequestInit = {}, port = 8080): Promise<Response> =>
   fetch(world.proxyUrl + path, {
@@ -207,8 +207,8 @@ describe('authorisation comes before waking', () => {
   test.each([
     ['no token at the agent', '/process.Process/List', {}],
     ['a wrong token', '/process.Process/List', { 'x-access-token': 'i1.wrong' }],
-    ['the token of another sandbox', '/files?path=a', { 'x-access-token': accessToken(TOKENS_KEY, 'i2') }],
-    ['the traffic token', '/files?path=a', { 'x-access-token': trafficToken(TOKENS_KEY, 'i1') }],
+    ['the token of another sandbox', '/files?path=a', { 'x-access-token': accessToken(TOKENS_KEY, { id: 'i2' }) }],
+    ['the traffic token', '/files?path=a', { 'x-access-token': trafficToken(TOKENS_KEY, { id: 'i1' }) }],
     ['a wrong signature', signed(now + 60, 'other'), {}],
     ['a signature that has ended', signed(now - 5), {}],
     ['a right signature beside a wrong token', signed(now + 60), { 'x-access-token': 'i1.wrong' }],
@@ -239,9 +239,9 @@ describe('authorisation comes before waking', () => {
       expect((await at('/', { headers: shown as Record<string, string> })).status).toBe(403);
     }
     expect(world.calls).toEqual([]);
-    expect((await at('/', { headers: { 'E2B-Traffic-Access-Token': trafficToken(TOKENS_KEY, 'i1') } })).status).toBe(
-      200,
-    );
+    expect(
+      (await at('/', { headers: { 'E2B-Traffic-Access-Token': trafficToken(TOKENS_KEY, { id: 'i1' }) } })).status,
+    ).toBe(200);
   });
 });
 

@@ -99,7 +99,7 @@ describe('signed addresses that do not say which sandbox', () => {
     `/files?path=/a&signature=v1_${createHash('sha256').update(`${n}`).digest('base64')}`;
   const signed = (path: string): string => {
     const file = { path, operation: 'read', user: '', expiration: undefined } as const;
-    return `/files?${new URLSearchParams({ path, signature: signFile(file, accessToken(TOKENS_KEY, 'i7')) })}`;
+    return `/files?${new URLSearchParams({ path, signature: signFile(file, accessToken(TOKENS_KEY, { id: 'i7' })) })}`;
   };
   const ask = (path: string, localAddress = '127.0.0.1'): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {

@@ -85,7 +85,7 @@ test('the page of an agent’s own answer is the agent’s', async () => {
   await world.serveGuest((_request, response) => void response.writeHead(502).end('mine'));
   const response = await at('i1', 49_983, '/files', {
     accept: BROWSER,
-    'x-access-token': accessToken(TOKENS_KEY, 'i1'),
+    'x-access-token': accessToken(TOKENS_KEY, { id: 'i1' }),
   });
   expect([response.status, await response.text()]).toEqual([502, 'mine']);
 });

@@ -26,7 +26,7 @@ beforeEach(() => {
   world.add('masked', {}, { maskRequestHost: 'inside.test:${PORT}' });
 });
 
-const TOKEN = trafficToken(TOKENS_KEY, 'closed');
+const TOKEN = trafficToken(TOKENS_KEY, { id: 'closed' });
 const at = (id: string, port: number, headers: Record<string, string> = {}): Promise<Response> =>
   fetch(world.proxyUrl, { headers: { 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': String(port), ...headers } });
 
@@ -34,8 +34,8 @@ describe('a sandbox without public traffic', () => {
   test.each([
     ['no token', {}],
     ['a wrong one', { 'E2B-Traffic-Access-Token': 'closed.x' }],
-    ['that of another sandbox', { 'E2B-Traffic-Access-Token': trafficToken(TOKENS_KEY, 'open') }],
-    ['its access token', { 'E2B-Traffic-Access-Token': accessToken(TOKENS_KEY, 'closed') }],
+    ['that of another sandbox', { 'E2B-Traffic-Access-Token': trafficToken(TOKENS_KEY, { id: 'open' }) }],
+    ['its access token', { 'E2B-Traffic-Access-Token': accessToken(TOKENS_KEY, { id: 'closed' }) }],
     ['its traffic token where the access token belongs', { 'X-Access-Token': TOKEN }],
   ])('answers the exact 403 on every port but the agent’s to %s', async (_name, headers) => {
     for (const port of [8080, 49_982, 49_999, 1]) {
@@ -50,6 +50,17 @@ describe('a sandbox without public traffic', () => {
     expect((await at('closed', 8080, { 'E2B-Traffic-Access-Token': TOKEN })).status).toBe(200);
     expect(JSON.stringify(seen)).not.toContain(TOKEN);
     expect(seen[0]).not.toHaveProperty('e2b-traffic-access-token');
+  });
+
+  test('answers to its new token alone soon after its tokens were rotated by way of another api', async () => {
+    const now = { id: 'closed', tokenNonce: 'cd'.repeat(16) };
+    expect((await at('closed', 8080, { 'E2B-Traffic-Access-Token': TOKEN })).status).toBe(200);
+    world.add('closed', {}, { ...now, allowPublicTraffic: false });
+    const header = { 'E2B-Traffic-Access-Token': trafficToken(TOKENS_KEY, now) };
+    await expect.poll(async () => (await at('closed', 8080, header)).status, { timeout: 20_000 }).toBe(200);
+    expect((await at('closed', 8080, { 'E2B-Traffic-Access-Token': TOKEN })).status).toBe(403);
+    world.add('closed', {}, { allowPublicTraffic: false });
+    world.directory.forget('closed');
   });
 
   test('leaves its agent to the access token, and hides a stray traffic token from it', async () => {

@@ -53,7 +53,7 @@ describe('a request finds its sandbox', () => {
     ['by its host with port, domain in capitals', { host: '8080-i1abc.SBX.Test:3001' }, 1],
     ['by its host with a client id behind, ignored', { host: '8080-i1abc-deadbeef.sbx.test' }, 1],
     ['by host before headers', { host: '8080-i1abc.x.y', 'E2b-Sandbox-Id': 'gone', 'E2b-Sandbox-Port': '1' }, 1],
-    ['by its access token alone', { 'X-Access-Token': accessToken(TOKENS_KEY, 'i1abc') }, 0],
+    ['by its access token alone', { 'X-Access-Token': accessToken(TOKENS_KEY, { id: 'i1abc' }) }, 0],
     [
       'by headers behind a name with a dash',
       { host: 'my-proxy.x', 'E2b-Sandbox-Id': 'i1abc', 'E2b-Sandbox-Port': '8080' },
@@ -66,7 +66,7 @@ describe('a request finds its sandbox', () => {
   });
 
   test('and the host, token and other headers reach the guest as they were sent', async () => {
-    const token = accessToken(TOKENS_KEY, 'i1abc');
+    const token = accessToken(TOKENS_KEY, { id: 'i1abc' });
     await send('/a%20b/../c?x=%2F&y', {
       host: '49983-i1abc.sbx.test',
       'x-access-token': token,
@@ -109,7 +109,7 @@ describe('a request finds its sandbox', () => {
 
 describe('a signed file URL', () => {
   const url = (id: string, operation: 'read' | 'write', expiration?: string, path = '/home/user/a b.txt'): string => {
-    const signature = signFile({ path, operation, user: 'user', expiration }, accessToken(TOKENS_KEY, id));
+    const signature = signFile({ path, operation, user: 'user', expiration }, accessToken(TOKENS_KEY, { id }));
     const query = new URLSearchParams({ path, username: 'user', signature });
     if (expiration !== undefined) query.set('signature_expiration', expiration);
     return `/files?${query}`;
@@ -123,6 +123,18 @@ describe('a signed file URL', () => {
     expect(signFile({ path, operation: 'write', user: '', expiration: undefined }, 'tok-envd')).toBe(
       'v1_hJWoO15TGBv0x+PFfzdOejKBsP3D2bXZwSyCeFaUwQ8',
     );
+  });
+
+  test('of a sandbox with a token nonce goes there, and one made with another token of it goes nowhere', async () => {
+    const owner = { id: 'i3ghi', tokenNonce: 'ab'.repeat(16) };
+    world.add(owner.id, {}, owner);
+    const signed = (token: string): string => {
+      const signature = signFile({ path: 'a', operation: 'read', user: '', expiration: undefined }, token);
+      return `/files?${new URLSearchParams({ path: 'a', signature })}`;
+    };
+    await expect.poll(async () => (await send(signed(accessToken(TOKENS_KEY, owner)))).status).toBe(200);
+    expect((await send(signed(accessToken(TOKENS_KEY, { id: owner.id })))).status).toBe(401);
+    world.views.delete(owner.id);
   });
 
   test('goes to the sandbox whose token made it, for reading and for writing', async () => {
@@ -209,7 +221,7 @@ test('a host that is down is a 503, not "not found"', async () => {
   const down = await new FakeWorld().start();
   const proxyUrl = down.proxyUrl;
   down.directory.locate = () =>
-    Promise.resolve({ hostId: 'h1', url: 'http://127.0.0.1:1', traffic: { autoResume: false } });
+    Promise.resolve({ hostId: 'h1', url: 'http://127.0.0.1:1', traffic: { autoResume: false }, owner: { id: 'i1' } });
   const headers = { 'E2b-Sandbox-Id': 'i1abc', 'E2b-Sandbox-Port': '49983' };
   const response = await fetch(`${proxyUrl}/health`, { headers });
   expect([response.status, ((await response.json()) as { code: number }).code]).toEqual([503, 503]);

@@ -17,6 +17,7 @@ import { measureRoom, missingRoom, type Room } from '../../host/admission.js';
 import { every } from '../../host/every.js';
 import { watchMachines } from '../../host/machine-watch.js';
 import { DiscardedMemory } from '../../host/discarded-memory.js';
+import { agentTokenOwner } from '../../host/manifest.js';
 import { MemoryPool } from '../../host/memory-pool.js';
 import { OverlayPool } from '../../host/overlay-pool.js';
 import { SandboxIndex } from '../../host/sandbox-index.js';
@@ -131,7 +132,7 @@ export async function startMachinelessHost(
       if (manifest?.phase.name !== 'running' || manifest.slot === null || manifest.view.spec.warm === true)
         return undefined;
       const address = { host: slotAddress(manifest.slot), port: AGENT_PORT };
-      return { address, token: accessToken(tokensKey, id), open: traffic.isGateOpen(id) };
+      return { address, token: accessToken(tokensKey, agentTokenOwner(manifest)), open: traffic.isGateOpen(id) };
     },
     journal: {
       samples: (id) => Promise.resolve(journal.samples(id)),
