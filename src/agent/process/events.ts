@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ProcessEventSchema } from '../../gen/process/process_pb.js';
-import type { Listener, ProcessOutput } from './output.js';
+import type { Listener, ProcessOutput } from './listener.js';
 import type { Running } from './running.js';
 
 type EventInit = { event: MessageInitShape<typeof ProcessEventSchema> };

@@ -1,43 +1,22 @@
-import { EventQueue } from '../event-queue.js';
 import type { ProcessEnd } from './exit-status.js';
+import { Listener, type OutputKind } from './listener.js';
 
-export type OutputKind = 'stdout' | 'stderr' | 'pty';
-export type ProcessOutput = { kind: OutputKind; bytes: Buffer } | { kind: 'end'; end: ProcessEnd };
+/** How long others wait for a listener that takes nothing. */
+const PATIENCE_BESIDE_OTHERS_MS = 2_000;
+/** How long a process waits for its only listeners, when all of them take nothing. */
+const PATIENCE_ALONE_MS = 20_000;
 
-const HIGH_WATER_BYTES = 256 * 1024;
-
-/** One listener's queue. */
-export class Listener {
-  #queue = new EventQueue<ProcessOutput>();
-  #bytes = 0;
-
-  constructor(private readonly onDrained: () => void) {}
-
-  get full(): boolean {
-    return this.#bytes >= HIGH_WATER_BYTES;
-  }
-
-  push(output: ProcessOutput): void {
-    if (output.kind !== 'end') this.#bytes += output.bytes.length;
-    this.#queue.push(output);
-  }
-
-  /** The next output, or undefined when `ms` passed. @throws `signal`'s reason. */
-  async next(signal: AbortSignal, ms: number): Promise<ProcessOutput | undefined> {
-    const output = await this.#queue.next(signal, ms);
-    if (output === undefined || output.kind === 'end') return output;
-    const wasFull = this.full;
-    this.#bytes -= output.bytes.length;
-    if (wasFull && !this.full) this.onDrained();
-    return output;
-  }
-}
-
-/** Hands what a process writes to everyone who listens; while one of them is slow, the process is not read. */
+/**
+ * Hands what a process writes to everyone who listens. While one of them is slow, the process is not read. One that takes
+ * nothing at all is cut, alone: the process and the others go on.
+ */
 export class Output {
   #listeners = new Set<Listener>();
   #end: ProcessEnd | undefined;
   #afterEnd: ((end: ProcessEnd) => void)[] = [];
+  #patience: NodeJS.Timeout | undefined;
+  /** Of the process; what is cut names it. */
+  pid = 0;
 
   /** `flow`: reads from the process, or stops doing so. */
   constructor(private readonly flow: (reading: boolean) => void) {}
@@ -46,6 +25,7 @@ export class Output {
     const listener = new Listener(() => this.#adjust());
     if (this.#end === undefined) this.#listeners.add(listener);
     else listener.push({ kind: 'end', end: this.#end });
+    this.#adjust();
     return listener;
   }
 
@@ -67,12 +47,29 @@ export class Output {
 
   end(end: ProcessEnd): void {
     this.#end = end;
+    clearTimeout(this.#patience);
     for (const listener of this.#listeners) listener.push({ kind: 'end', end });
     this.#listeners.clear();
     for (const callback of this.#afterEnd) callback(end);
   }
 
   #adjust(): void {
-    if (this.#end === undefined) this.flow(![...this.#listeners].some((listener) => listener.full));
+    if (this.#end !== undefined) return;
+    const full = [...this.#listeners].filter((listener) => listener.full);
+    this.flow(full.length === 0);
+    clearTimeout(this.#patience);
+    if (full.length === 0) return;
+    const patience = full.length < this.#listeners.size ? PATIENCE_BESIDE_OTHERS_MS : PATIENCE_ALONE_MS;
+    const longest = Math.min(...full.map(({ lastTook }) => lastTook)) + patience - performance.now();
+    this.#patience = setTimeout(() => this.#cutDeaf(full, patience), Math.max(0, longest)).unref();
+  }
+
+  #cutDeaf(full: Listener[], patience: number): void {
+    for (const listener of full) {
+      if (!listener.full || performance.now() - listener.lastTook < patience) continue;
+      this.#listeners.delete(listener);
+      listener.cut(this.pid);
+    }
+    this.#adjust();
   }
 }

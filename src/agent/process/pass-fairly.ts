@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
-import type { Output, OutputKind } from './output.js';
+import type { OutputKind } from './listener.js';
+import type { Output } from './output.js';
 import { Utf8Cutter } from './utf8-cutter.js';
 
 /**

@@ -30,6 +30,7 @@ export async function startPiped(command: Command, withStdin: boolean, pool: Pip
   );
   const child = await spawned(command, pipes, withStdin);
   const pid = child.pid!;
+  output.pid = pid;
   child.once('exit', (code, signal) => {
     const end = signal === null ? exitedWith(code ?? -1) : killedBy(signal);
     void closed.then(() => {

@@ -26,6 +26,7 @@ export function startOnTerminal(command: Command, size: PTY_Size | undefined): R
   );
   giveTo(command.user, terminal);
   const output = new Output((reading) => terminal[reading ? 'resume' : 'pause']());
+  output.pid = terminal.pid;
   const cutter = new Utf8Cutter();
   const { fd, _socket: socket } = terminal as IPty & { fd: number; _socket: Socket };
   const input = new TerminalInput(fd, () => !socket.destroyed);
