@@ -1,5 +1,6 @@
 import type { Traffic } from '../host/traffic.js';
 import { HeldBytes } from './held-bytes.js';
+import type { Whose } from './wire.js';
 
 /**
  * When each sandbox was last active, by the monotonic clock; the gate before it; and what is open to it, to be cut.
@@ -11,7 +12,7 @@ export class Activity implements Traffic {
   readonly #startedAt: number;
   readonly #lastAt = new Map<string, number>();
   readonly #closed = new Set<string>();
-  readonly #open = new Map<string, Set<() => void>>();
+  readonly #open = new Map<string, Record<Whose, Set<{ cut: () => void }>>>();
 
   /** @param now a clock in ms that never goes back */
   constructor(private readonly now: () => number = () => performance.now()) {
@@ -39,24 +40,36 @@ export class Activity implements Traffic {
     return !this.#closed.has(id);
   }
 
-  /** Registers something open to a sandbox. @returns a function that takes it off again. */
-  track(id: string, cut: () => void): () => void {
-    const open = this.#open.get(id) ?? new Set();
+  /**
+   * Registers something open to a sandbox.
+   *
+   * @returns a function that takes it off again
+   */
+  track(id: string, cut: () => void, whose: Whose = 'stranger'): () => void {
+    const open = this.#open.get(id) ?? { owner: new Set(), stranger: new Set() };
     this.#open.set(id, open);
-    open.add(cut);
+    // A value of its own: the same `cut` counts as often as it is given.
+    const entry = { cut };
+    open[whose].add(entry);
     return () => {
-      open.delete(cut);
-      if (open.size === 0 && this.#open.get(id) === open) this.#open.delete(id);
+      open[whose].delete(entry);
+      if (open.owner.size + open.stranger.size === 0 && this.#open.get(id) === open) this.#open.delete(id);
     };
   }
 
   /** How many are registered. */
   openTo(id: string): number {
-    return this.#open.get(id)?.size ?? 0;
+    return (this.#open.get(id)?.owner.size ?? 0) + this.strangersAt(id);
+  }
+
+  /** How many of them are not the owner's. */
+  strangersAt(id: string): number {
+    return this.#open.get(id)?.stranger.size ?? 0;
   }
 
   cutStreams(id: string): void {
-    for (const cut of [...(this.#open.get(id) ?? [])]) cut();
+    const { owner, stranger } = this.#open.get(id) ?? { owner: [], stranger: [] };
+    for (const { cut } of [...owner, ...stranger]) cut();
   }
 
   /** The sandbox is no more. */

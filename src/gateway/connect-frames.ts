@@ -1,4 +1,5 @@
-const HEADER_BYTES = 5;
+export const HEADER_BYTES = 5;
+const END_OF_STREAM = 2;
 /** No keepalive is longer, however it is spaced; a longer frame is not looked into. */
 const LONGEST_KEEPALIVE = 96;
 
@@ -55,4 +56,13 @@ function isKeepalive(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The frame that ends a stream with an error. */
+export function endOfStream(error: { code: string; message: string }): Buffer {
+  const payload = Buffer.from(JSON.stringify({ error }));
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt8(END_OF_STREAM);
+  header.writeUInt32BE(payload.length, 1);
+  return Buffer.concat([header, payload]);
 }

@@ -2,11 +2,12 @@ import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Destination, Watch } from '../relay/destination.js';
 import { endToEnd, isOurs, withoutOurs } from '../relay/headers.js';
-import { refuse } from '../relay/refuse.js';
+import { refuse, type Refusal } from '../relay/refuse.js';
 import { relayRequest } from '../relay/relay-request.js';
 import { relayUpgrade } from '../relay/relay-upgrade.js';
 import { frameScanner } from './connect-frames.js';
 import type { GatewayDeps, GuestRoute } from './gateway-deps.js';
+import { refuseAccess } from './refuse-access.js';
 import {
   asleep,
   changingState,
@@ -19,7 +20,8 @@ import {
 } from './refusals.js';
 import type { HeldBytes } from './held-bytes.js';
 import { WholeFrames, type Room } from './whole-frames.js';
-import { AGENT_PORT, isPassive } from './wire.js';
+import { whoAsks } from './who-asks.js';
+import { AGENT_PORT, forStrangers } from './wire.js';
 import { within } from '../within.js';
 
 const DIAL_WITHIN_MS = 15_000;
@@ -38,26 +40,37 @@ export async function forward(
   port: number,
 ): Promise<void> {
   const out = client instanceof ServerResponse ? client : client.socket;
-  const route = deps.route(id);
-  if (route === undefined) {
-    return refuse(out, deps.index.get(id)?.status === 'paused' ? asleep(id) : notFound(id), request);
-  }
+  const { activity } = deps;
   // From the look at the gate to the touch nothing may await: a pause closes the gate, then looks at the clock.
-  if (!route.open || !deps.activity.isGateOpen(id)) return refuse(out, changingState(id), request);
-  if (deps.activity.openTo(id) >= deps.connectionLimit) {
-    return refuse(out, tooManyConnections(id, deps.connectionLimit), request);
+  const route = openRoute(deps, id);
+  if ('status' in route) return refuse(out, route, request);
+  const asker = whoAsks(request, port, route.token);
+  if ('refused' in asker) return refuseAccess(out, request, asker.refused);
+  const { whose, passive } = asker;
+  const limit = whose === 'owner' ? deps.connectionLimit : forStrangers(deps.connectionLimit);
+  const open = whose === 'owner' ? activity.openTo(id) : activity.strangersAt(id);
+  if (open >= limit || activity.openTo(id) >= deps.connectionLimit) {
+    return refuse(out, tooManyConnections(id, limit), request);
   }
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
-  const passive = port === AGENT_PORT && isPassive(request.method ?? 'GET', path);
-  if (!passive) deps.activity.touch(id);
+  if (whose === 'owner' && !passive) activity.touch(id);
 
   const cut = new AbortController();
-  const untrack = deps.activity.track(id, () => cut.abort(new Error(`sandbox ${id} was stopped`)));
+  const untrack = activity.track(id, () => cut.abort(new Error(`sandbox ${id} was stopped`)), whose);
+  // What answers for the agent's port before the agent does takes every connection.
   let dialled = false;
   try {
-    const to = await destination(deps, request, route, port, cut.signal);
-    // What answers for the agent's port before the agent does takes every connection.
-    dialled = port !== AGENT_PORT;
+    const to = destination(request, route, port);
+    if (port !== AGENT_PORT) {
+      to.connection = await dial(deps, route, port, out, cut.signal);
+      // The machine may have begun to go to sleep meanwhile; a request that no clock has seen must not reach it.
+      const now = openRoute(deps, id);
+      if ('status' in now || out.destroyed) {
+        to.connection.destroy();
+        return 'status' in now ? refuse(out, now, request) : undefined;
+      }
+      dialled = true;
+      activity.touch(id);
+    }
     // A guest must not pass for the gateway before the proxy.
     const watch = { answerHeaders: withoutOurs, ...(passive ? {} : watchOf(deps, id, port)) };
     if (client instanceof ServerResponse) {
@@ -65,8 +78,12 @@ export async function forward(
       await relayRequest(request, client, to, cut.signal, watch);
     } else await relayUpgrade(request, client.socket, client.head, to, cut.signal, watch);
   } catch (error) {
+    const now = openRoute(deps, id);
     // A machine that is being saved takes its connections away before anyone cuts them.
-    if (cut.signal.aborted || deps.route(id)?.open === false) return refuse(out, cutByPause(id), request);
+    if (cut.signal.aborted || deps.route(id)?.open === false) {
+      const reached = dialled || port === AGENT_PORT || !('status' in now);
+      return refuse(out, reached ? cutByPause(id) : now, request);
+    }
     deps.log.debug({ sandbox: id, port, err: error }, 'a port of the guest did not answer');
     refuse(
       out,
@@ -78,22 +95,39 @@ export async function forward(
   }
 }
 
+/** The way to a guest that takes requests now, or why there is none. */
+function openRoute(deps: GatewayDeps, id: string): GuestRoute | Refusal {
+  const route = deps.route(id);
+  if (route === undefined) return deps.index.get(id)?.status === 'paused' ? asleep(id) : notFound(id);
+  return route.open && deps.activity.isGateOpen(id) ? route : changingState(id);
+}
+
 /** Longer than one unit of credit, or of a length that nobody told. */
 const isLongUpload = ({ method, url, headers }: IncomingMessage): boolean =>
   method === 'POST' && /^\/files(\?|$)/.test(url ?? '') && !(Number(headers['content-length']) <= UPLOAD_CREDIT_BYTES);
 
-async function destination(
-  deps: GatewayDeps,
-  request: IncomingMessage,
-  route: GuestRoute,
-  port: number,
-  cut: AbortSignal,
-): Promise<Destination> {
+function destination(request: IncomingMessage, route: GuestRoute, port: number): Destination {
   const headers = endToEnd(request.rawHeaders, isOurs);
   const to = { ...route.address, headers, path: request.url ?? '/' };
-  if (port === AGENT_PORT) return isLongUpload(request) ? { ...to, creditBytes: UPLOAD_CREDIT_BYTES } : to;
-  const signal = within(DIAL_WITHIN_MS, cut);
-  return { ...to, connection: await deps.dial(route.address, route.token, port, signal) };
+  return port === AGENT_PORT && isLongUpload(request) ? { ...to, creditBytes: UPLOAD_CREDIT_BYTES } : to;
+}
+
+/** Gives up when the sandbox is stopped or the client goes away. */
+async function dial(
+  deps: GatewayDeps,
+  { address, token }: GuestRoute,
+  port: number,
+  out: Duplex | ServerResponse,
+  cut: AbortSignal,
+): Promise<Duplex> {
+  const gone = new AbortController();
+  const leave = (): void => gone.abort(new Error('the client went away'));
+  out.once('close', leave);
+  try {
+    return await deps.dial(address, token, port, within(DIAL_WITHIN_MS, cut, gone.signal));
+  } finally {
+    out.off('close', leave);
+  }
 }
 
 function watchOf(deps: GatewayDeps, id: string, port: number): Watch {

@@ -1,12 +1,11 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import type { Cuttable } from '../relay/destination.js';
+import { endOfStream, HEADER_BYTES } from './connect-frames.js';
 
-const HEADER_BYTES = 5;
 /** What the agent reads of a program's output at once, 64 KiB, in base64 and JSON. Longer frames pass as they come. */
 const LONGEST_HELD = 96 * 1024;
 const SMALLEST_BUFFER = 1024;
 const NOTHING = Buffer.alloc(0);
-const END_OF_STREAM = 2;
 
 /** Of the sandbox that the stream comes from. */
 export interface Room {
@@ -38,7 +37,7 @@ export class WholeFrames extends Transform implements Cuttable {
 
   cut(stopped: boolean): boolean {
     if (this.#passing > 0 || this.writableEnded) return false;
-    this.#last = frame(END_OF_STREAM, { error: this.errorWhen(stopped) });
+    this.#last = endOfStream(this.errorWhen(stopped));
     this.end();
     return true;
   }
@@ -131,11 +130,3 @@ export class WholeFrames extends Transform implements Cuttable {
 const lengthOf = (header: Buffer): number => HEADER_BYTES + header.readUInt32BE(1);
 
 const isLong = (header: Buffer): boolean => lengthOf(header) > LONGEST_HELD;
-
-function frame(flags: number, message: object): Buffer {
-  const payload = Buffer.from(JSON.stringify(message));
-  const header = Buffer.alloc(HEADER_BYTES);
-  header.writeUInt8(flags);
-  header.writeUInt32BE(payload.length, 1);
-  return Buffer.concat([header, payload]);
-}

@@ -33,6 +33,12 @@ const PASSIVE_PATHS = new Set(['/health', '/metrics']);
 export const isPassive = (method: string, path: string): boolean =>
   (method === 'GET' || method === 'HEAD') && PASSIVE_PATHS.has(path);
 
+/** Whose a request is. The owner's: it showed what opens the sandbox's agent. */
+export type Whose = 'owner' | 'stranger';
+
+/** A part of a sandbox's connections is kept for its owner: strangers may use its public ports, and cannot take them all. */
+export const forStrangers = (limit: number): number => Math.max(1, limit - Math.ceil(limit / 4));
+
 export interface HostReport {
   hostId: string;
   templates: TemplateReport[];

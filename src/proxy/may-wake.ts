@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { AGENT_PORT, isPassive } from '../gateway/wire.js';
-import { accessToken, verifyAccessToken, type TokenOwner } from '../keys/access-token.js';
-import { readSignature, signatureEnded, signer } from './signature.js';
+import { accessToken, type TokenOwner } from '../keys/access-token.js';
+import { accessRefusal } from '../keys/agent-access.js';
 
 /**
  * Whether a request may wake the sandbox: what its agent would let in, asked before there is an agent to ask. The other
@@ -16,9 +16,6 @@ export function mayWake(
   const { method, url, headers } = request;
   if (target.port !== AGENT_PORT) return true;
   if (isPassive(method, url.pathname)) return false;
-  const token = headers['x-access-token'];
-  if (token !== undefined) return typeof token === 'string' && verifyAccessToken(tokensKey, target.owner, token);
-  const file = readSignature(method, url);
-  if (file === undefined || signatureEnded(file, now)) return false;
-  return signer(file, [target.owner], (owner) => accessToken(tokensKey, owner)) !== undefined;
+  const asked = { method, target: `${url.pathname}${url.search}`, headers };
+  return accessRefusal(asked, accessToken(tokensKey, target.owner), now) === undefined;
 }

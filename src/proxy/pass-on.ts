@@ -41,9 +41,11 @@ export async function passOn(
 ): Promise<void> {
   const asleep = await attempt(passage, request, client, log);
   if (asleep === undefined) return;
-  const { id, held } = passage;
-  if (!held.enter(id)) return refuse(outOf(client), tooManyHeld(id, held.limit), request);
-  await holdAndPassOn(passage, asleep, request, client, log).finally(() => held.leave(id));
+  const { id, port, held } = passage;
+  // What wakes a sandbox at its agent's port has shown the token, or a signature.
+  const whose = port === AGENT_PORT ? 'owner' : 'stranger';
+  if (!held.enter(id, whose)) return refuse(outOf(client), tooManyHeld(id, held.limitFor(whose)), request);
+  await holdAndPassOn(passage, asleep, request, client, log).finally(() => held.leave(id, whose));
 }
 
 async function holdAndPassOn(

@@ -23,7 +23,7 @@ import {
   tooManySearches,
   trafficTokenNeeded,
 } from './refusals.js';
-import { signatureEnded, signer, type SignedFile } from './signature.js';
+import { signatureEnded, signer, type SignedFile } from '../keys/file-signature.js';
 import { findTarget } from './target.js';
 
 /** The part of the host directory that the data plane needs. */

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { SANDBOX_ID_PATTERN } from '../../workflows/names.js';
 import { AGENT_PORT } from '../gateway/wire.js';
 import { sandboxIdOfToken } from '../keys/access-token.js';
-import { readSignature, type SignedFile } from './signature.js';
+import { readSignature, type SignedFile } from '../keys/file-signature.js';
 
 /** What a request says about where it wants to go. */
 export type Target =

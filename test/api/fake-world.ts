@@ -18,6 +18,7 @@ import { Activity } from '../../src/gateway/activity.js';
 import { createGateway } from '../../src/gateway/gateway.js';
 import type { GuestAddress } from '../../src/gateway/gateway-deps.js';
 import type { HostReport, LogEntry, MetricSample } from '../../src/gateway/wire.js';
+import { accessToken } from '../../src/keys/access-token.js';
 import { createProxy } from '../../src/proxy/proxy.js';
 import { streamServer } from '../../src/relay/stream-server.js';
 import { SearchLimits } from '../../src/proxy/search-limits.js';
@@ -66,6 +67,8 @@ export class FakeWorld implements SandboxClient {
   /** Ports of the guests' localhost that are open, and where they really are. */
   readonly guestPorts = new Map<number, number>();
   dials = 0;
+  /** A dial takes as long as this. */
+  dialling: Promise<void> = Promise.resolve();
   holdMs = 50_000;
   connectionLimit = 1_000;
   /** The proxy speaks HTTPS with these. */
@@ -95,14 +98,18 @@ export class FakeWorld implements SandboxClient {
       route: (id) => {
         const status = this.views.get(id)?.status;
         if (status !== 'running' && status !== 'pausing') return undefined;
-        return { address: this.guest, token: 'token', open: status === 'running' };
+        return {
+          address: this.guest,
+          token: accessToken(TOKENS_KEY, this.views.get(id)?.spec ?? { id }),
+          open: status === 'running',
+        };
       },
       journal: {
         samples: (id) => Promise.resolve(this.samples.get(id) ?? []),
         latest: (id) => Promise.resolve(this.samples.get(id)?.at(-1)),
         entries: (id) => this.entries.get(id) ?? [],
       },
-      dial: (_address, _token, port) => this.#dial(port),
+      dial: (_address, _token, port, signal) => this.#dial(port, signal),
       activity: this.activity,
       connectionLimit: this.connectionLimit,
       log,
@@ -147,6 +154,11 @@ export class FakeWorld implements SandboxClient {
     const server = createServer(listener);
     this.guest = { host: '127.0.0.1', port: Number(new URL(await this.listen(server)).port) };
     return server;
+  }
+
+  /** What opens the agent of a sandbox. */
+  access(id: string): { 'x-access-token': string } {
+    return { 'x-access-token': accessToken(TOKENS_KEY, this.views.get(id)?.spec ?? { id }) };
   }
 
   async stop(): Promise<void> {
@@ -282,8 +294,12 @@ export class FakeWorld implements SandboxClient {
     return next;
   }
 
-  #dial(port: number): Promise<Duplex> {
+  async #dial(port: number, signal: AbortSignal): Promise<Duplex> {
     this.dials += 1;
+    const gaveUp = new Promise<never>((_resolve, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason as Error)),
+    );
+    await Promise.race([this.dialling, gaveUp]);
     const real = this.guestPorts.get(port);
     return new Promise((resolve, reject) => {
       if (real === undefined) return reject(new Error(`port ${port} is closed`));

@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { FakeWorld } from '../api/fake-world.js';
+import { accessToken } from '../../src/keys/access-token.js';
+import { signFile } from '../../src/keys/file-signature.js';
+import { FakeWorld, TOKENS_KEY } from '../api/fake-world.js';
 
 /** Everything goes the whole way: proxy, gateway, a real server in place of the guest. */
 let world: FakeWorld;
@@ -12,10 +14,16 @@ beforeEach(async () => {
 });
 afterEach(() => world.stop());
 
+const AT_AGENT = { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '49983' };
+
 const at = (path: string, init: RequestInit = {}, port = 49_983): Promise<Response> =>
   fetch(world.proxyUrl + path, {
     ...init,
-    headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': String(port), ...(init.headers as object) },
+    headers: {
+      ...{ 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': String(port) },
+      ...(port === 49_983 ? world.access('i1') : {}),
+      ...(init.headers as object),
+    },
   });
 
 /** Lets the sandbox seem idle for a while, so that a touch shows. */
@@ -85,7 +93,7 @@ describe('the clock of last activity', () => {
     });
     const upload = httpRequest(`${world.proxyUrl}/files`, {
       method: 'POST',
-      headers: { 'e2b-sandbox-id': 'i1', 'e2b-sandbox-port': '49983' },
+      headers: { 'e2b-sandbox-id': 'i1', 'e2b-sandbox-port': '49983', ...world.access('i1') },
     });
     const send = async (piece: string): Promise<void> => {
       const before = arrived;
@@ -103,6 +111,125 @@ describe('the clock of last activity', () => {
       await once(response.resume(), 'end');
     };
     expect(await moves(end)).toBe(true);
+  });
+});
+
+describe('whoever shows nothing that opens the agent', () => {
+  const anyone = (path: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(world.proxyUrl + path, { ...init, headers: { ...AT_AGENT, ...(init.headers as object) } });
+  const signed = (expiration: number | undefined): string => {
+    const file = { path: '/a', operation: 'read', user: '', expiration: expiration?.toString() } as const;
+    const query = new URLSearchParams({ path: '/a', signature: signFile(file, accessToken(TOKENS_KEY, { id: 'i1' })) });
+    if (expiration !== undefined) query.set('signature_expiration', String(expiration));
+    return `/files?${query}`;
+  };
+  const now = Math.floor(Date.now() / 1000);
+  let seen: string[];
+  beforeEach(async () => {
+    seen = [];
+    await world.serveGuest((request, response) => {
+      seen.push(request.url ?? '');
+      response.end('x');
+    });
+  });
+
+  test.each([
+    ['no token', '/files?path=/a', {}, 'the access token is missing'],
+    ['an empty token', '/files?path=/a', { 'x-access-token': '' }, 'the access token is missing'],
+    ['a wrong token', '/metrics', { 'x-access-token': 'i1.x' }, 'the access token is wrong'],
+    [
+      'the token of another',
+      '/x',
+      { 'x-access-token': accessToken(TOKENS_KEY, { id: 'i2' }) },
+      'the access token is wrong',
+    ],
+    ['a wrong signature', '/files?path=/a&signature=v1_x', {}, 'the signature is wrong'],
+    ['a signature that has ended', signed(now - 10), {}, 'the signature has expired'],
+    ['a signature beside a wrong token', signed(undefined), { 'x-access-token': 'no' }, 'the access token is wrong'],
+    ['a signature for another route', signed(undefined).replace('files', 'envs'), {}, 'the access token is missing'],
+  ])('but %s is refused before the guest, in its words, and is no activity', async (_name, path, headers, message) => {
+    const before = await idle();
+    const answer = await anyone(path, { headers: headers as Record<string, string> });
+    expect([answer.status, await answer.json()]).toEqual([401, { code: 401, message }]);
+    expect([seen, world.activity.idleForMs('i1') >= before]).toEqual([[], true]);
+  });
+
+  test('gets the error of a Connect call, or of a stream, as the agent gives it', async () => {
+    const post = (type: string): Promise<Response> =>
+      anyone('/process.Process/Start', { method: 'POST', body: '{}', headers: { 'content-type': type } });
+    const unary = await post('application/json');
+    const error = { code: 'unauthenticated', message: 'the access token is missing' };
+    expect([unary.status, await unary.json()]).toEqual([401, error]);
+    const stream = await post('application/connect+json');
+    expect([stream.status, stream.headers.get('content-type')]).toEqual([200, 'application/connect+json']);
+    const frame = Buffer.from(await stream.arrayBuffer());
+    expect([frame[0], JSON.parse(frame.toString('utf8', 5))]).toEqual([2, { error }]);
+    expect(seen).toEqual([]);
+  });
+
+  test('is refused without a byte of the body taken, and counts as no connection', async () => {
+    const upload = httpRequest(`${world.proxyUrl}/process.Process/SendInput`, { method: 'POST', headers: AT_AGENT });
+    upload.on('error', () => undefined).write('begun');
+    const [answer] = (await once(upload, 'response')) as [IncomingMessage];
+    expect([answer.statusCode, world.activity.openTo('i1'), seen]).toEqual([401, 0, []]);
+    upload.destroy();
+  });
+
+  test('may ask for its health', async () => {
+    expect((await anyone('/health')).status).toBe(200);
+  });
+
+  test.each([undefined, now + 1_000])('passes with a valid signature (end: %s), which is activity', async (end) => {
+    await idle();
+    expect(await moves(() => anyone(signed(end)))).toBe(true);
+    expect(seen).toEqual([signed(end)]);
+  });
+});
+
+describe('a request to a public port', () => {
+  test('that is closed is no activity', async () => {
+    const before = await idle();
+    expect((await at('/', {}, 8080)).status).toBe(502);
+    expect(world.activity.idleForMs('i1')).toBeGreaterThanOrEqual(before);
+  });
+
+  test('that comes through while the gate closes does not reach the guest, and can be sent again', async () => {
+    let seen = 0;
+    const guest = await world.serveGuest((_request, response) => {
+      seen += 1;
+      response.end();
+    });
+    world.guestPorts.set(8080, (guest.address() as { port: number }).port);
+    let dialled = (): void => undefined;
+    world.dialling = new Promise((resolve) => (dialled = resolve));
+    const before = await idle();
+    const under = at('/', {}, 8080);
+    await expect.poll(() => world.dials, { interval: 5 }).toBe(1);
+    world.activity.closeGate('i1');
+    expect(world.activity.idleForMs('i1')).toBeGreaterThanOrEqual(before);
+    dialled();
+    const { status, headers } = await under;
+    expect([status, headers.get('retry-after'), seen]).toEqual([409, '1', 0]);
+  });
+
+  test('whose machine is stopped while it is dialled can be sent again', async () => {
+    world.dialling = new Promise(() => undefined);
+    const under = at('/', {}, 8080);
+    await expect.poll(() => world.activity.openTo('i1'), { interval: 5 }).toBe(1);
+    world.activity.closeGate('i1');
+    world.activity.cutStreams('i1');
+    const { status, headers } = await under;
+    expect([status, headers.get('retry-after')]).toEqual([409, '1']);
+  });
+
+  test('whose client goes away while it is dialled is over', async () => {
+    world.dialling = new Promise(() => undefined);
+    const stop = new AbortController();
+    const under = at('/', { signal: stop.signal }, 8080).catch(() => undefined);
+    await expect.poll(() => world.activity.openTo('i1'), { interval: 5 }).toBe(1);
+    stop.abort();
+    await under;
+    await expect.poll(() => world.activity.openTo('i1'), { interval: 5 }).toBe(0);
   });
 });
 

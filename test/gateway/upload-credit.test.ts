@@ -20,7 +20,7 @@ const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 const upload = (body: Buffer | ReadableStream): Promise<Response> =>
   fetch(`${world.proxyUrl}/files?path=large`, {
     method: 'POST',
-    headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '49983' },
+    headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '49983', ...world.access('i1') },
     body,
     duplex: 'half',
   } as RequestInit);

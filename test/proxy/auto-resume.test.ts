@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { ErrorCode } from '../../workflows/errors.js';
 import { accessToken, trafficToken } from '../../src/keys/access-token.js';
-import { signFile } from '../../src/proxy/signature.js';
+import { signFile } from '../../src/keys/file-signature.js';
 import { FakeWorld, TOKENS_KEY } from '../api/fake-world.js';
 
 /** Proxy, gateway, api and the joined updates are real; only the workflows behind are played. */

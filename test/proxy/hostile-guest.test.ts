@@ -21,7 +21,10 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 
 const at = (init: RequestInit = {}, port = 8080): Promise<Response> =>
-  fetch(world.proxyUrl, { ...init, headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': String(port) } });
+  fetch(world.proxyUrl, {
+    ...init,
+    headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': String(port), ...world.access('i1') },
+  });
 
 const GARBAGE: [string, string | Buffer][] = [
   ['bytes that are no HTTP', Buffer.from([0, 1, 2, 250, 251, 13, 10, 13, 10])],

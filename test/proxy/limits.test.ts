@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { accessToken } from '../../src/keys/access-token.js';
-import { signFile } from '../../src/proxy/signature.js';
+import { signFile } from '../../src/keys/file-signature.js';
 import { FakeWorld, TOKENS_KEY } from '../api/fake-world.js';
 
 let world: FakeWorld;
@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => world.stop());
 
-const to = (id: string) => ({ 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': '49983' });
+const to = (id: string) => ({ 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': '49983', ...world.access(id) });
 const at = (id: string, init: RequestInit = {}): Promise<Response> =>
   fetch(world.proxyUrl, { ...init, headers: to(id) });
 
@@ -88,9 +88,45 @@ describe('the streams of a sandbox', () => {
     world.guestPorts.set(8080, world.guest.port);
     const headers = { ...to('i1'), 'E2b-Sandbox-Port': '8080' };
     const answers = await Promise.all(Array.from({ length: 12 }, () => fetch(world.proxyUrl, { headers })));
-    expect(answers.map(({ status }) => status).sort()).toEqual([...Array(5).fill(200), ...Array(7).fill(429)]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([...Array(3).fill(200), ...Array(9).fill(429)]);
     const refused = answers.find(({ status }) => status === 429);
-    expect(await refused?.json()).toMatchObject({ sandboxId: 'i1', code: 429, connectionLimit: 5 });
+    expect(await refused?.json()).toMatchObject({ sandboxId: 'i1', code: 429, connectionLimit: 3 });
+  });
+
+  test('that are not its owner’s leave a part of them to the owner, running and asleep', async () => {
+    world.connectionLimit = 3;
+    await world.start();
+    const begun: string[] = [];
+    await world.serveGuest((incoming, response) => {
+      begun.push(incoming.url ?? '');
+      if (incoming.url === '/stays') response.write('open');
+      else response.end();
+    });
+    world.guestPorts.set(8080, world.guest.port);
+    const stop = new AbortController();
+    const stranger = (path: string): Promise<Response> =>
+      fetch(world.proxyUrl + path, {
+        headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '8080' },
+        signal: stop.signal,
+      });
+    const owner = (path: string, id = 'i1'): Promise<Response> => fetch(world.proxyUrl + path, { headers: to(id) });
+    world.add('i1');
+    const strangers = await Promise.all([stranger('/stays'), stranger('/stays'), stranger('/stays')]);
+    expect(strangers.map(({ status }) => status).sort()).toEqual([200, 200, 429]);
+    expect([(await owner('/health')).status, (await owner('/process.Process/List')).status]).toEqual([200, 200]);
+    stop.abort();
+    await expect.poll(() => world.activity.openTo('i1')).toBe(0);
+
+    world.add('i2', { status: 'paused' }, { autoResume: true });
+    world.delayMs = 500;
+    begun.length = 0;
+    const waiting = Array.from({ length: 3 }, () =>
+      fetch(world.proxyUrl, { headers: { 'E2b-Sandbox-Id': 'i2', 'E2b-Sandbox-Port': '8080' } }),
+    );
+    const refused = await Promise.race(waiting);
+    expect([refused.status, begun]).toEqual([429, []]);
+    expect((await owner('/process.Process/List', 'i2')).status).toBe(200);
+    expect((await Promise.all(waiting)).map(({ status }) => status).sort()).toEqual([200, 200, 429]);
   });
 });
 

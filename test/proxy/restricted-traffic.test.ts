@@ -64,8 +64,10 @@ describe('a sandbox without public traffic', () => {
   });
 
   test('leaves its agent to the access token, and hides a stray traffic token from it', async () => {
-    expect((await at('closed', 49_983)).status).toBe(200);
-    expect((await at('closed', 49_983, { 'E2B-Traffic-Access-Token': TOKEN })).status).toBe(200);
+    expect((await at('closed', 49_983, world.access('closed'))).status).toBe(200);
+    expect((await at('closed', 49_983, { ...world.access('closed'), 'E2B-Traffic-Access-Token': TOKEN })).status).toBe(
+      200,
+    );
     expect(JSON.stringify(seen)).not.toContain(TOKEN);
   });
 
@@ -99,7 +101,7 @@ describe('maskRequestHost', () => {
   });
 
   test('does not concern the agent, nor other sandboxes', async () => {
-    await at('masked', 49_983);
+    await at('masked', 49_983, world.access('masked'));
     await at('open', 8080);
     expect(seen.map(({ host }) => host)).toEqual([`127.0.0.1:${world.proxyPort}`, `127.0.0.1:${world.proxyPort}`]);
   });

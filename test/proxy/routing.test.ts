@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { accessToken } from '../../src/keys/access-token.js';
-import { signFile } from '../../src/proxy/signature.js';
+import { signFile } from '../../src/keys/file-signature.js';
 import { FakeWorld, TOKENS_KEY } from '../api/fake-world.js';
 
 let world: FakeWorld;
@@ -186,7 +186,7 @@ describe('routes of the agent that only the host may call', () => {
 
   test('are free on the other ports, and names that only begin alike on the agent’s', async () => {
     expect((await send('/init', { host: '8080-i1abc.x.y' })).status).toBe(200);
-    expect((await send('/initial', { host: '49983-i1abc.x.y' })).status).toBe(200);
+    expect((await send('/initial', { host: '49983-i1abc.x.y', ...world.access('i1abc') })).status).toBe(200);
   });
 });
 

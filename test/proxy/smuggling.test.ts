@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FakeWorld } from '../api/fake-world.js';
+import { accessToken } from '../../src/keys/access-token.js';
+import { FakeWorld, TOKENS_KEY } from '../api/fake-world.js';
 
 /** Raw bytes to the proxy: what one client sends must never become part of another's request. */
 let world: FakeWorld;
@@ -20,6 +21,9 @@ beforeEach(async () => {
 });
 afterEach(() => world.stop());
 
+/** The agent's port takes nothing without. */
+const MINE = `X-Access-Token: ${accessToken(TOKENS_KEY, { id: 'mine' })}\r\n`;
+
 async function raw(bytes: string): Promise<string> {
   const socket: Socket = connect(world.proxyPort, '127.0.0.1');
   await once(socket, 'connect');
@@ -35,11 +39,16 @@ test.each(['POST', 'PUT', 'GET', 'DELETE'])(
   'the body of a %s whose Connection header names its length stays its body',
   async (method) => {
     const inner = 'GET /smuggled HTTP/1.1\r\nX-A: ';
-    const head = `Host: 49983-mine.x.y\r\nConnection: content-length\r\nContent-Length: ${inner.length}`;
+    const head = `Host: 49983-mine.x.y\r\n${MINE}Connection: content-length\r\nContent-Length: ${inner.length}`;
     await raw(`${method} /outer HTTP/1.1\r\n${head}\r\n\r\n${inner}`);
     // Whoever is next on the connection between proxy and gateway.
     for (let count = 0; count < 3; count++) {
-      const headers = { 'E2b-Sandbox-Id': 'theirs', 'E2b-Sandbox-Port': '49983', 'x-secret': 'their token' };
+      const headers = {
+        'E2b-Sandbox-Id': 'theirs',
+        'E2b-Sandbox-Port': '49983',
+        ...world.access('theirs'),
+        'x-secret': 'their token',
+      };
       expect(await (await fetch(`${world.proxyUrl}/theirs`, { headers })).text()).toBe('ok');
     }
     expect(arrived.filter(({ line }) => line.includes('smuggled'))).toEqual([]);
@@ -62,10 +71,15 @@ test.each([
   const inner = 'GET /smuggled HTTP/1.1\r\nX-A: ';
   const chunked = hidden.startsWith('Transfer');
   const body = chunked ? `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n` : inner;
-  const head = `Host: 49983-mine.x.y\r\n${FILLER}${chunked ? hidden : `${hidden}: ${inner.length}`}`;
+  const head = `Host: 49983-mine.x.y\r\n${MINE}${FILLER}${chunked ? hidden : `${hidden}: ${inner.length}`}`;
   expect(await raw(`${method} /outer HTTP/1.1\r\n${head}\r\n\r\n${body}`)).toMatch(/^HTTP\/1\.1 431 /);
   for (let count = 0; count < 3; count++) {
-    const headers = { 'E2b-Sandbox-Id': 'theirs', 'E2b-Sandbox-Port': '49983', 'x-secret': 'their token' };
+    const headers = {
+      'E2b-Sandbox-Id': 'theirs',
+      'E2b-Sandbox-Port': '49983',
+      ...world.access('theirs'),
+      'x-secret': 'their token',
+    };
     expect(await (await fetch(`${world.proxyUrl}/theirs`, { headers })).text()).toBe('ok');
   }
   expect(arrived.map(({ line }) => line)).toEqual(Array(3).fill('GET /theirs'));
@@ -73,7 +87,7 @@ test.each([
 
 test('a request with as many headers as are allowed keeps its hidden framing in sight', async () => {
   const inner = 'GET /smuggled HTTP/1.1\r\nX-A: ';
-  const head = `Host: 49983-mine.x.y\r\n${'te: 1\r\n'.repeat(198)}Content-Length: ${inner.length}`;
+  const head = `Host: 49983-mine.x.y\r\n${MINE}${'te: 1\r\n'.repeat(197)}Content-Length: ${inner.length}`;
   await raw(`POST /outer HTTP/1.1\r\n${head}\r\n\r\n${inner}`);
   expect(arrived).toEqual([{ line: 'POST /outer', body: inner, token: undefined }]);
 });
@@ -85,7 +99,7 @@ test('two sandboxes share no connection between proxy and gateway', async () => 
     if (id !== undefined) sockets.set(id, (sockets.get(id) ?? new Set()).add(request.socket));
   });
   for (const id of ['mine', 'theirs', 'mine', 'theirs']) {
-    const headers = { 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': '49983' };
+    const headers = { 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': '49983', ...world.access(id) };
     expect(await (await fetch(`${world.proxyUrl}/`, { headers })).text()).toBe('ok');
   }
   expect([...sockets.keys()].sort()).toEqual(['mine', 'theirs']);

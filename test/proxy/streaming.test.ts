@@ -4,7 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { FakeWorld } from '../api/fake-world.js';
+import { accessToken } from '../../src/keys/access-token.js';
+import { FakeWorld, TOKENS_KEY } from '../api/fake-world.js';
 
 let world: FakeWorld;
 beforeEach(async () => {
@@ -13,7 +14,10 @@ beforeEach(async () => {
 });
 afterEach(() => world.stop());
 
-const AGENT = { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '49983' };
+const AGENT = {
+  ...{ 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '49983' },
+  'X-Access-Token': accessToken(TOKENS_KEY, { id: 'i1' }),
+};
 
 describe('streams', () => {
   test('pass piece by piece, the head of the answer before its first byte', async () => {
