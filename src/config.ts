@@ -54,6 +54,9 @@ const schema = z.object({
   DORMOUSE_TRACE_FILE: z.string().optional(),
 
   DORMOUSE_LISTEN: z.string().default('127.0.0.1'),
+  /** Without a certificate only loopback is listened on: keys and tokens would cross the network in the clear. `yes` where a
+   * proxy of yours in front of the service speaks TLS. */
+  DORMOUSE_PLAIN_HTTP: flag.default(false),
   DORMOUSE_API_PORT: port.default(3000),
   DORMOUSE_PROXY_PORT: port.default(3001),
   DORMOUSE_GATEWAY_PORT: port.default(3002),
@@ -153,12 +156,22 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       `DORMOUSE_TLS=local needs a DORMOUSE_DOMAIN with a dot, such as dormouse.localhost, not "${domain}"`,
     );
   }
+  const home = v.DORMOUSE_HOME;
+  const templateDir = v.DORMOUSE_TEMPLATE_DIR ?? path.join(home, 'templates');
+  requireUsablePath('DORMOUSE_STATE_DIR', stateDir, LONGEST_STATE_PATH);
+  requireUsablePath('DORMOUSE_TEMPLATE_DIR', templateDir);
+  if (tls === undefined && !v.DORMOUSE_PLAIN_HTTP && !isLoopback(v.DORMOUSE_LISTEN)) {
+    throw new Error(
+      `DORMOUSE_LISTEN=${v.DORMOUSE_LISTEN} without a certificate would send keys and tokens over the network in the clear. ` +
+        'Set DORMOUSE_TLS=local or DORMOUSE_TLS_CERT_FILE and DORMOUSE_TLS_KEY_FILE; or set DORMOUSE_PLAIN_HTTP=yes if a proxy in front speaks TLS.',
+    );
+  }
   return {
     threads: v.UV_THREADPOOL_SIZE,
-    home: v.DORMOUSE_HOME,
-    toolsDir: path.join(v.DORMOUSE_HOME, 'tools'),
+    home,
+    toolsDir: path.join(home, 'tools'),
     stateDir,
-    templateDir: v.DORMOUSE_TEMPLATE_DIR ?? path.join(v.DORMOUSE_HOME, 'templates'),
+    templateDir,
     hostId,
     logLevel: v.DORMOUSE_LOG_LEVEL,
     tracing: { otlpEndpoint: v.DORMOUSE_OTLP_ENDPOINT, file: v.DORMOUSE_TRACE_FILE },
@@ -214,6 +227,23 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     maxTimeoutMs: v.DORMOUSE_MAX_TIMEOUT,
   };
 }
+
+/** A unix socket's path has at most 107 bytes; below the state directory `memory/<id>/qmp` follows, an id of 40 at most. */
+const LONGEST_STATE_PATH = 107 - '/memory/'.length - 40 - '/qmp'.length;
+
+/** QEMU takes a comma for the end of an option, and its own quoting is not understood everywhere. */
+function requireUsablePath(variable: string, value: string, longest = Infinity): void {
+  const wrong = !path.isAbsolute(value)
+    ? 'must begin with "/"'
+    : /[,\p{Cc}]/u.test(value)
+      ? 'must have no comma and no control character, which QEMU would misread'
+      : Buffer.byteLength(value) > longest
+        ? `must have at most ${longest} bytes, so that a unix socket fits below it`
+        : undefined;
+  if (wrong !== undefined) throw new Error(`${variable}: "${value}" ${wrong}`);
+}
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host);
 
 function tlsOf(
   v: z.output<typeof schema>,

@@ -1,9 +1,18 @@
+export interface ErrorEntry {
+  status: number;
+  retryable: boolean;
+  nothingHappened: boolean;
+  says?: string;
+}
+
 /**
  * The one table of errors. An activity or an update throws `ApplicationFailure` with `type` = a code of this table;
  * the api answers with its `status`. Codes are a contract: add, never repurpose.
  *
  * `retryable` tells Temporal whether another attempt of the same activity can help.
  * `nothingHappened` is the promise that the request had no effect at all (only then may a 503 be answered).
+ * `says` is told to the caller in place of the host's own message, which may name paths, memory and programs of the host.
+ * The host's message is in the workflow's history and in the logs of api and host worker.
  */
 export const ERRORS = {
   InvalidRequest: { status: 400, retryable: false, nothingHappened: true },
@@ -20,26 +29,66 @@ export const ERRORS = {
   /** A machine of the warm pool that is not to be had (any more): taken, not ready, or being discarded. */
   NotWarm: { status: 409, retryable: false, nothingHappened: true },
   /** Memory, tmpfs or disk cannot be reserved; nothing was started. */
-  InsufficientCapacity: { status: 429, retryable: false, nothingHappened: true },
+  InsufficientCapacity: {
+    status: 429,
+    retryable: false,
+    nothingHappened: true,
+    says: 'the host has too little free memory or disk for this; nothing was changed. Kill or pause a sandbox, or try again later',
+  },
   TooManyRequests: { status: 429, retryable: false, nothingHappened: true },
   /** A caller with a lower generation than the host has already seen. */
   StaleGeneration: { status: 409, retryable: false, nothingHappened: true },
   /** The save image fails authentication or is not the one that the workflow knows. It is kept for the operator. */
-  ImageDamaged: { status: 500, retryable: false, nothingHappened: true },
+  ImageDamaged: {
+    status: 500,
+    retryable: false,
+    nothingHappened: true,
+    says: 'the saved sandbox fails its authentication and was not started. Its files are kept; the operator finds the reason in its workflow',
+  },
   /** The save image needs a template, QEMU, machine type or CPU that this host does not have. */
-  ImageIncompatible: { status: 500, retryable: false, nothingHappened: true },
-  PauseFailed: { status: 500, retryable: false, nothingHappened: false },
-  ResumeFailed: { status: 500, retryable: false, nothingHappened: false },
-  CreateFailed: { status: 500, retryable: false, nothingHappened: false },
+  ImageIncompatible: {
+    status: 500,
+    retryable: false,
+    nothingHappened: true,
+    says: 'the host lacks the template, QEMU, machine type or CPU that the saved sandbox needs. It stays paused; the operator finds the reason in its workflow',
+  },
+  PauseFailed: {
+    status: 500,
+    retryable: false,
+    nothingHappened: false,
+    says: 'the pause failed. Ask for the state of the sandbox, then try again; the operator finds the reason in its workflow',
+  },
+  ResumeFailed: {
+    status: 500,
+    retryable: false,
+    nothingHappened: false,
+    says: 'the sandbox could not be resumed. Ask for its state, then try again; the operator finds the reason in its workflow',
+  },
+  CreateFailed: {
+    status: 500,
+    retryable: false,
+    nothingHappened: false,
+    says: 'the sandbox could not be created, and nothing of it is left. Try again; the operator finds the reason in its workflow',
+  },
   /** The machine and its last image are both unusable. */
-  Lost: { status: 500, retryable: false, nothingHappened: false },
+  Lost: {
+    status: 500,
+    retryable: false,
+    nothingHappened: false,
+    says: 'the machine of the sandbox and its last image are both unusable, so the sandbox has ended; the operator finds the reason in its workflow',
+  },
   /** libvirt, QEMU or the guest did not answer as expected; another attempt may succeed. */
-  HostFailure: { status: 500, retryable: true, nothingHappened: false },
+  HostFailure: {
+    status: 500,
+    retryable: true,
+    nothingHappened: false,
+    says: 'libvirt, QEMU or the guest did not answer as expected. Ask for the state of the sandbox, then try again; the operator finds the reason in its workflow',
+  },
   /** The service behind (Temporal) certainly did not take the request. */
   Unavailable: { status: 503, retryable: true, nothingHappened: true },
   /** The outcome is not known (yet): the work goes on, a repeat of the request joins it. */
   OutcomeUnknown: { status: 504, retryable: false, nothingHappened: false },
-} as const satisfies Record<string, { status: number; retryable: boolean; nothingHappened: boolean }>;
+} as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
 

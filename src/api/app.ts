@@ -1,20 +1,23 @@
-import express, { type Express } from 'express';
+import express, { type Express, type RequestHandler } from 'express';
 import { authenticate } from './authenticate.js';
 import { connect } from './connect.js';
 import { create } from './create.js';
 import type { ApiDeps } from './deps.js';
-import { BODY_LIMIT_KIB, errorHandler, unknownRoute } from './errors.js';
+import { BODY_LIMIT_KIB, errorHandler, unknownRoute, wrongMethod } from './errors.js';
 import { get } from './get.js';
 import { kill } from './kill.js';
 import { listV1, listV2 } from './list.js';
 import { logsV1, logsV2 } from './logs.js';
 import { metrics, metricsOfMany } from './metrics.js';
+import { refuseNotOffered } from './not-offered.js';
 import { pause } from './pause.js';
 import { refreshes } from './refreshes.js';
 import { resume } from './resume.js';
 import { getTemplate, getTemplateAlias, listTemplatesV1, listTemplatesV2 } from './templates.js';
 import { timeout } from './timeout.js';
 import { traceRequests } from './trace-requests.js';
+
+type Method = 'get' | 'post' | 'delete';
 
 /** The control plane: every route of the contract that is offered. Never listens by itself. */
 export function createApp(deps: ApiDeps): Express {
@@ -29,26 +32,33 @@ export function createApp(deps: ApiDeps): Express {
   routes.use(authenticate(deps.keys));
   // Whatever the content type says or does not say: one client sends a pause without any (contract 2.1).
   routes.use(express.json({ type: () => true, limit: `${BODY_LIMIT_KIB}kb` }));
-  routes.post('/sandboxes', create(deps, 'v1'));
-  routes.post('/v2/sandboxes', create(deps, 'v2'));
-  routes.get('/sandboxes', listV1(deps));
-  routes.get('/v2/sandboxes', listV2(deps));
-  routes.get('/sandboxes/metrics', metricsOfMany(deps));
-  routes.get('/sandboxes/:id', get(deps));
-  routes.delete('/sandboxes/:id', kill(deps));
-  routes.post('/sandboxes/:id/connect', connect(deps, 'v1'));
-  routes.post('/v2/sandboxes/:id/connect', connect(deps, 'v2'));
-  routes.post('/sandboxes/:id/resume', resume(deps));
-  routes.post('/sandboxes/:id/pause', pause(deps));
-  routes.post('/sandboxes/:id/timeout', timeout(deps));
-  routes.post('/sandboxes/:id/refreshes', refreshes(deps));
-  routes.get('/sandboxes/:id/metrics', metrics(deps));
-  routes.get('/sandboxes/:id/logs', logsV1(deps));
-  routes.get('/v2/sandboxes/:id/logs', logsV2(deps));
-  routes.get('/templates', listTemplatesV1(deps));
-  routes.get('/v2/templates', listTemplatesV2(deps));
-  routes.get('/templates/aliases/:alias', getTemplateAlias(deps));
-  routes.get('/templates/:id', getTemplate(deps));
+  const offered: readonly [Method, string, RequestHandler][] = [
+    ['post', '/sandboxes', create(deps, 'v1')],
+    ['post', '/v2/sandboxes', create(deps, 'v2')],
+    ['get', '/sandboxes', listV1(deps)],
+    ['get', '/v2/sandboxes', listV2(deps)],
+    ['get', '/sandboxes/metrics', metricsOfMany(deps)],
+    ['get', '/sandboxes/:id', get(deps)],
+    ['delete', '/sandboxes/:id', kill(deps)],
+    ['post', '/sandboxes/:id/connect', connect(deps, 'v1')],
+    ['post', '/v2/sandboxes/:id/connect', connect(deps, 'v2')],
+    ['post', '/sandboxes/:id/resume', resume(deps)],
+    ['post', '/sandboxes/:id/pause', pause(deps)],
+    ['post', '/sandboxes/:id/timeout', timeout(deps)],
+    ['post', '/sandboxes/:id/refreshes', refreshes(deps)],
+    ['get', '/sandboxes/:id/metrics', metrics(deps)],
+    ['get', '/sandboxes/:id/logs', logsV1(deps)],
+    ['get', '/v2/sandboxes/:id/logs', logsV2(deps)],
+    ['get', '/templates', listTemplatesV1(deps)],
+    ['get', '/v2/templates', listTemplatesV2(deps)],
+    ['get', '/templates/aliases/:alias', getTemplateAlias(deps)],
+    ['get', '/templates/:id', getTemplate(deps)],
+  ];
+  for (const [method, path, handler] of offered) routes[method](path, handler);
+  refuseNotOffered(routes);
+  for (const path of new Set(offered.map(([, path]) => path))) {
+    routes.all(path, wrongMethod(offered.flatMap(([method, at]) => (at === path ? [method.toUpperCase()] : []))));
+  }
   app.use(routes);
 
   app.use(unknownRoute);

@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
-import { ERRORS, isErrorCode, type ErrorCode } from '../../workflows/errors.js';
+import { ERRORS, isErrorCode, type ErrorCode, type ErrorEntry } from '../../workflows/errors.js';
 
 /** A refusal by the api itself, with a code of the one table. */
 export class ApiError extends Error {
@@ -25,6 +25,13 @@ export const unknownRoute: RequestHandler = (request, response) => {
   sendError(response, 404, `there is no route ${request.method} ${request.path}`);
 };
 
+export const wrongMethod =
+  (allowed: readonly string[]): RequestHandler =>
+  (request, response) => {
+    response.set('Allow', allowed.join(', '));
+    sendError(response, 405, `${request.path} takes ${allowed.join(' or ')}, not ${request.method}`);
+  };
+
 /** Last in the chain: everything thrown ends here, and nothing leaves without a JSON body. */
 export const errorHandler =
   (log: Logger): ErrorRequestHandler =>
@@ -33,14 +40,25 @@ export const errorHandler =
     const code = codeOf(error);
     if (code !== undefined) {
       const { status, nothingHappened } = ERRORS[code];
+      if (status === 401) response.set('WWW-Authenticate', CHALLENGE);
+      if (code === 'TooManyRequests') response.set('Retry-After', '1');
       if (status >= 500) log.warn({ err: error, method: request.method, path: request.path }, 'a request failed');
-      return sendError(response, status, (error as Error).message, nothingHappened);
+      return sendError(response, status, messageFor(code, error as Error), nothingHappened);
     }
     const refused = refusalOfParser(error);
     if (refused !== undefined) return sendError(response, refused.status, refused.message);
     log.error({ err: error, method: request.method, path: request.path }, 'a request failed for an unknown reason');
     sendError(response, 500, 'an internal error; the log of the api tells more', false);
   };
+
+/** No scheme that a browser has a dialog for. */
+const CHALLENGE = 'ApiKey header="X-API-Key"';
+
+/** The api's own words as they are. A host's words only where they name nothing of the host. */
+function messageFor(code: ErrorCode, error: Error): string {
+  const entry: ErrorEntry = ERRORS[code];
+  return error instanceof ApiError ? error.message : (entry.says ?? error.message);
+}
 
 export function codeOf(error: unknown): ErrorCode | undefined {
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;

@@ -46,12 +46,12 @@ export function chooseBuild(
 }
 
 /** The disk must be able to take the sandbox's memory when it pauses. */
-function missingRoom({ hostId, free }: HostReport, { memoryMiB }: TemplateReport): string | undefined {
+function missingRoom({ free }: HostReport, { memoryMiB }: TemplateReport): string | undefined {
   if (free.memoryMiB < memoryMiB) {
-    return `not enough memory: the sandbox needs ${memoryMiB} MiB, host ${hostId} has ${Math.max(0, free.memoryMiB)} MiB free.`;
+    return `not enough memory: the sandbox needs ${memoryMiB} MiB, and no host has as much free.`;
   }
   if (free.diskMiB < memoryMiB) {
-    return `not enough disk: the sandbox needs ${memoryMiB} MiB, host ${hostId} has ${Math.max(0, free.diskMiB)} MiB free.`;
+    return `not enough disk: the sandbox needs ${memoryMiB} MiB, and no host has as much free.`;
   }
   return undefined;
 }

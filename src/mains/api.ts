@@ -11,6 +11,7 @@ import { createWake } from '../api/wake.js';
 import { readConfig } from '../config.js';
 import { gatewayToken } from '../gateway/gateway-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
+import { forbidCoreDumps } from '../host/core-dumps.js';
 import { createLogger } from '../log.js';
 import { createProxy } from '../proxy/proxy.js';
 import { SearchLimits } from '../proxy/search-limits.js';
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger('api', config.logLevel);
   const stopTracing = startTracing('api', config.tracing);
+  await forbidCoreDumps();
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const connection = await lazyConnection(config.temporal);
   const token = gatewayToken(masterKey);

@@ -18,6 +18,7 @@ import { AGENT_PORT } from '../gateway/wire.js';
 import { dialTunnel } from '../guest/client.js';
 import { openGuard } from '../guard/guard.js';
 import { measureRoom, missingRoom, roomToOffer } from '../host/admission.js';
+import { forbidCoreDumps } from '../host/core-dumps.js';
 import { lockStateDirectory } from '../host/host-lock.js';
 import { watchMachines } from '../host/machine-watch.js';
 import { DiscardedMemory } from '../host/discarded-memory.js';
@@ -70,6 +71,7 @@ async function main(): Promise<void> {
   const log = createLogger('host-worker', config.logLevel);
   const stopTracing = startTracing('host', config.tracing);
   const unlock = await lockStateDirectory(config.stateDir);
+  await forbidCoreDumps();
   const masterKey = await fileMasterKey(config.masterKeyFile);
   const { gid } = await qemuIds();
   const driver = new LibvirtDriver(config.libvirtUri);

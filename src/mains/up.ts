@@ -23,7 +23,8 @@ async function main(): Promise<void> {
     // Under sudo, too, it is for the person whose checkout this is.
     const { uid, gid } = await stat('.');
     await chown('.dormouse.env', uid, gid);
-    say(snippet(config, apiKey));
+    // A journal or a log file keeps what is printed; a terminal shows it to the person who started this.
+    say(snippet(config, process.stdout.isTTY ? apiKey : '(in .dormouse.env)'));
     await stopping;
   } finally {
     say('stopping: guests run on, and are found again at the next start');

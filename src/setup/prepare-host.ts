@@ -10,6 +10,7 @@ import { hostGuardRules } from './guard-rules.js';
 import { prepareLibvirt } from './libvirt.js';
 import { openPasstDirectory } from './passt-directory.js';
 import { qemuIds } from './qemu-user.js';
+import { warnOfSwap } from './swap.js';
 import { temporalCli } from './temporal-cli.js';
 
 /** Brings a machine to the point where the roles can start. Every step may be repeated. @throws Error that names the step. */
@@ -22,6 +23,7 @@ export async function prepareHost(config: Config, say: (line: string) => void): 
     }
   };
   await step('directories', () => prepareDirectories(config));
+  await step('swap', () => warnOfSwap(say));
   await step('certificate', () => prepareCertificate(config, say));
   if (!config.temporal.external) await step('Temporal CLI', () => temporalCli(config, say));
   await step('libvirt', () => prepareLibvirt(config, say));

@@ -103,8 +103,8 @@ describe('every refusal is JSON with its status as code', () => {
   test('an unknown route, a body too large and a path that is no text are refused in the same shape', async () => {
     for (const [method, path, body, expected] of [
       ['GET', '/nothing', undefined, 404],
-      ['PUT', '/sandboxes/i1/network', {}, 404],
-      ['PATCH', '/sandboxes', {}, 404],
+      ['PUT', '/sandboxes/i1/nothing', {}, 404],
+      ['PATCH', '/nothing', {}, 404],
       ['GET', '/sandboxes/%E0%A4%A', undefined, 400],
       ['POST', '/sandboxes', `{"a":"${'x'.repeat(600_000)}"}`, 413],
     ] as const) {
@@ -145,4 +145,58 @@ describe('every refusal is JSON with its status as code', () => {
 
 test('health answers without a key', async () => {
   expect((await fetch(`${world.apiUrl}/health`)).status).toBe(200);
+});
+
+describe('what this service does not have', () => {
+  test.each([
+    ['POST', '/volumes'],
+    ['GET', '/volumes/v1'],
+    ['GET', '/volumecontent/v1/dir'],
+    ['GET', '/secrets'],
+    ['DELETE', '/secrets/s1'],
+    ['GET', '/snapshots'],
+    ['POST', '/sandboxes/i1/snapshots'],
+    ['POST', '/sandboxes/i1/fork'],
+    ['PUT', '/sandboxes/i1/network'],
+    ['POST', '/v3/templates'],
+    ['POST', '/v2/templates/t1/builds/b1'],
+    ['GET', '/templates/t1/builds/b1/status'],
+    ['GET', '/templates/t1/files/abc'],
+    ['DELETE', '/templates/acme%2Fmy-snap%3Av1'],
+    ['PATCH', '/v2/templates/t1'],
+    ['POST', '/templates/tags'],
+    ['GET', '/templates/t1/tags'],
+  ])('%s %s answers 501 with JSON that names the feature, and 401 without a key', async (method, path) => {
+    const body = ['POST', 'PUT', 'PATCH'].includes(method) ? {} : undefined;
+    const answer = await world.api(method, path, body);
+    expect(answer).toMatchObject({
+      status: 501,
+      body: { code: 501, message: expect.stringMatching(/does not offer/) },
+    });
+    expect((await world.api(method, path, body, { 'x-api-key': '' })).status).toBe(401);
+  });
+
+  test.each([
+    ['PUT', '/sandboxes', 'POST, GET'],
+    ['PATCH', '/sandboxes/i1', 'GET, DELETE'],
+    ['GET', '/sandboxes/i1/pause', 'POST'],
+    ['DELETE', '/v2/templates', 'GET'],
+  ])('%s %s answers 405 and says which methods the path has', async (method, path, allowed) => {
+    const { status, headers, body } = await world.api(method, path);
+    expect([status, body.code, headers.get('allow')]).toEqual([405, 405, allowed]);
+  });
+});
+
+describe('what a refusal says', () => {
+  test('a wrong key is asked for by the header that it belongs in', async () => {
+    const { headers } = await world.api('GET', '/sandboxes', undefined, { 'x-api-key': 'wrong' });
+    expect(headers.get('www-authenticate')).toContain('X-API-Key');
+  });
+
+  test('too many requests at once say when to come back', async () => {
+    world.add('i1');
+    world.failNext.set('pause', 'TooManyRequests');
+    const { status, headers } = await world.api('POST', '/sandboxes/i1/pause', {});
+    expect([status, headers.get('retry-after')]).toEqual([429, '1']);
+  });
 });
