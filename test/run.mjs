@@ -1,4 +1,5 @@
-// Every check, in order from fast to real; ends with one line that counts them. Used by `make test`.
+// Every check, in order from fast to real; ends with one line that counts them, before it what failed and what was skipped.
+// Used by `make test`.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -10,8 +11,10 @@ const root = path.resolve(import.meta.dirname, '..');
 const bin = (name) => path.join(root, 'node_modules/.bin', name);
 const scratch = mkdtempSync(path.join(tmpdir(), 'dormouse-test-'));
 const report = path.join(scratch, 'vitest.json');
+const skippedFile = path.join(scratch, 'skipped.json');
 let passed = 0;
 let failed = 0;
+let skipped = [];
 const failures = [];
 
 async function check(name, command, args) {
@@ -46,15 +49,17 @@ const run = spawnSync(
     'run',
     '--reporter=default',
     '--reporter=json',
+    `--reporter=${path.join(root, 'test/skipped-reporter.mjs')}`,
     `--outputFile.json=${report}`,
     ...process.argv.slice(2),
   ],
-  { cwd: root, stdio: 'inherit' },
+  { cwd: root, stdio: 'inherit', env: { ...process.env, DORMOUSE_SKIPPED_FILE: skippedFile } },
 );
 try {
   const result = JSON.parse(readFileSync(report, 'utf8'));
   passed += result.numPassedTests;
   failed += result.numFailedTests;
+  skipped = JSON.parse(readFileSync(skippedFile, 'utf8'));
   for (const file of result.testResults) {
     const tests = file.assertionResults.filter(({ status }) => status === 'failed');
     if (file.status === 'failed' && (tests.length === 0 || file.message !== ''))
@@ -71,5 +76,6 @@ try {
 }
 rmSync(scratch, { recursive: true, force: true });
 for (const failure of failures) process.stdout.write(`\nfailed: ${failure}\n`);
-process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+for (const { name, reason } of skipped) process.stdout.write(`\nskipped: ${name} (${reason})\n`);
+process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped\n`);
 process.exit(failed === 0 ? 0 : 1);

@@ -112,7 +112,8 @@ test('an upload keeps the mode of what it replaces, goes through links, and writ
   expect((await stat('/dev/null')).isCharacterDevice()).toBe(true);
 });
 
-test.runIf(asRoot)('files and the directories made for them belong to the user', async () => {
+test('files and the directories made for them belong to the user', async (context) => {
+  context.skip(!asRoot, 'needs root');
   const answer = await agent.fetch(query({ path: at('owned/by/nobody'), username: 'nobody' }), {
     method: 'POST',
     body: 'x',
@@ -124,7 +125,8 @@ test.runIf(asRoot)('files and the directories made for them belong to the user',
   expect(owners).toEqual([65_534, 65_534, 65_534]);
 });
 
-test.runIf(asRoot)('a full disk is told as such and leaves what was there', async () => {
+test('a full disk is told as such and leaves what was there', async (context) => {
+  context.skip(!asRoot, 'needs root');
   const disk = at('disk');
   const mounted = await run(
     agent,

@@ -148,9 +148,11 @@ test('what cannot be watched, and watchers that are not there, are errors', asyn
   await expect(stream.next()).rejects.toThrow('[not_found]');
 });
 
-test.runIf(asRoot)('a directory on another mount is watched like any other', async (context) => {
+test('a directory on another mount is watched like any other', async (context) => {
+  context.skip(!asRoot, 'needs root');
   await mkdir(at('mounted'));
-  if ((await run(agent, bash(`mount -t tmpfs none ${at('mounted')}`))).end?.exitCode !== 0) context.skip();
+  if ((await run(agent, bash(`mount -t tmpfs none ${at('mounted')}`))).end?.exitCode !== 0)
+    context.skip('nothing can be mounted here');
   try {
     const happen = (directory: string) => writeFile(`${directory}/f`, '');
     expect(words(await watched('mounted', {}, happen))).toContain('CREATE f');

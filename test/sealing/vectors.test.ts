@@ -61,31 +61,33 @@ describe.each(vectors)('the published vector "$name" of version $version', (vect
     return scene;
   };
 
-  it.runIf(version === FORMAT_VERSION)('is sealed to the published bytes', async () => {
-    const scene = await prepare();
-    const pool = createSealPool({ workers: 1 });
-    const sealed = await writeImage({ ...scene.seal, pool }, Buffer.from(vector.salt, 'hex'));
-    await pool.close();
-    const image = await readFile(scene.seal.path);
-    const key = fileKey(imageKey, await readImageHeader(scene.seal.path))
-      .export()
-      .toString('hex');
-    const made = {
-      ...{ fileKey: key, storedPages: sealed.storedPages, zeroPages: sealed.zeroPages },
-      ...{ digest: sealed.digest, image: image.toString('base64') },
-    };
-    if (write) {
-      Object.assign(vector, made);
-      const written = vectors.filter((one) => one.version === version).map(({ version: _named, ...rest }) => rest);
-      await writeFile(
-        new URL(`./vectors-${version}.json`, import.meta.url),
-        `${JSON.stringify({ vectors: written }, null, 2)}\n`,
-      );
-    }
-    const { fileKey: publishedKey, storedPages, zeroPages } = vector;
-    expect([key, sealed.storedPages, sealed.zeroPages]).toEqual([publishedKey, storedPages, zeroPages]);
-    if (vector.reproducible) expect([made.digest, made.image]).toEqual([vector.digest, vector.image]);
-  });
+  // Earlier versions are read, and written no more.
+  if (version === FORMAT_VERSION)
+    it('is sealed to the published bytes', async () => {
+      const scene = await prepare();
+      const pool = createSealPool({ workers: 1 });
+      const sealed = await writeImage({ ...scene.seal, pool }, Buffer.from(vector.salt, 'hex'));
+      await pool.close();
+      const image = await readFile(scene.seal.path);
+      const key = fileKey(imageKey, await readImageHeader(scene.seal.path))
+        .export()
+        .toString('hex');
+      const made = {
+        ...{ fileKey: key, storedPages: sealed.storedPages, zeroPages: sealed.zeroPages },
+        ...{ digest: sealed.digest, image: image.toString('base64') },
+      };
+      if (write) {
+        Object.assign(vector, made);
+        const written = vectors.filter((one) => one.version === version).map(({ version: _named, ...rest }) => rest);
+        await writeFile(
+          new URL(`./vectors-${version}.json`, import.meta.url),
+          `${JSON.stringify({ vectors: written }, null, 2)}\n`,
+        );
+      }
+      const { fileKey: publishedKey, storedPages, zeroPages } = vector;
+      expect([key, sealed.storedPages, sealed.zeroPages]).toEqual([publishedKey, storedPages, zeroPages]);
+      if (vector.reproducible) expect([made.digest, made.image]).toEqual([vector.digest, vector.image]);
+    });
 
   it('has the file key that the documentation describes', () => {
     const info = JSON.stringify([`dormouse/sealed/v${version}`, sandboxId, String(generation)]);
