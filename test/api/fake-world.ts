@@ -62,6 +62,8 @@ export class FakeWorld implements SandboxClient {
   delayMs = 0;
   lookups = 0;
   lookedUp = 0;
+  /** A verb that is here goes on once this is true. */
+  readonly waitsFor = new Map<string, () => boolean>();
   /** Where the guests' agents listen. */
   guest: GuestAddress = { host: '127.0.0.1', port: 1 };
   /** Ports of the guests' localhost that are open, and where they really are. */
@@ -276,6 +278,7 @@ export class FakeWorld implements SandboxClient {
   async #called(verb: string, id: string, input?: unknown, updateId?: string): Promise<void> {
     this.calls.push({ verb, id, input, ...(updateId === undefined ? {} : { updateId }) });
     while (this.lookedUp < this.lookups) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (this.waitsFor.get(verb)?.() === false) await new Promise((resolve) => setTimeout(resolve, 5));
     if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
     const code = this.failNext.get(verb);
     this.failNext.delete(verb);

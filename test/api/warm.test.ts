@@ -16,6 +16,7 @@ beforeEach(() => {
   world.calls.length = 0;
   world.failNext.clear();
   world.delayMs = 0;
+  world.waitsFor.clear();
   world.report.free = { memoryMiB: 4096, diskMiB: 9000 };
   world.report.warm = [];
 });
@@ -66,7 +67,8 @@ describe('a create', () => {
 
   test('at the same time as others never shares one, and those that get none are made', async () => {
     const machines = (world.report.warm = warm(3));
-    world.delayMs = 50;
+    // No machine is had before all six have asked.
+    world.waitsFor.set('assign', () => world.countOf('create') === 3);
     const answers = await Promise.all([1, 2, 3, 4, 5, 6].map(() => create()));
     expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(201));
     const ids = answers.map(({ body }) => body.sandboxID as string);
