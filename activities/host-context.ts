@@ -31,6 +31,9 @@ export interface HostContext {
   traffic: Traffic;
   guard: Guard;
   journal: EventJournal;
+  life: SignsOfLife;
+  /** What becomes of a sandbox whose guest has crashed. */
+  onCrash: 'end' | 'reboot';
   /** Gives up one warm machine for what needs its room. @returns false when there is none to give up. */
   makeRoom(): Promise<boolean>;
   /** @returns undefined when this host does not have the template. */
@@ -45,6 +48,18 @@ export interface EventJournal {
   addEvent(id: string, generation: number, event: string, change?: Partial<LogEntry>): void;
   addEntries(id: string, entries: readonly LogEntry[]): void;
   forget(id: string): void;
+}
+
+/** What is known of the guests that run. */
+export interface SignsOfLife {
+  /** So long a pause waits for the agent of what it is to save. */
+  answersWithinMs: number;
+  /** An agent has answered. */
+  heard(id: string): void;
+  /** @returns why a guest must have crashed though its machine is there; undefined while it may live. */
+  crashed(id: string): string | undefined;
+  /** @returns what was heard of the end of a sandbox's machine, if anything. */
+  howItEnded(id: string): string | undefined;
 }
 
 /** The network guard as the lifecycle sees it. */

@@ -45,6 +45,7 @@ export function machineSpec(context: HostContext, manifest: Manifest, template: 
     initrd: template.initrd,
     kernelArguments: template.kernelArguments,
     panicDevice: template.panicDevice,
+    onPanic: context.onCrash,
     disk: { path: paths.overlay, backingFile: template.disk, secretUuid: derivedUuid(manifest.id, 'secret') },
     memoryFile: paths.memoryFile,
     qmpSocket: paths.qmpSocket,

@@ -11,6 +11,7 @@ import type { HostContext } from './host-context.js';
 import { giveBack } from './give-back.js';
 import { factsOf } from './inspect-vm.js';
 import { knownManifest } from './known-manifest.js';
+import { askForLife, refuseCrashed } from './live-guest.js';
 import { rollBackSave } from './roll-back-save.js';
 import { saveAndSeal } from './save-and-seal.js';
 
@@ -27,9 +28,13 @@ export async function pauseVm(context: HostContext, input: PauseVmInput, signal:
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;
     context.reached('pause.begun');
+    const liveness = askForLife(context, known, held);
     const template = await templateToPause(context, known, generation);
     const busy = await closeGateUnlessBusy(context, known, input);
     if (busy !== undefined) return busy;
+    const found = await span('agent', () => liveness);
+    held.throwIfAborted();
+    await refuseCrashed(context, known, generation, found);
     const manifest = await mark(context, known, generation);
     const saved = await saveOrRollBack(context, manifest, template, input, held);
     // The image is durable: what fails from here on is finished by the next attempt, and never rolled back.

@@ -57,5 +57,6 @@ export async function tellGuest(
       [accessToken(tokensKey, agentTokenOwner(manifest))],
     ),
   );
+  context.life.heard(manifest.id);
   return bootId;
 }

@@ -124,6 +124,16 @@ const schema = z.object({
   /** Tests of crashes only: see `activities/crash-switch.ts`. Absent: no such points. */
   DORMOUSE_CRASH_POINTS_FILE: z.string().optional(),
 
+  /** What becomes of a sandbox whose guest has crashed: it ends, with the reason, or it reboots and keeps its disk. */
+  DORMOUSE_ON_CRASH: z.enum(['end', 'reboot']).default('end'),
+  /**
+   * A guest whose agent does not answer for so long, though its virtual CPUs run, has crashed. `off`: only a kernel that
+   * panics has.
+   */
+  DORMOUSE_UNRESPONSIVE_AFTER: durationOrOff
+    .refine((ms) => ms === undefined || ms >= 30_000, 'expected at least 30s: less leaves no time to ask')
+    .default(40_000),
+
   DORMOUSE_SANDBOX_CPUS: count.default(2),
   DORMOUSE_SANDBOX_MEMORY_MIB: count.default(512),
   DORMOUSE_SANDBOX_DISK_MIB: count.default(4096),
@@ -217,6 +227,9 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     sealAheadMs: v.DORMOUSE_SEAL_AHEAD,
     reapEveryMs: v.DORMOUSE_REAP_EVERY,
     reapAgeMs: v.DORMOUSE_REAP_AGE,
+    onCrash: v.DORMOUSE_ON_CRASH,
+    /** Undefined: off. */
+    unresponsiveAfterMs: v.DORMOUSE_UNRESPONSIVE_AFTER,
     crashPointsFile: v.DORMOUSE_CRASH_POINTS_FILE,
     sandbox: {
       cpuCount: v.DORMOUSE_SANDBOX_CPUS,

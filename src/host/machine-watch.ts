@@ -19,6 +19,8 @@ export function watchMachines(options: {
   /** What was heard of the end of a sandbox's machine, if anything. */
   howItEnded: (id: string) => string | undefined;
   report: (id: string, generation: number, reason: string) => Promise<void>;
+  /** Called for every sandbox whose machine stands. */
+  stands?: (id: string) => void;
   log: Logger;
 }): () => void {
   const { driver, index, locks, domainPrefix, howItEnded, report, log } = options;
@@ -29,17 +31,17 @@ export function watchMachines(options: {
     if (expected.length === 0) return;
     const live = new Set(await driver.list(domainPrefix));
     const still = new Set(await driver.listStanding(domainPrefix));
-    standing.letRun(new Set(expected.flatMap(({ id }) => (still.has(`${domainPrefix}${id}`) ? [id] : []))));
+    const standingIds = expected.flatMap(({ id }) => (still.has(`${domainPrefix}${id}`) ? [id] : []));
+    for (const id of standingIds) options.stands?.(id);
+    standing.letRun(new Set(standingIds));
     for (const { id, generation } of expected) {
       const now = index.get(id);
       const same = now?.phase.name === 'running' && now.generation === generation && !locks.isHeld(id);
       if (live.has(`${domainPrefix}${id}`) || !same) continue;
-      log.warn({ sandbox: id, generation }, 'a machine has ended by itself');
-      await report(
-        id,
-        generation,
-        howItEnded(id) ?? 'it is no longer there (its QEMU ended, the guest powered off, or the host was restarted)',
-      );
+      const reason =
+        howItEnded(id) ?? 'it is no longer there (its QEMU ended, the guest powered off, or the host was restarted)';
+      log.warn({ sandbox: id, generation, reason }, 'a machine has ended by itself');
+      await report(id, generation, reason);
     }
   };
   const timer = setInterval(() => {

@@ -27,6 +27,8 @@ export class GuestWatch {
       running: () => string[];
       /** Undefined: it does not run, or is being worked on. */
       agentOf: (id: string) => { address: GuestAddress; token: string } | undefined;
+      /** The agent has answered, whatever it said. */
+      onAnswer?: (id: string) => void;
       /** The agent does not know its own token any more: the guest has rebooted. */
       onForgotten: (id: string) => void;
       log: Logger;
@@ -59,6 +61,7 @@ export class GuestWatch {
     const looking = this.#ask(id)
       .catch((error: unknown) => {
         this.options.log.debug({ sandbox: id, err: error }, 'a guest tells nothing of itself');
+        if (error instanceof AgentRefusedError) this.options.onAnswer?.(id);
         if (error instanceof AgentRefusedError && error.status === 401) this.options.onForgotten(id);
       })
       .finally(() => this.#underWay.delete(id));
@@ -71,6 +74,7 @@ export class GuestWatch {
     const agent = agentOf(id);
     if (agent === undefined) return;
     const said = await readMetrics(agent.address, agent.token, AbortSignal.timeout(ANSWER_WITHIN_MS));
+    this.options.onAnswer?.(id);
     const sample = sampleOf(said, Date.now());
     // Between this look and the write nothing runs: a sandbox that is being removed gets no file any more.
     if (sample !== undefined && agentOf(id) !== undefined) journal.addSample(id, sample);

@@ -4,7 +4,7 @@ import { execa } from 'execa';
 /** What a machine did by itself, or had done to it. */
 export interface DomainEvent {
   domain: string;
-  event: 'rebooted' | 'ended';
+  event: 'rebooted' | 'panicked' | 'ended';
   /** In libvirt's words, for people. */
   detail: string;
 }
@@ -13,7 +13,8 @@ const ENDINGS: [RegExp, string][] = [
   [/^Shutdown Finished after guest request/, 'its guest powered off'],
   [/^Shutdown Finished after host request/, 'its QEMU was told on the host to end'],
   [/^Stopped Destroyed/, 'it was destroyed from outside of this service'],
-  [/^(Stopped Failed|Crashed)/, 'its QEMU ended'],
+  [/^Stopped Crashed/, 'its guest has crashed: its kernel panicked'],
+  [/^Stopped Failed/, 'its QEMU ended'],
 ];
 
 const AGAIN_AFTER_MS = 1_000;
@@ -24,6 +25,9 @@ export function parseDomainEvent(line: string): DomainEvent | undefined {
   const [, kind, domain, detail = ''] = /event '([a-z-]+)' for domain '([^']+)':? ?(.*)$/.exec(line) ?? [];
   if (domain === undefined) return undefined;
   if (kind === 'reboot') return { domain, event: 'rebooted', detail: 'rebooted by its guest' };
+  if (kind === 'lifecycle' && detail.startsWith('Crashed Panicked')) {
+    return { domain, event: 'panicked', detail: 'the kernel of its guest panicked' };
+  }
   const ending = kind === 'lifecycle' ? ENDINGS.find(([said]) => said.test(detail)) : undefined;
   return ending === undefined ? undefined : { domain, event: 'ended', detail: ending[1] };
 }

@@ -36,6 +36,8 @@ export interface VmDriver {
   awaitSave(name: string, signal: AbortSignal): Promise<void>;
   /** Presses the power button and does not wait: whether the guest obeys is its own affair. An absent one is fine. */
   shutdown(name: string): Promise<void>;
+  /** Presses the reset button: the guest boots anew, in the same machine. */
+  reset(name: string): Promise<void>;
   /** Ends the machine at once; an absent one is fine. */
   destroy(name: string): Promise<void>;
   state(name: string): Promise<MachineState>;

@@ -12,6 +12,7 @@ import { ignoreSharedMemory, ignoresSharedMemory } from './migration-capability.
 import { pinned } from './pinned.js';
 import { restoreThroughPipe } from './restore-pipe.js';
 import { headFor, streamOf } from './save-image-header.js';
+import { virsh } from './virsh.js';
 import { libvirtVersion } from './version.js';
 import { within } from '../within.js';
 
@@ -98,6 +99,11 @@ export class LibvirtDriver implements VmDriver {
 
   async shutdown(name: string): Promise<void> {
     await this.#end(name, (domain) => domain.shutdown());
+  }
+
+  /** The binding lacks it. */
+  async reset(name: string): Promise<void> {
+    await virsh(this.uri, ['reset', name]);
   }
 
   async destroy(name: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { crashSwitch, noCrashes } from '../../activities/crash-switch.js';
+import { Crashes } from '../../activities/after-crash.js';
 import { Reboots } from '../../activities/after-reboot.js';
 import { createHostActivities } from '../../activities/host.js';
 import { InFlight } from '../../activities/in-flight.js';
@@ -8,6 +9,7 @@ import type { HostContext } from '../../activities/host-context.js';
 import { derivedUuid, DOMAIN_PREFIX } from '../../activities/machine.js';
 import { Reaper } from '../../activities/reap.js';
 import { sealAhead } from '../../activities/seal-ahead.js';
+import { watchGuests } from '../../activities/watch-guests.js';
 import { takeBackDisks } from '../../activities/workspace.js';
 import { randomSandboxId } from '../api/sandbox-id.js';
 import { HOST_THREADS, readConfig } from '../config.js';
@@ -58,6 +60,9 @@ import { listTemplates, readTemplate, type Template } from '../template/template
 
 /** Lost with the machine's memory, as the steps are. */
 const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
+
+/** For an agent's answer: who asked for the pause has an answer within its 55 s all the same. */
+const PAUSE_WAITS_MS = 20_000;
 
 /** The warm pool is looked at so often: so long a machine that was taken is not replaced. */
 const TEND_EVERY_MS = 1_000;
@@ -137,9 +142,21 @@ async function main(): Promise<void> {
     start: (spec) => workflows.create(spec),
     discard: (id, why) => workflows.discard(id, why),
   });
+  const endings = new Map<string, string>();
+  const life = watchGuests(
+    { driver, index, locks, log, isGateOpen: (id) => traffic.isGateOpen(id) },
+    config.unresponsiveAfterMs,
+    (id, why) => crashes.notice(id, why),
+  );
   const context: HostContext = {
-    ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
+    ...{ onCrash: config.onCrash, libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
     ...{ driver, index, locks, slots, pool, memories, discarded, masterKey, traffic, guard, journal, log },
+    life: {
+      answersWithinMs: PAUSE_WAITS_MS,
+      heard: (id) => life.heard(id),
+      crashed: (id) => life.crashed(id),
+      howItEnded: (id) => endings.get(id),
+    },
     makeRoom: () => warmPool.makeRoom(),
     template: (key) => readTemplate(config.templateDir, key),
     reached: config.crashPointsFile === undefined ? noCrashes : crashSwitch(config.crashPointsFile),
@@ -149,16 +166,21 @@ async function main(): Promise<void> {
   await memories.open(templates[0]);
 
   const reboots = new Reboots(context);
-  const endings = new Map<string, string>();
+  const crashes = new Crashes(context, reboots, (id, generation, why) => workflows.machineEnded(id, generation, why));
   const unfollow = followDomainEvents(
     config.libvirtUri,
     ({ domain, event, detail }) => {
       const id = domain.startsWith(DOMAIN_PREFIX) ? domain.slice(DOMAIN_PREFIX.length) : '';
-      if (index.get(id)?.phase.name !== 'running' || locks.isHeld(id)) return;
-      if (event === 'rebooted') reboots.notice(id);
-      else endings.set(id, detail);
+      if (index.get(id)?.phase.name !== 'running') return;
+      for (const known of endings.keys()) if (index.get(known) === undefined) endings.delete(known);
+      if (event === 'ended') endings.set(id, detail);
+      else if (event === 'panicked') crashes.panicked(id);
+      else if (!locks.isHeld(id)) reboots.notice(id);
     },
-    (error) => log.warn({ err: error }, 'libvirt’s events cannot be followed at the moment'),
+    (error) => {
+      log.warn({ err: error }, 'libvirt’s events cannot be followed at the moment');
+      life.pardonAll();
+    },
   );
 
   const tokensKey = masterKey.derive('tokens');
@@ -175,6 +197,7 @@ async function main(): Promise<void> {
         token: accessToken(tokensKey, agentTokenOwner(manifest)),
       };
     },
+    onAnswer: (id) => life.heard(id),
     onForgotten: (id) => reboots.notice(id),
     log,
   });
@@ -223,12 +246,14 @@ async function main(): Promise<void> {
   const connection = await workerConnection(config.temporal);
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
+    stands: (id) => life.stands(id),
     howItEnded: (id) => endings.get(id),
     report: async (id, generation, reason) => {
       await workflows.machineEnded(id, generation, reason);
       endings.delete(id);
     },
   });
+  const unwatchGuests = life.start();
   const inFlight = new InFlight(IN_FLIGHT_DIRECTORY, config.stateDir);
   const steps = new StepClient(client, config.temporal.namespace);
   const abandoned = await inFlight.abandoned((token) => steps.fail(token));
@@ -271,6 +296,7 @@ async function main(): Promise<void> {
   await worker.run();
 
   unwatch();
+  unwatchGuests();
   stopReaping();
   stopTending();
   unfollow();

@@ -53,6 +53,11 @@ export class FakeDriver implements VmDriver {
     return Promise.resolve();
   }
 
+  reset(name: string): Promise<void> {
+    this.#called('reset', name);
+    return Promise.resolve();
+  }
+
   destroy(name: string): Promise<void> {
     if (this.machines.delete(name)) this.#called('destroy', name);
     return Promise.resolve();

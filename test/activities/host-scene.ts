@@ -42,6 +42,15 @@ export class HostScene {
   bootId = 'boot-1';
   /** The one token that opens the agent; absent: any. */
   knownToken: string | undefined;
+  /** Whose agents were heard. */
+  readonly heard: string[] = [];
+  /** Why its guest must have crashed, and what was heard of its machine's end. */
+  crash: string | undefined;
+  howItEnded: string | undefined;
+  onCrash: 'end' | 'reboot' = 'end';
+  /** Of a pause for the agent. */
+  answersWithinMs = 20_000;
+  agentIsSilent = false;
   /** What the template has beyond its record; nothing that could be restored, unless a test gives it. */
   templateFiles: Partial<Template> = {};
   context!: HostContext;
@@ -189,6 +198,13 @@ export class HostScene {
       },
       guard: { setInternet: async () => {}, forget: async () => {} },
       makeRoom: () => Promise.resolve(false),
+      onCrash: this.onCrash,
+      life: {
+        answersWithinMs: this.answersWithinMs,
+        heard: (id: string) => void this.heard.push(id),
+        crashed: () => this.crash,
+        howItEnded: () => this.howItEnded,
+      },
       template: (key: string) => Promise.resolve(key === 'k' ? template : undefined),
     } as unknown as HostContext;
   }
@@ -203,6 +219,7 @@ export class HostScene {
       let body = '';
       request.on('data', (chunk: Buffer) => (body += chunk.toString()));
       request.on('end', () => {
+        if (this.agentIsSilent) return;
         const url = request.url ?? '';
         this.asked.push({ path: url, body, token: request.headers['x-access-token'] as string | undefined });
         const answer = url === '/init' ? JSON.stringify({ bootId: this.bootId, envdVersion: '0.6.4' }) : undefined;

@@ -19,6 +19,7 @@ let watch: GuestWatch;
 let agent: Server | undefined;
 let running = true;
 const seen: string[] = [];
+const answered: string[] = [];
 
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'guest-watch-test-'));
@@ -27,6 +28,7 @@ beforeEach(async () => {
   journal = new Journal(paths);
   running = true;
   seen.length = 0;
+  answered.length = 0;
   watch = new GuestWatch({
     journal,
     running: () => ['i1'],
@@ -34,6 +36,7 @@ beforeEach(async () => {
       running
         ? { address: { host: '127.0.0.1', port: (agent!.address() as AddressInfo).port }, token: 'the-token' }
         : undefined,
+    onAnswer: (id) => answered.push(id),
     onForgotten: (id) => seen.push(`${id} has forgotten`),
     log: pino({ level: 'silent' }),
   });
@@ -70,6 +73,16 @@ describe('a look at a guest', () => {
     await Promise.all([watch.freshen('i1'), watch.freshen('i1'), watch.freshen('i1')]);
     await watch.freshen('i1');
     expect(journal.samples('i1')).toHaveLength(1);
+  });
+
+  test('tells that the agent answered, also of a refusal, and not when nothing came', async () => {
+    await guest((_request, response) => void response.writeHead(500).end());
+    await watch.freshen('i1');
+    expect(answered).toEqual(['i1']);
+    agent!.close();
+    agent!.closeAllConnections();
+    await watch.freshen('i1');
+    expect(answered).toEqual(['i1']);
   });
 
   test('ends soon for who asked when the guest says nothing', async () => {

@@ -75,6 +75,10 @@ export class FakeMachines implements VmDriver {
     return Promise.reject(new DomainError('a machine without a hypervisor cannot be shut down'));
   }
 
+  reset(): Promise<void> {
+    return Promise.reject(new DomainError('a machine without a hypervisor cannot be reset'));
+  }
+
   cpuSeconds(): Promise<number> {
     return Promise.resolve(0);
   }

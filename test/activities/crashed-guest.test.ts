@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Crashes } from '../../activities/after-crash.js';
+import { machineSpec } from '../../activities/machine.js';
+import { pauseVm } from '../../activities/pause-vm.js';
+import { Journal } from '../../src/journal/journal.js';
+import type { PauseVmResult } from '../../workflows/host-activities.js';
+import { HostScene } from './host-scene.js';
+
+const never = new AbortController().signal;
+
+let scene: HostScene;
+beforeEach(async () => {
+  scene = await HostScene.start();
+  await scene.runningWithMemory();
+});
+afterEach(() => scene.stop());
+
+const pause = (): Promise<PauseVmResult> =>
+  pauseVm(scene.context, { id: scene.id, generation: 2, view: scene.view('paused', 2) }, never);
+
+describe('a pause', () => {
+  const silent = async (): Promise<void> => {
+    scene.agentIsSilent = true;
+    scene.answersWithinMs = 100;
+    await scene.restart();
+  };
+
+  test('of a guest whose agent does not answer is refused, and the sandbox runs on for its clients', async () => {
+    await silent();
+    await expect(pause()).rejects.toMatchObject({ type: 'PauseFailed', message: expect.stringContaining('crashed') });
+    expect(scene.driver.calls).toEqual([]);
+    expect(scene.manifest).toMatchObject({ phase: { name: 'running' }, generation: 2 });
+    expect(scene.traffic.isGateOpen(scene.id)).toBe(true);
+  });
+
+  test('of a guest that is known to have crashed ends the sandbox with the reason, where it is not to be rebooted', async () => {
+    await silent();
+    scene.crash = 'its guest has crashed, for a test';
+    const lost = { type: 'Lost', message: `sandbox ${scene.id} is lost: its guest has crashed, for a test` };
+    await expect(pause()).rejects.toMatchObject(lost);
+    scene.onCrash = 'reboot';
+    await scene.restart();
+    await expect(pause()).rejects.toMatchObject({ type: 'PauseFailed' });
+    expect(scene.driver.calls).toEqual([]);
+  });
+
+  test('of a guest whose machine has ended says how it ended', async () => {
+    await silent();
+    scene.driver.machines.clear();
+    scene.howItEnded = 'its kernel panicked, for a test';
+    const lost = { type: 'Lost', message: `sandbox ${scene.id} is lost: its kernel panicked, for a test` };
+    await expect(pause()).rejects.toMatchObject(lost);
+    await expect(pause()).rejects.toMatchObject({ type: 'Lost' });
+  });
+
+  test('of a guest whose virtual CPUs stand is made: it cannot answer, and has not crashed', async () => {
+    await silent();
+    scene.driver.machines.set(scene.machine, 'paused');
+    expect(await pause()).toMatchObject({ outcome: 'paused' });
+  });
+
+  test('hears the agent before it touches the machine', async () => {
+    const heardAt: string[][] = [];
+    scene.driver.before['save'] = () => void heardAt.push([...scene.heard]);
+    await pause();
+    expect(heardAt).toEqual([[scene.id]]);
+  });
+});
+
+describe('a guest that has crashed while its machine lives', () => {
+  const told: string[] = [];
+  const ended: string[] = [];
+  const crashes = (): Crashes =>
+    new Crashes(scene.context, { notice: (id) => void told.push(id) }, async (id, generation, why) => {
+      ended.push(`${id} ${generation} ${why}`);
+    });
+  beforeEach(() => void [told, ended].forEach((list) => (list.length = 0)));
+
+  test('ends, with the reason', async () => {
+    await crashes().notice(scene.id, 'it is silent');
+    expect([ended, told, scene.driver.calls]).toEqual([[`${scene.id} 1 it is silent`], [], []]);
+  });
+
+  test('is reset where that is wanted, which its log says, and ends if it does not come back from that', async () => {
+    scene.onCrash = 'reboot';
+    await scene.restart();
+    const mine = crashes();
+    await mine.notice(scene.id, 'it is silent');
+    expect([scene.driver.calls, told, ended]).toEqual([[`reset ${scene.machine}`], [scene.id], []]);
+    expect(new Journal(scene.paths).entries(scene.id)).toMatchObject([{ message: 'it is silent; it is rebooted' }]);
+    await mine.notice(scene.id, 'it is silent still');
+    expect(ended).toEqual([`${scene.id} 1 it is silent still`]);
+  });
+
+  test('is reset again when it has come back in between', async () => {
+    scene.onCrash = 'reboot';
+    await scene.restart();
+    const mine = crashes();
+    await mine.notice(scene.id, 'it is silent');
+    await scene.context.index.change(scene.id, { bootId: 'boot-2' });
+    await mine.notice(scene.id, 'it is silent again');
+    expect([scene.driver.calls.length, ended]).toEqual([2, []]);
+  });
+
+  test('is left alone while somebody works on it', async () => {
+    await scene.context.locks.hold(scene.id, 2, never, () => crashes().notice(scene.id, 'it is silent'));
+    expect([ended, scene.driver.calls]).toEqual([[], []]);
+  });
+});
+
+test('a machine has the panic device that its template was recorded with, and none when it was recorded without', async () => {
+  const deviceOf = async (): Promise<boolean | undefined> =>
+    machineSpec(scene.context, scene.manifest, (await scene.context.template('k'))!).panicDevice;
+  expect(await deviceOf()).toBeUndefined();
+  scene.templateFiles = { ...scene.templateFiles, panicDevice: true };
+  await scene.restart();
+  expect(await deviceOf()).toBe(true);
+});
