@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const ANSWER_WITHIN_MS = 70_000;
+const PANICS_WITHIN_MS = 3_000;
 const NONCE_FILES = { memory: '/dev/shm/nonce', disk: '/root/nonce' };
 
 /** A sandbox of the run, and what only its memory (or, where it is booted again, its disk) knows. */
@@ -53,6 +54,27 @@ export class ChaosClient {
     }).then(
       async (response) => ({ status: response.status, body: await response.text() }),
       (error: Error) => ({ status: 0, body: String(error.cause ?? error) }),
+    );
+  }
+
+  /** Its kernel panics; what was asked for is not answered. */
+  async panic({ id, token }: Pick<Guest, 'id' | 'token'>): Promise<void> {
+    const process = { cmd: '/bin/sh', args: ['-c', 'echo c > /proc/sysrq-trigger'], envs: {} };
+    const message = Buffer.from(JSON.stringify({ process, stdin: false }));
+    const envelope = Buffer.alloc(5);
+    envelope.writeUInt32BE(message.length, 1);
+    await fetch(`${this.service.proxy}/process.Process/Start`, {
+      method: 'POST',
+      headers: {
+        ...headersOf(id, token),
+        ...{ authorization: `Basic ${Buffer.from('root:').toString('base64')}` },
+        ...{ 'content-type': 'application/connect+json', 'connect-protocol-version': '1' },
+      },
+      body: Buffer.concat([envelope, message]),
+      signal: AbortSignal.timeout(PANICS_WITHIN_MS),
+    }).then(
+      (response) => response.text().catch(() => undefined),
+      () => undefined,
     );
   }
 

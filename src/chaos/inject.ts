@@ -8,6 +8,7 @@ import { guestProcesses, runningProcesses } from '../invariants/observe-processe
 import { DOMAIN_PREFIX } from '../../activities/machine.js';
 import { HOST_THREADS } from '../config.js';
 import { prepareLibvirt } from '../setup/libvirt.js';
+import type { Guest } from './guest.js';
 import type { Fault } from './plan.js';
 import type { Rig } from './rig.js';
 
@@ -26,7 +27,7 @@ export interface Injection {
 }
 
 /** Faults that are there before the step begins. */
-export async function prepare(rig: Rig, fault: Fault): Promise<Injection> {
+export async function prepare(rig: Rig, fault: Fault, guest?: Guest): Promise<Injection> {
   const nothing: Injection = { undo: async () => undefined, tookPlace: async () => true };
   switch (fault.kind) {
     case 'point':
@@ -45,6 +46,10 @@ export async function prepare(rig: Rig, fault: Fault): Promise<Injection> {
       await resize((blocks - bfree) * bsize + LEFT_IN_MEMORY_MIB * MIB);
       return { ...nothing, undo: async () => void (await resize(blocks * bsize)) };
     }
+    case 'guest-panic':
+      if (guest === undefined) throw new Error('there is no guest yet that could panic');
+      await rig.client.panic(guest);
+      return nothing;
     case 'clock':
       return { ...nothing, undo: () => rig.stepClock(0) };
     default:

@@ -13,6 +13,10 @@ const acknowledged = ({ status }: Answer): boolean => status >= 200 && status < 
 export function judge({ step, fault }: Case, answer: Answer, ending: Ending): string | undefined {
   const told = `${step} under "${faultName(fault)}" was answered ${answer.status}, and the sandbox is ${ending}`;
   if (ENDS.has(step)) return ending === 'ended' ? undefined : told;
+  // What has crashed is never acknowledged as paused.
+  if (fault.kind === 'guest-panic') {
+    return ending === 'ended' && !(step === 'pause' && acknowledged(answer)) ? undefined : told;
+  }
   // What was in memory went with the power; what was acknowledged as paused was not in memory.
   if (fault.kind === 'power-loss') {
     const expected = step === 'pause' || step === 'auto-pause' ? 'paused' : 'ended';

@@ -40,6 +40,8 @@ export type Fault =
   | { kind: 'point'; name: string; lines: string[] }
   | { kind: 'kill'; role: 'host-worker' | 'control-worker' | 'api' | 'temporal'; afterMs: number }
   | { kind: 'kill-qemu'; afterMs: number }
+  /** Before the step: its guest's kernel panics, while its QEMU lives. */
+  | { kind: 'guest-panic' }
   | { kind: 'restart-libvirtd'; afterMs: number }
   /** The host worker stands still until Temporal has given up its attempt, then goes on beside the next one. */
   | { kind: 'freeze-host-worker'; afterMs: number }
@@ -173,6 +175,7 @@ export function matrix(seed: number): Case[] {
     ...(['create', 'resume'] as const).map((step): Case => ({ step, fault: { kind: 'no-memory' } })),
     ...(['create', 'pause', 'resume'] as const).map((step): Case => ({ step, fault: { kind: 'no-disk' } })),
     { step: 'pause', fault: { kind: 'second-host-worker' } },
+    ...(['pause', 'auto-pause', 'kill'] as const).map((step): Case => ({ step, fault: { kind: 'guest-panic' } })),
     ...shuffled(of('resume'), random)
       .slice(0, 6)
       .map((point) => pointCase(point, 'crash', 'wake')),

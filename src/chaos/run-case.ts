@@ -29,7 +29,7 @@ export async function runCase(
   // Of a create nobody knows the id yet: it is the one that is new.
   const aimedAt = (id: string): boolean =>
     guest === undefined ? !rig.bystanders.has(id) && !fleet.has(id) : id === guest.id;
-  const injection = await prepare(rig, chaos.fault);
+  const injection = await prepare(rig, chaos.fault, guest);
   let injected = false;
   let answer: Answer;
   try {

@@ -29,6 +29,10 @@ test('what a caller was told must be true, and only the death of its own machine
   expect(judge({ step: 'resume', fault: point }, unknown, 'ended')).toMatch(/ended/);
   expect(judge({ step: 'resume', fault: qemu }, unknown, 'ended')).toBeUndefined();
   expect(judge({ step: 'pause', fault: qemu }, ok, 'ended')).toMatch(/ended/);
+  const panic: Case['fault'] = { kind: 'guest-panic' };
+  expect(judge({ step: 'pause', fault: panic }, { status: 500, body: undefined }, 'ended')).toBeUndefined();
+  expect(judge({ step: 'pause', fault: panic }, ok, 'ended')).toMatch(/answered 204/);
+  expect(judge({ step: 'auto-pause', fault: panic }, ok, 'paused')).toMatch(/paused/);
   expect(judge({ step: 'kill', fault: point }, ok, 'paused')).toMatch(/paused/);
   expect(judge({ step: 'create', fault: point }, unknown, 'ended')).toBeUndefined();
   expect(judge({ step: 'resume', fault: { kind: 'damage', what: 'older' } }, ok, 'running')).toMatch(/older/);
