@@ -17,7 +17,8 @@ const duration = z.string().transform((text, ctx): number => {
   }
   return value;
 });
-const durationOrOff = z.union([z.literal('off').transform(() => undefined), duration]);
+/** `off` is null: zod would put the default in the place of undefined. */
+const durationOrOff = z.union([z.literal('off').transform(() => null), duration]);
 const port = z.coerce.number().int().min(1).max(65_535);
 const count = z.coerce.number().int().positive();
 const flag = z
@@ -131,8 +132,14 @@ const schema = z.object({
    * panics has.
    */
   DORMOUSE_UNRESPONSIVE_AFTER: durationOrOff
-    .refine((ms) => ms === undefined || ms >= 30_000, 'expected at least 30s: less leaves no time to ask')
+    .refine((ms) => ms === null || ms >= 30_000, 'expected at least 30s: less leaves no time to ask')
     .default(40_000),
+
+  /**
+   * `make up` builds a template anew that is older: guests get the packages of the day of the build. `off`: it stays until
+   * something that it is made of changes.
+   */
+  DORMOUSE_TEMPLATE_MAX_AGE: durationOrOff.default(30 * 24 * 3_600_000),
 
   DORMOUSE_SANDBOX_CPUS: count.default(2),
   DORMOUSE_SANDBOX_MEMORY_MIB: count.default(512),
@@ -224,13 +231,15 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     overlayPool: v.DORMOUSE_OVERLAY_POOL,
     memoryPool: v.DORMOUSE_MEMORY_POOL,
     /** Undefined: off. */
-    sealAheadMs: v.DORMOUSE_SEAL_AHEAD,
+    sealAheadMs: v.DORMOUSE_SEAL_AHEAD ?? undefined,
     reapEveryMs: v.DORMOUSE_REAP_EVERY,
     reapAgeMs: v.DORMOUSE_REAP_AGE,
     onCrash: v.DORMOUSE_ON_CRASH,
     /** Undefined: off. */
-    unresponsiveAfterMs: v.DORMOUSE_UNRESPONSIVE_AFTER,
+    unresponsiveAfterMs: v.DORMOUSE_UNRESPONSIVE_AFTER ?? undefined,
     crashPointsFile: v.DORMOUSE_CRASH_POINTS_FILE,
+    /** Undefined: off. */
+    templateMaxAgeMs: v.DORMOUSE_TEMPLATE_MAX_AGE ?? undefined,
     sandbox: {
       cpuCount: v.DORMOUSE_SANDBOX_CPUS,
       memoryMiB: v.DORMOUSE_SANDBOX_MEMORY_MIB,

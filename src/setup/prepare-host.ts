@@ -37,6 +37,7 @@ export async function prepareHost(config: Config, say: (line: string) => void): 
       ensureTemplate({
         ...config.sandbox,
         ...{ templateDir: config.templateDir, memoryRoot: new StatePaths(config.stateDir).memory },
+        maxAgeMs: config.templateMaxAgeMs,
         ...{ driver, uidBase: config.uidBase, uidCount: config.uidCount, gid, accelerator, say },
       }),
     );

@@ -9,6 +9,7 @@ import { slotAddress, slotUid } from '../host/slots.js';
 import type { VmDriver } from '../libvirt/driver.js';
 import { captureTemplate, MachineDiedError } from './capture.js';
 import { hashInputs, newTemplateKey, templateInputs, type TemplateInputs } from './inputs.js';
+import { isTooOld, unlessTooOld } from './age.js';
 import { buildRootfs } from './rootfs.js';
 import { BUILD_PREFIX, clearLeftBuilds } from './left-builds.js';
 import { publishTemplate } from './publish.js';
@@ -39,10 +40,15 @@ export interface TemplateOptions {
   cpuCount: number;
   memoryMiB: number;
   diskMiB: number;
+  /** A template that is older is built anew. Undefined: none is too old. */
+  maxAgeMs: number | undefined;
   say: (line: string) => void;
 }
 
-/** The template `base` for these inputs: the one that is there, or a new one, built once. */
+/**
+ * The template `base` for these inputs: the one that is there and not too old, or a new one. What is too old stays, for
+ * the sandboxes that sleep on it, and goes on to be used where no new one can be built.
+ */
 export async function ensureTemplate(options: TemplateOptions): Promise<Template> {
   const draft = path.join(options.templateDir, `draft.${randomBytes(6).toString('hex')}`);
   await mkdir(draft, { recursive: true, mode: 0o755 });
@@ -55,21 +61,24 @@ export async function ensureTemplate(options: TemplateOptions): Promise<Template
     const inputsHash = hashInputs(inputs);
     const there = async (): Promise<Template | undefined> =>
       builtFrom(await listTemplates(options.templateDir), inputsHash);
-    const found = await there();
-    if (found !== undefined) return found;
-    unlock = await lockBuilds(options);
-    const builtMeanwhile = await there();
-    if (builtMeanwhile !== undefined) return builtMeanwhile;
-    await clearLeftBuilds(options.driver, options.memoryRoot);
-    const key = newTemplateKey(inputsHash);
-    options.say(`building template ${key} (three minutes or so; once, until something that it is made of changes)`);
-    const record = await build(options, draft, agentDir, { key, inputsHash, inputs });
-    await rm(agentDir, { recursive: true });
-    await publishTemplate(draft, record, options.templateDir);
-    options.say(`template ${key}: ready`);
-    const built = await readTemplate(options.templateDir, key);
-    if (built === undefined) throw new Error(`template ${key} was built but cannot be read`);
-    return built;
+    return await unlessTooOld(await there(), { ...options, now: Date.now() }, async () => {
+      unlock = await lockBuilds(options);
+      const builtMeanwhile = await there();
+      if (builtMeanwhile !== undefined && !isTooOld(builtMeanwhile, Date.now(), options.maxAgeMs))
+        return builtMeanwhile;
+      await clearLeftBuilds(options.driver, options.memoryRoot);
+      const key = newTemplateKey(inputsHash);
+      options.say(
+        `building template ${key} (three minutes or so; once, until it is old or something that it is made of changes)`,
+      );
+      const record = await build(options, draft, agentDir, { key, inputsHash, inputs });
+      await rm(agentDir, { recursive: true });
+      await publishTemplate(draft, record, options.templateDir);
+      options.say(`template ${key}: ready`);
+      const built = await readTemplate(options.templateDir, key);
+      if (built === undefined) throw new Error(`template ${key} was built but cannot be read`);
+      return built;
+    });
   } finally {
     await unlock?.();
     await rm(draft, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { SUITES } from './apt-sources.js';
 import { KERNEL_PACKAGE } from './rootfs.js';
 
 const recipe = fileURLToPath(new URL('./recipe/', import.meta.url));
@@ -21,6 +22,8 @@ export interface TemplateInputs {
   cpuCount: number;
   memoryMiB: number;
   diskMiB: number;
+  /** Of Debian; what is in them at the time of the build is no input. */
+  suites: string[];
   kernelPackage: string;
   kernelArguments: string;
   macAddress: string;
@@ -63,6 +66,7 @@ export async function templateInputs(options: {
     cpuCount: options.cpuCount,
     memoryMiB: options.memoryMiB,
     diskMiB: options.diskMiB,
+    suites: SUITES,
     kernelPackage: KERNEL_PACKAGE,
     kernelArguments: KERNEL_ARGUMENTS,
     macAddress: MAC_ADDRESS,
