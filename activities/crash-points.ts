@@ -90,11 +90,15 @@ export const WARM_POINTS = [
   'assign.settled',
 ] as const;
 
+/** Those of a rotation of tokens; played on a host without machines. */
+export const ROTATE_POINTS = ['rotate.begun', 'rotate.agent-told', 'rotate.recorded'] as const;
+
 export type CrashPoint =
   | (typeof CRASH_POINTS)[number]
   | (typeof DISK_ONLY_POINTS)[number]
   | (typeof AHEAD_POINTS)[number]
-  | (typeof WARM_POINTS)[number];
+  | (typeof WARM_POINTS)[number]
+  | (typeof ROTATE_POINTS)[number];
 
 /** Called at a named moment. @throws Error where a test wants the step to fail there. */
 export type Reached = (point: CrashPoint) => void;

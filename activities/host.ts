@@ -12,6 +12,7 @@ import { logged } from './logged.js';
 import { pauseVm } from './pause-vm.js';
 import { publishView } from './publish-view.js';
 import { resumeVm } from './resume-vm.js';
+import { rotateTokens } from './rotate-tokens.js';
 import { shutDownVm } from './shut-down-vm.js';
 
 const HEARTBEAT_EVERY_MS = 2_000;
@@ -61,6 +62,7 @@ export function createHostActivities(context: HostContext, inFlight: InFlight): 
     },
     inspectVm: (input) => alive('inspect', input.id, () => inspectVm(context, input)),
     idleFor: (input) => Promise.resolve({ idleForMs: context.traffic.idleForMs(input.id) }),
+    rotateTokens: (input) => alive('rotate', input.id, (signal) => rotateTokens(context, input, signal)),
     publishView: (input) => alive('publish', input.view.spec.id, () => publishView(context, input)),
   };
 }

@@ -26,5 +26,6 @@ export function hostActivities(hostId: string, summary: string): HostActivities 
     bootVm: proxy('bootVm'),
     destroyVm: proxy('destroyVm'),
     publishView: proxy('publishView'),
+    rotateTokens: proxy('rotateTokens'),
   } as HostActivities;
 }

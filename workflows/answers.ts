@@ -1,7 +1,15 @@
 import { ApplicationFailure, condition, currentUpdateInfo } from '@temporalio/workflow';
 import type { ErrorCode } from './errors.js';
-import type { AssignInput, PauseInput, ResumeInput, ResumeResult, SetTimeoutInput } from './messages.js';
-import { moveDeadline, requestKill, requestPause, requestResume, requestTimeout, type Refusal } from './requests.js';
+import type { AssignInput, PauseInput, ResumeInput, ResumeResult, RotateInput, SetTimeoutInput } from './messages.js';
+import {
+  moveDeadline,
+  requestKill,
+  requestPause,
+  requestResume,
+  requestRotate,
+  requestTimeout,
+  type Refusal,
+} from './requests.js';
 import { hasEnded, isSettled, REMEMBERED_OPERATIONS, viewOf, type SandboxState, type Verb } from './state.js';
 import type { SandboxView } from './view.js';
 import { requestAssign, requestDiscard } from './warm.js';
@@ -96,6 +104,21 @@ export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promi
     await condition(() => !isBeingPaused(state));
     refuse(requestTimeout(state, input, Date.now()));
     await published(state);
+    return viewOf(state);
+  });
+
+export const rotateTokens = (state: SandboxState, input: RotateInput): Promise<SandboxView> =>
+  remembered(state, async () => {
+    const since = state.outcomes;
+    refuse(requestRotate(state, input));
+    const isOver = (): boolean => state.rotateTo === undefined || state.desired === 'killed' || hasEnded(state);
+    await condition(() => isOver() || failed(state, 'rotate', since));
+    if (state.desired === 'killed' || hasEnded(state)) refuse(ended(state));
+    if (state.rotateTo !== undefined) {
+      const why = state.lastOutcome?.error?.message ?? '';
+      const message = `the tokens of sandbox ${state.spec.id} are not rotated yet, and it is tried again: ${why}`;
+      refuse({ code: 'OutcomeUnknown', message });
+    }
     return viewOf(state);
   });
 

@@ -18,7 +18,7 @@ const LONGEST_DESTROY_BACK_OFF_MS = 60_000;
 
 /** Before the activity: the in-between status, and a new generation for whatever changes the machine. */
 export function beginStep(state: SandboxState, step: ActStep, now: number): void {
-  if (step.verb === 'publish') return;
+  if (step.verb === 'publish' || step.verb === 'rotate') return;
   state.generation += 1;
   switch (step.verb) {
     case 'create':
@@ -67,8 +67,8 @@ export function applyOutcome(state: SandboxState, step: ActStep, result: StepRes
   else fail(state, step, result, now);
 }
 
-/** What is lost is destroyed; a destroy itself, or a publish, that says so only fails. */
-const canEnd = ({ verb }: ActStep): boolean => verb !== 'publish' && verb !== 'destroy';
+/** What is lost is destroyed; a destroy itself, a publish or a rotation that says so only fails. */
+const canEnd = ({ verb }: ActStep): boolean => verb !== 'publish' && verb !== 'rotate' && verb !== 'destroy';
 
 /**
  * After a destroy that failed for good: it is repeated until nothing is left, but not at once. A host that has seen a
@@ -93,6 +93,12 @@ function succeed(state: SandboxState, step: ActStep, value: PauseVmResult | null
     case 'publish':
       // The deadline may have moved again meanwhile.
       state.unpublished = state.endAt !== step.endAt;
+      return;
+    case 'rotate':
+      state.spec = { ...state.spec, tokenNonce: step.tokenNonce };
+      delete state.rotateFailures;
+      // Another may have been asked for meanwhile.
+      if (state.rotateTo === step.tokenNonce) delete state.rotateTo;
       return;
     case 'destroy':
       state.status = state.endsAs;
@@ -124,6 +130,10 @@ function fail(state: SandboxState, step: ActStep, result: Extract<StepResult, { 
       return end(state, `create failed: ${result.message}`);
     case 'publish':
       state.publishNotBefore = now + PUBLISH_AGAIN_MS;
+      return;
+    case 'rotate':
+      state.rotateFailures = (state.rotateFailures ?? 0) + 1;
+      state.rotateNotBefore = now + Math.min(LONGEST_BACK_OFF_MS, FIRST_TRY_AGAIN_MS * 2 ** (state.rotateFailures - 1));
       return;
     case 'destroy':
       return;

@@ -26,6 +26,13 @@ export function handleMessages(state: SandboxState): void {
     description: 'moves the deadline, counted from now',
     validator: (input) => requireTimeout(input?.timeoutMs),
   });
+  setHandler(messages.rotateTokensUpdate, (input) => answers.rotateTokens(state, input), {
+    description: 'from the api: new access and traffic tokens; answers when no old one opens anything',
+    validator: (input) => {
+      if (typeof input?.tokenNonce !== 'string' || !/^[0-9a-f]{32}$/.test(input.tokenNonce))
+        throw new Error('rotateTokens needs {"tokenNonce": 32 hex digits}');
+    },
+  });
   setHandler(messages.assignUpdate, (input) => answers.assign(state, input), {
     description: 'from the api: a create takes this warm machine',
     validator: (input) => {

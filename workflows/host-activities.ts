@@ -36,6 +36,8 @@ export interface HostActivities {
   inspectVm(input: { id: string }): Promise<VmFacts>;
   /** How long no byte of traffic has passed the gateway, in ms of a monotonic clock. */
   idleFor(input: { id: string }): Promise<{ idleForMs: number }>;
+  /** Tells the agent of a running sandbox, and the host's index, of new tokens. Raises no generation: no machine changes. */
+  rotateTokens(input: RotateTokensInput): Promise<void>;
   /** Writes the view into the host's index, from which the api serves get and list. Lower `generation` is ignored. */
   publishView(input: { view: SandboxView }): Promise<void>;
 }
@@ -68,6 +70,13 @@ export interface BootVmInput {
   generation: number;
   image: SavedImage;
   view: SandboxView;
+}
+
+export interface RotateTokensInput {
+  id: string;
+  tenant: string;
+  generation: number;
+  tokenNonce: string;
 }
 
 export interface DestroyVmInput {

@@ -32,6 +32,11 @@ export interface SetTimeoutInput {
   mode?: 'set' | 'extend';
 }
 
+export interface RotateInput {
+  /** 32 hex digits, drawn by who asks: a workflow must not draw. See `src/keys/access-token.ts`. */
+  tokenNonce: string;
+}
+
 export interface AssignInput {
   /** Of the sandbox that the warm machine becomes; the same id, host and template. */
   spec: SandboxSpec;
@@ -61,6 +66,9 @@ export const pauseUpdate = defineUpdate<SandboxView, [PauseInput]>('pause');
 export const resumeUpdate = defineUpdate<ResumeResult, [ResumeInput]>('resume');
 export const killUpdate = defineUpdate<SandboxView>('kill');
 export const setTimeoutUpdate = defineUpdate<SandboxView, [SetTimeoutInput]>('setTimeout');
+
+/** The sandbox's tokens become those of another nonce; answers when nothing knows the old ones any more. */
+export const rotateTokensUpdate = defineUpdate<SandboxView, [RotateInput]>('rotateTokens');
 
 /** For the warm pool: a create takes a warm machine (answers when the sandbox runs), or the pool gives it up. */
 export const assignUpdate = defineUpdate<SandboxView, [AssignInput]>('assign');

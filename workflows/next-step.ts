@@ -7,6 +7,7 @@ import type { Keep } from './view.js';
 export type Step =
   | { type: 'act'; verb: 'create' }
   | { type: 'act'; verb: 'publish'; endAt: number }
+  | { type: 'act'; verb: 'rotate'; tokenNonce: string }
   | { type: 'act'; verb: 'resume'; from: Keep }
   | { type: 'act'; verb: 'pause'; onlyIfIdle: boolean; keep: Keep }
   | { type: 'act'; verb: 'destroy'; why: string }
@@ -59,6 +60,8 @@ const pauseAgain = ({ pausesIfIdle, pauseAsked, pauseKeeps }: SandboxState): Ste
 function whileRunning(state: SandboxState, now: number): Step {
   if (state.spec.warm === true)
     return { type: 'wait', until: now + WARM_WAIT_MS, why: 'warm: until a create takes it' };
+  const rotation = dueRotation(state, now);
+  if (rotation !== undefined) return rotation;
   if (state.desired === 'paused') return { type: 'act', verb: 'pause', onlyIfIdle: false, keep: state.pauseKeeps };
   if (now >= state.endAt) {
     if (state.onTimeout === 'kill') return { type: 'act', verb: 'destroy', why: 'its timeout has passed' };
@@ -73,6 +76,8 @@ function whileRunning(state: SandboxState, now: number): Step {
 }
 
 function whilePaused(state: SandboxState, now: number): Step {
+  const rotation = dueRotation(state, now);
+  if (rotation !== undefined) return rotation;
   if (state.desired === 'running') return resume(state);
   if (now >= expiresAt(state)) return { type: 'act', verb: 'destroy', why: 'it was paused for as long as it is kept' };
   if (state.unpublished && now >= state.publishNotBefore) return { type: 'act', verb: 'publish', endAt: state.endAt };
@@ -86,7 +91,15 @@ const resume = (state: SandboxState): Step => ({
   from: state.image?.kind === 'disk' ? 'disk' : state.resumeFrom,
 });
 
+/** Before anything else that has time: a token may be in wrong hands. */
+function dueRotation({ rotateTo, rotateNotBefore = 0 }: SandboxState, now: number): Step | undefined {
+  if (rotateTo === undefined || now < rotateNotBefore) return undefined;
+  return { type: 'act', verb: 'rotate', tokenNonce: rotateTo };
+}
+
 function untilDeadline(state: SandboxState, deadline: number, why: string): Step {
+  const { rotateTo, rotateNotBefore = 0 } = state;
+  if (rotateTo !== undefined && rotateNotBefore < deadline) deadline = rotateNotBefore;
   if (state.unpublished && state.publishNotBefore < deadline) {
     return { type: 'wait', until: state.publishNotBefore, why: 'telling the host again' };
   }

@@ -66,6 +66,9 @@ async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmR
     case 'destroy':
       await activities.destroyVm({ id: spec.id, generation });
       return null;
+    case 'rotate':
+      await activities.rotateTokens({ id: spec.id, tenant: spec.tenant, generation, tokenNonce: step.tokenNonce });
+      return null;
     case 'publish':
       await activities.publishView({ view: viewOf(state) });
       return null;

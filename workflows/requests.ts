@@ -1,6 +1,6 @@
 import { hasEnded, type SandboxState } from './state.js';
 import type { ErrorCode } from './errors.js';
-import type { PauseInput, ResumeInput, SetTimeoutInput } from './messages.js';
+import type { PauseInput, ResumeInput, RotateInput, SetTimeoutInput } from './messages.js';
 import type { Keep } from './view.js';
 
 /**
@@ -88,6 +88,15 @@ export function requestTimeout(state: SandboxState, input: SetTimeoutInput, now:
     return { code: 'NotFound', message: `sandbox ${state.spec.id} is not running` };
   }
   moveDeadline(state, input.timeoutMs, input.mode ?? 'set', now);
+  return undefined;
+}
+
+/** Of several before it is done the last one counts for all. */
+export function requestRotate(state: SandboxState, { tokenNonce }: RotateInput): Refusal | undefined {
+  const refusal = gone(state);
+  if (refusal !== undefined) return refusal;
+  state.rotateTo = tokenNonce;
+  state.rotateNotBefore = 0;
   return undefined;
 }
 

@@ -44,6 +44,10 @@ export interface SandboxState {
   /** A deadline moved without a machine being touched: the host's index must be told. */
   unpublished: boolean;
   publishNotBefore: number;
+  /** The nonce that the tokens are to have; absent when they have it. */
+  rotateTo?: string;
+  rotateFailures?: number;
+  rotateNotBefore?: number;
   /** Counts finished steps, so that a waiting caller can tell a failure of its own from an older one. */
   outcomes: number;
   lastOutcome: Outcome | null;
@@ -51,7 +55,7 @@ export interface SandboxState {
   operations: { id: string; answer: unknown; error: { code: string; message: string } | null }[];
 }
 
-export type Verb = 'create' | 'pause' | 'resume' | 'destroy' | 'publish';
+export type Verb = 'create' | 'pause' | 'resume' | 'destroy' | 'publish' | 'rotate';
 
 export interface Outcome {
   number: number;

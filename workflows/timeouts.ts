@@ -54,5 +54,12 @@ export const ACTIVITY_TIMEOUTS = {
   },
   /** Never given up and never skipped: no limit to attempts, none to waiting for the host. */
   destroyVm: { startToCloseTimeout: '5 m', heartbeatTimeout: '15 s', retry: retry(0, '1 m') },
+  /** The agent answers at once or not at all; whoever asked is told, and it is tried again later. */
+  rotateTokens: {
+    scheduleToStartTimeout: '10 s',
+    startToCloseTimeout: '15 s',
+    heartbeatTimeout: '15 s',
+    retry: retry(2),
+  },
   publishView: { scheduleToStartTimeout: '10 s', startToCloseTimeout: '10 s', retry: retry(3) },
 } as const;

@@ -14,6 +14,7 @@ import { pause } from './pause.js';
 import { refreshes } from './refreshes.js';
 import { resume } from './resume.js';
 import { getTemplate, getTemplateAlias, listTemplatesV1, listTemplatesV2 } from './templates.js';
+import { rotateTokens } from './rotate-tokens.js';
 import { timeout } from './timeout.js';
 import { traceRequests } from './trace-requests.js';
 
@@ -46,6 +47,7 @@ export function createApp(deps: ApiDeps): Express {
     ['post', '/sandboxes/:id/pause', pause(deps)],
     ['post', '/sandboxes/:id/timeout', timeout(deps)],
     ['post', '/sandboxes/:id/refreshes', refreshes(deps)],
+    ['post', '/sandboxes/:id/tokens/rotate', rotateTokens(deps)],
     ['get', '/sandboxes/:id/metrics', metrics(deps)],
     ['get', '/sandboxes/:id/logs', logsV1(deps)],
     ['get', '/v2/sandboxes/:id/logs', logsV2(deps)],

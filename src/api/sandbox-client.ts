@@ -1,4 +1,4 @@
-import type { PauseInput, ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows/messages.js';
+import type { PauseInput, ResumeInput, ResumeResult, RotateInput, SetTimeoutInput } from '../../workflows/messages.js';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 
 /**
@@ -20,6 +20,8 @@ export interface SandboxClient {
   pause(id: string, options: UpdateOptions & PauseInput): Promise<SandboxView>;
   resume(id: string, input: ResumeInput, options: UpdateOptions): Promise<ResumeResult>;
   kill(id: string, options: UpdateOptions): Promise<SandboxView>;
+  /** Answers when the sandbox has no tokens but those of the nonce; `OutcomeUnknown`: it is tried again, on and on. */
+  rotateTokens(id: string, input: RotateInput): Promise<SandboxView>;
   setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView>;
   /** The workflow's own view, for when the host cannot be asked; undefined when there is no such workflow. */
   get(id: string): Promise<SandboxView | undefined>;

@@ -60,6 +60,8 @@ export const resumeRequest = z.object({
   autoPause: z.boolean('expected true or false').nullish(),
 });
 
+export const rotateRequest = z.object({});
+
 export const timeoutRequest = z.object({ timeout: timeoutSeconds });
 
 export const refreshRequest = z.object({ duration: seconds.min(0, 'expected no negative number').nullish() });

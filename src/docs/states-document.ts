@@ -1,6 +1,6 @@
 import { ERRORS } from '../../workflows/errors.js';
 import { nextStep, type Step } from '../../workflows/next-step.js';
-import { requestKill, requestPause, requestResume, requestTimeout, type Refusal } from '../../workflows/requests.js';
+import { requestKill, requestPause, requestResume, requestRotate, requestTimeout, type Refusal } from '../../workflows/requests.js';
 import { newState, type SandboxState } from '../../workflows/state.js';
 import type { SandboxSpec, SandboxStatus } from '../../workflows/view.js';
 import { requestAssign, requestDiscard } from '../../workflows/warm.js';
@@ -16,6 +16,7 @@ const VERBS: Record<string, (state: SandboxState) => Refusal | undefined> = {
   'connect, from the disk': (state) => requestResume(state, { memory: false }),
   'resume (deprecated route)': (state) => requestResume(state, { mode: 'resume' }),
   'set timeout': (state) => requestTimeout(state, { timeoutMs: 60_000 }, 0),
+  'rotate tokens': (state) => requestRotate(state, { tokenNonce: '0'.repeat(32) }),
   kill: (state) => void requestKill(state, 'asked'),
   'assign (a create takes it)': (state) => requestAssign(state, spec, 0),
   'discard (the pool gives it up)': (state) => requestDiscard(state, 'asked'),

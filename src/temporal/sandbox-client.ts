@@ -17,10 +17,12 @@ import {
   pauseUpdate,
   readyUpdate,
   resumeUpdate,
+  rotateTokensUpdate,
   setTimeoutUpdate,
   type PauseInput,
   type ResumeInput,
   type ResumeResult,
+  type RotateInput,
   type SetTimeoutInput,
 } from '../../workflows/messages.js';
 import { CONTROL_TASK_QUEUE, SANDBOX_WORKFLOW_TYPE, sandboxWorkflowId } from '../../workflows/names.js';
@@ -144,6 +146,13 @@ export class TemporalSandboxClient {
   /** A workflow with ten updates that wait lets no other in, but every signal: a kill must not depend on them. */
   async #signalKill(id: string): Promise<void> {
     await this.#call(id, QUERY_WITHIN_MS, () => this.#handle(id).signal(killSignal)).catch(() => undefined);
+  }
+
+  rotateTokens(id: string, input: RotateInput): Promise<SandboxView> {
+    const updateId = `rotate:${input.tokenNonce}`;
+    return this.#update(id, ANSWER_WITHIN_MS, () =>
+      this.#handle(id).executeUpdate(rotateTokensUpdate, { updateId, args: [input] }),
+    );
   }
 
   setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView> {

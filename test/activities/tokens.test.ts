@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ROTATE_POINTS } from '../../activities/crash-points.js';
+import { rotateTokens } from '../../activities/rotate-tokens.js';
 import { wakeGuest } from '../../activities/wake-guest.js';
 import { accessToken, newTokenNonce } from '../../src/keys/access-token.js';
 import { HostScene } from './host-scene.js';
@@ -47,4 +49,54 @@ test('an agent that was told of it by an attempt that died is shown the new one,
   scene.knownToken = token(tokenNonce);
   await wakeGuest(scene.context, manifest, never);
   expect(lastInit()).toEqual([token(tokenNonce), token(tokenNonce)]);
+});
+
+describe('a rotation of tokens', () => {
+  const tokenNonce = newTokenNonce();
+  const rotate = (nonce = tokenNonce, tenant = 't', generation = 1): Promise<void> =>
+    rotateTokens(scene.context, { id: scene.id, tenant, generation, tokenNonce: nonce }, never);
+  const nonces = (): unknown[] => [scene.manifest.view.spec.tokenNonce, scene.manifest.agentNonce];
+
+  test('tells the agent of a running sandbox, and cuts what is open', async () => {
+    let cut = false;
+    scene.traffic.track(scene.id, () => (cut = true));
+    await rotate();
+    expect(lastInit()).toEqual([token(), token(tokenNonce)]);
+    expect([...nonces(), cut]).toEqual([tokenNonce, tokenNonce, true]);
+    await scene.restart();
+    expect(nonces()).toEqual([tokenNonce, tokenNonce]);
+  });
+
+  test.each(ROTATE_POINTS)('by a host worker that dies at %s is finished by the second run', async (point) => {
+    scene.failAt(point);
+    await expect(rotate()).rejects.toThrow(`at ${point}`);
+    if (point !== 'rotate.begun') scene.knownToken = token(tokenNonce);
+    scene.reached = () => undefined;
+    await scene.restart();
+    await rotate();
+    expect(lastInit()[1]).toBe(token(tokenNonce));
+    expect(nonces()).toEqual([tokenNonce, tokenNonce]);
+  });
+
+  test('of a sleeping sandbox asks no agent; however many there were, the next wake shows the token of before', async () => {
+    await scene.context.index.change(scene.id, { phase: { name: 'saved' }, slot: null });
+    const last = newTokenNonce();
+    for (const nonce of [tokenNonce, last]) await rotate(nonce);
+    expect([nonces(), scene.asked]).toEqual([[last, undefined], []]);
+    await scene.running(2);
+    const { manifest } = scene;
+    const view = { ...manifest.view, spec: { ...scene.spec, tokenNonce: last } };
+    await wakeGuest(scene.context, await scene.context.index.change(scene.id, { view }), never);
+    expect(lastInit()).toEqual([token(), token(last)]);
+  });
+
+  test('is not done as long as the agent does not know of it, or for an older caller or another tenant', async () => {
+    scene.agentSays['/init'] = 500;
+    await expect(rotate()).rejects.toThrow();
+    await expect(rotate(tokenNonce, 'other')).rejects.toMatchObject({ type: 'ImageDamaged' });
+    await expect(rotate(tokenNonce, 't', 0)).rejects.toMatchObject({ type: 'StaleGeneration' });
+    await scene.context.index.change(scene.id, { phase: { name: 'saving' } });
+    await expect(rotate()).rejects.toMatchObject({ type: 'HostFailure' });
+    expect(nonces()).toEqual([undefined, undefined]);
+  });
 });

@@ -4,7 +4,7 @@ import { connect, type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pino } from 'pino';
 import type { ErrorCode } from '../../workflows/errors.js';
-import type { ResumeInput, ResumeResult, SetTimeoutInput } from '../../workflows/messages.js';
+import type { ResumeInput, ResumeResult, RotateInput, SetTimeoutInput } from '../../workflows/messages.js';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
 import { createApp } from '../../src/api/app.js';
 import { AskedFor } from '../../src/api/create-from-pool.js';
@@ -256,6 +256,12 @@ export class FakeWorld implements SandboxClient {
     const view = this.#require(id);
     this.views.delete(id);
     return { ...view, status: 'killed' };
+  }
+
+  async rotateTokens(id: string, { tokenNonce }: RotateInput): Promise<SandboxView> {
+    await this.#called('rotateTokens', id, { tokenNonce });
+    const view = this.#require(id);
+    return this.add(id, { ...view, spec: { ...view.spec, tokenNonce } });
   }
 
   async setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView> {

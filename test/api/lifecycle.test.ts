@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { accessToken } from '../../src/keys/access-token.js';
+import { accessToken, trafficToken } from '../../src/keys/access-token.js';
 import { FakeWorld, TOKENS_KEY } from './fake-world.js';
 
 let world: FakeWorld;
@@ -39,6 +39,43 @@ describe('pause', () => {
     expect((await world.api('POST', '/sandboxes/i1/pause')).status).toBe(500);
     expect((await world.api('POST', '/sandboxes/i1/pause')).status).toBe(204);
     expect(world.calls.map((call) => call.updateId)).toEqual(['pause:7', 'pause:7', 'pause:7:1']);
+  });
+});
+
+describe('a rotation of tokens', () => {
+  const rotate = (headers: Record<string, string> = {}) =>
+    world.api('POST', '/sandboxes/i1/tokens/rotate', {}, headers);
+
+  test.each(['running', 'paused'] as const)(
+    'of a %s sandbox answers new ones, which count from then on',
+    async (status) => {
+      world.add('i1', { status }, { allowPublicTraffic: false });
+      const before = await world.api('GET', '/sandboxes/i1');
+      const { status: code, body } = await rotate();
+      expect([code, body.sandboxID]).toEqual([200, 'i1']);
+      const { spec } = world.views.get('i1')!;
+      expect(body).toMatchObject({
+        envdAccessToken: accessToken(TOKENS_KEY, spec),
+        trafficAccessToken: trafficToken(TOKENS_KEY, spec),
+      });
+      expect(body.envdAccessToken).not.toBe(before.body.envdAccessToken);
+      expect((await world.directory.locate('i1'))?.owner).toEqual({ id: 'i1', tokenNonce: spec.tokenNonce });
+    },
+  );
+
+  test('is its owner’s, and two at once are one', async () => {
+    world.add('i1');
+    expect((await rotate({ 'x-api-key': 'key-b' })).status).toBe(404);
+    world.delayMs = 50;
+    world.lookups = 2;
+    const [one, other] = await Promise.all([rotate(), rotate()]);
+    expect([world.countOf('rotateTokens'), other!.body]).toEqual([1, one!.body]);
+  });
+
+  test('that is not done yet says so', async () => {
+    world.add('i1');
+    world.failNext.set('rotateTokens', 'OutcomeUnknown');
+    expect((await rotate()).status).toBe(504);
   });
 });
 

@@ -26,6 +26,7 @@ const ROUTES: [string, string][] = [
   ['POST', '/sandboxes/i1/pause'],
   ['POST', '/sandboxes/i1/timeout'],
   ['POST', '/sandboxes/i1/refreshes'],
+  ['POST', '/sandboxes/i1/tokens/rotate'],
 ];
 const ONE_SANDBOX = ROUTES.filter(([, path]) => path.includes('i1'));
 const BODY: Record<string, object> = { timeout: { timeout: 60 }, connect: { timeout: 60 } };

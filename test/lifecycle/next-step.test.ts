@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { applyOutcome, backOffDestroy, beginStep, type StepResult } from '../../workflows/apply-outcome.js';
 import { nextStep } from '../../workflows/next-step.js';
-import { requestKill, requestPause, requestResume, requestTimeout } from '../../workflows/requests.js';
+import { requestKill, requestPause, requestResume, requestRotate, requestTimeout } from '../../workflows/requests.js';
 import { hasEnded, isSettled, newState, viewOf, type SandboxState } from '../../workflows/state.js';
 import type { ErrorCode } from '../../workflows/errors.js';
 import type { VmFacts } from '../../workflows/host-activities.js';
@@ -34,12 +34,14 @@ type Event =
   | { type: 'pause'; memory?: boolean }
   | { type: 'resume'; memory?: boolean }
   | { type: 'kill' }
+  | { type: 'rotate'; tokenNonce: string }
   | { type: 'timeout'; timeoutMs: number }
   | { type: 'wait'; ms: number }
   | { type: 'outcome'; ok: boolean; idleForMs: number | null; lost: boolean };
 
 const event: fc.Arbitrary<Event> = fc.oneof(
   fc.constantFrom<Event>({ type: 'pause' }, { type: 'resume' }, { type: 'kill' }),
+  fc.constantFrom<Event>({ type: 'rotate', tokenNonce: 'a' }, { type: 'rotate', tokenNonce: 'b' }),
   fc.constantFrom<Event>({ type: 'pause', memory: false }, { type: 'resume', memory: false }),
   fc.record({ type: fc.constant('timeout' as const), timeoutMs: fc.integer({ min: 1, max: 1e6 }) }),
   fc.record({ type: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 40 * 86_400_000 }) }),
@@ -59,6 +61,7 @@ function play(events: Event[]): SandboxState {
     if (item.type === 'pause') requestPause(state, { memory: item.memory !== false });
     else if (item.type === 'resume') requestResume(state, { memory: item.memory !== false });
     else if (item.type === 'kill') requestKill(state, 'test');
+    else if (item.type === 'rotate') requestRotate(state, item);
     else if (item.type === 'timeout') requestTimeout(state, { timeoutMs: item.timeoutMs }, now);
     else if (item.type === 'wait') now += item.ms;
     else {
@@ -295,6 +298,47 @@ describe('an image', () => {
       attempt(state, refused('ResumeFailed', { generation: 9, machine: 'absent', image: image(claimed) }));
       expect(state.image?.generation).toBe(kept);
     }
+  });
+});
+
+describe('a rotation of tokens', () => {
+  const rotate = (state: SandboxState, tokenNonce: string) => requestRotate(state, { tokenNonce });
+
+  test('is done while it runs and while it sleeps, and raises no generation', () => {
+    const running = { ...newState(spec, 0), status: 'running' as const };
+    for (const state of [running, paused()]) {
+      const { status, generation } = state;
+      expect(rotate(state, 'n')).toBeUndefined();
+      expect(nextStep(state, 1)).toEqual({ type: 'act', verb: 'rotate', tokenNonce: 'n' });
+      attempt(state, { ok: true, value: null });
+      expect(state).toMatchObject({ status, generation, spec: { tokenNonce: 'n' } });
+      expect([state.rotateTo, nextStep(state, 1).type]).toEqual([undefined, 'wait']);
+    }
+  });
+
+  test('that came while another went on is done after it', () => {
+    const state = paused();
+    rotate(state, 'first');
+    const step = nextStep(state, 1);
+    rotate(state, 'second');
+    if (step.type === 'act') applyOutcome(state, step, { ok: true, value: null }, 1);
+    expect([state.spec.tokenNonce, nextStep(state, 1)]).toMatchObject(['first', { tokenNonce: 'second' }]);
+  });
+
+  test('that fails for good ends nothing, is tried again later and later, and holds up nothing else', () => {
+    const state = { ...newState(spec, 0), status: 'running' as const };
+    rotate(state, 'n');
+    const waits = [1, 2].map(() => {
+      const now = state.rotateNotBefore ?? 0;
+      const step = nextStep(state, now);
+      if (step.type === 'act') applyOutcome(state, step, refused('Lost', { generation: 1, machine: 'absent' }), now);
+      return (state.rotateNotBefore ?? 0) - now;
+    });
+    expect(waits[1]).toBeGreaterThan(waits[0]!);
+    expect(nextStep(state, 1)).toMatchObject({ type: 'wait', until: state.rotateNotBefore });
+    expect([state.status, state.spec.tokenNonce]).toEqual(['running', undefined]);
+    requestPause(state);
+    expect(nextStep(state, 1)).toMatchObject({ verb: 'pause' });
   });
 });
 

@@ -69,6 +69,11 @@ export class FakeHost {
       },
       inspectVm: async () => ({ generation: this.highestGeneration, machine: 'absent' }),
       idleFor: async () => ({ idleForMs: this.idleForMs }),
+      rotateTokens: async ({ id, generation, tokenNonce }) => {
+        await this.#enter('rotateTokens', generation);
+        const view = this.views.get(id)!;
+        this.views.set(id, { ...view, spec: { ...view.spec, tokenNonce } });
+      },
       publishView: async ({ view }) => {
         await this.#enter('publishView', view.generation);
         this.views.set(view.spec.id, view);

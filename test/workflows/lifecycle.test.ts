@@ -238,6 +238,28 @@ describe.each([
     expect(await environment.handle(spec.id).result()).toMatchObject({ status: 'killed' });
   });
 
+  test('rotates tokens while it runs and while it sleeps, and hands them on to the next wake', async () => {
+    const host = await environment.host();
+    const spec = environment.spec(host);
+    const [first, second, third, last] = ['1', '2', '3', '4'].map((digit) => digit.repeat(32));
+    await environment.client.create(spec, {});
+    const rotate = (tokenNonce: string) => environment.client.rotateTokens(spec.id, { tokenNonce });
+    expect(await rotate(first!)).toMatchObject({ status: 'running', spec: { tokenNonce: first } });
+    expect(host.views.get(spec.id)?.spec.tokenNonce).toBe(first);
+    await environment.client.pause(spec.id);
+    const [one, other] = await Promise.all([rotate(second!), rotate(third!)]);
+    expect([second, third]).toContain(one!.spec.tokenNonce);
+    expect(other!.spec.tokenNonce).toBe(one!.spec.tokenNonce);
+    const { view } = await environment.client.resume(spec.id, {});
+    expect([view, host.views.get(spec.id)]).toMatchObject([{ spec: one!.spec }, { spec: one!.spec }]);
+    host.failures.rotateTokens = ['ImageDamaged'];
+    await expect(rotate(last!)).rejects.toMatchObject({ code: 'OutcomeUnknown' });
+    expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running', spec: one!.spec });
+    expect(await rotate(last!.replace('4', '5'))).toMatchObject({ status: 'running' });
+    await environment.client.kill(spec.id);
+    await expect(rotate('6'.repeat(32))).rejects.toMatchObject({ code: 'NotFound' });
+  });
+
   test('tells the host of a moved deadline before it answers, and answers also when the host is not there to be told', async () => {
     const host = await environment.host();
     const spec = environment.spec(host);
