@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { access, link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import type { SlotUsers } from './slot-users.js';
 import { freeSlot } from './slots.js';
 
 /** Of the machine, not of a state directory: no two host workers may give out the same unix user. */
@@ -14,8 +15,16 @@ const claimShape = z.object({ bootId: z.string(), stateDir: z.string(), sandbox:
 /**
  * Which slots of this machine are taken, by any host worker on it: one file per slot, made exclusively, for as long as
  * a sandbox has a machine. A paused one has none, so that more sandboxes can sleep than there are unix users.
+ *
+ * Given out in turn, and only when no process of the user is left: what was given back with one stays claimed.
  */
 export class SlotClaims {
+  #next = 0;
+  /** Slots that were given back while their users had processes; tried again whenever one is wanted. */
+  readonly #notEmpty = new Set<number>();
+  /** Slots that nobody has claimed though their users had processes when this host worker started. */
+  #inUse: ReadonlySet<number> = new Set();
+
   constructor(
     private readonly options: {
       /** Shared by all host workers of the machine, on whatever state directory. */
@@ -23,6 +32,8 @@ export class SlotClaims {
       stateDir: string;
       /** Slots 0 to count − 1. */
       count: number;
+      /** Absent where no process runs as the users of slots. */
+      users?: SlotUsers;
     },
   ) {}
 
@@ -34,8 +45,11 @@ export class SlotClaims {
     await writeFile(draft, JSON.stringify({ bootId: await currentBoot(), stateDir, sandbox }), { mode: 0o600 });
     try {
       for (;;) {
-        const slot = freeSlot(new Set(await slotsIn(directory)), count);
-        if (slot === undefined || (await linked(draft, this.#file(slot)))) return slot;
+        const slot = freeSlot(new Set([...(await slotsIn(directory)), ...this.#inUse]), count, this.#next);
+        if (slot === undefined && (await this.#someAreFree())) continue;
+        if (slot === undefined) return undefined;
+        this.#next = slot + 1;
+        if (await linked(draft, this.#file(slot))) return slot;
       }
     } finally {
       await rm(draft, { force: true });
@@ -50,9 +64,22 @@ export class SlotClaims {
     return (await readClaims(directory)).filter(own).map(({ slot }) => slot);
   }
 
-  /** Absent is fine. */
+  /** Absent is fine. Its machine must be gone; whatever else runs as its user is ended. */
   async release(slot: number): Promise<void> {
+    if ((await this.options.users?.clear(slot)) === false) {
+      this.#notEmpty.add(slot);
+      return;
+    }
     await rm(this.#file(slot), { force: true });
+    this.#notEmpty.delete(slot);
+  }
+
+  /** @returns whether there are fewer slots now whose users have processes. */
+  async #someAreFree(): Promise<boolean> {
+    const before = this.#inUse.size + this.#notEmpty.size;
+    for (const slot of this.#notEmpty) await this.release(slot);
+    if (this.#inUse.size > 0) this.#inUse = (await this.options.users?.inUse()) ?? new Set();
+    return this.#inUse.size + this.#notEmpty.size < before;
   }
 
   /**
@@ -78,6 +105,7 @@ export class SlotClaims {
           (mine ? !held.has(slot) && !isUnknown(claim.sandbox) : !(await exists(claim.stateDir)));
         if (stale) await this.release(slot);
       }
+      this.#inUse = (await this.options.users?.inUse()) ?? new Set();
     } finally {
       lock();
     }

@@ -15,9 +15,12 @@ export function slotAddress(slot: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
 }
 
-/** The lowest free slot. @returns undefined when all are taken. */
-export function freeSlot(taken: ReadonlySet<number>, uidCount: number): number | undefined {
+/** The first free slot from `from` on, all around: one that was given back rests for as long as it can. @returns undefined when all are taken. */
+export function freeSlot(taken: ReadonlySet<number>, uidCount: number, from = 0): number | undefined {
   const limit = Math.min(uidCount, MAX_SLOTS);
-  for (let slot = 0; slot < limit; slot++) if (!taken.has(slot)) return slot;
+  for (let step = 0; step < limit; step++) {
+    const slot = (from + step) % limit;
+    if (!taken.has(slot)) return slot;
+  }
   return undefined;
 }

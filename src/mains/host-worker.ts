@@ -31,6 +31,7 @@ import { SandboxIndex } from '../host/sandbox-index.js';
 import { SandboxLocks } from '../host/sandbox-locks.js';
 import { readClaims, SLOTS_DIRECTORY, SlotClaims } from '../host/slot-claims.js';
 import { signEarlierManifests, signingRecords } from '../host/sign-manifests.js';
+import { unixSlotUsers } from '../host/slot-users.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
 import { WarmPool } from '../host/warm-pool.js';
@@ -46,7 +47,7 @@ import { createLogger } from '../log.js';
 import { every } from '../host/every.js';
 import { GUARD_TABLE, hostGuardRules } from '../setup/guard-rules.js';
 import { requireKnownTemporal } from '../setup/known-temporal.js';
-import { openPasstDirectory } from '../setup/passt-directory.js';
+import { openPasstDirectory, PASST_DIRECTORY } from '../setup/passt-directory.js';
 import { qemuIds } from '../setup/qemu-user.js';
 import { lazyConnection, workerConnection } from '../temporal/connection.js';
 import { SandboxRuns } from '../temporal/sandbox-runs.js';
@@ -102,7 +103,7 @@ async function main(): Promise<void> {
       ),
   });
   await guard.ensure();
-  await openPasstDirectory(gid);
+  await openPasstDirectory(gid, log);
   const traffic = new Activity();
   const locks = new SandboxLocks();
   const isIdle = (): boolean => !locks.anyHeld;
@@ -116,7 +117,11 @@ async function main(): Promise<void> {
   });
   await pool.sweep();
   // The last two are those of template builds and of the bench's plain guest.
-  const slots = new SlotClaims({ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count: config.uidCount - 2 });
+  const count = config.uidCount - 2;
+  const slots = new SlotClaims({
+    ...{ directory: SLOTS_DIRECTORY, stateDir: config.stateDir, count },
+    users: unixSlotUsers({ uidBase: config.uidBase, gid, count, leftIn: [PASST_DIRECTORY] }),
+  });
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])), (id) => index.isUnreadable(id));
   await takeBackDisks(index);
   const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };

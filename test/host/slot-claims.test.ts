@@ -1,7 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { lchown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { unixSlotUsers, usersOfProcesses } from '../../src/host/slot-users.js';
 import { SlotClaims } from '../../src/host/slot-claims.js';
 
 let root: string;
@@ -47,5 +49,66 @@ describe('two host workers on one machine', () => {
     await rm(path.join(root, 'b'), { recursive: true });
     await a.sweep(new Set([0]));
     expect(await readdir(path.join(root, 'slots'))).toEqual([]);
+  });
+});
+
+describe('a slot that is given back', () => {
+  const slots = (users: { clear: boolean; inUse?: number[] }, count = 3): SlotClaims =>
+    new SlotClaims({
+      ...{ directory: path.join(root, 'slots'), stateDir: path.join(root, 'a'), count },
+      users: {
+        clear: () => Promise.resolve(users.clear),
+        inUse: () => Promise.resolve(new Set(users.inUse ?? [])),
+      },
+    });
+
+  test('rests until all others have had their turn', async () => {
+    const claims = slots({ clear: true });
+    expect(await claims.claim('one')).toBe(0);
+    await claims.release(0);
+    expect([await claims.claim('two'), await claims.claim('three'), await claims.claim('four')]).toEqual([1, 2, 0]);
+  });
+
+  test('while its user has a process stays taken until that is gone, for every host worker of the machine', async () => {
+    const users = { clear: false };
+    const claims = slots(users, 1);
+    expect(await claims.claim('one')).toBe(0);
+    await claims.release(0);
+    expect([await claims.claim('two'), await claimsOf('b', 1).claim('two')]).toEqual([undefined, undefined]);
+    users.clear = true;
+    expect(await claims.claim('two')).toBe(0);
+  });
+
+  test('is not given though nobody has claimed it, when its user has a process at the start', async () => {
+    const users = { clear: true, inUse: [0] };
+    const claims = slots(users, 1);
+    await claims.sweep(new Set());
+    expect(await claims.claim('one')).toBeUndefined();
+    users.inUse = [];
+    expect(await claims.claim('one')).toBe(0);
+  });
+});
+
+describe.runIf(process.getuid?.() === 0)('the unix user of a slot', () => {
+  const uidBase = 2_000_000_000 + process.pid;
+  let left: ChildProcess;
+  afterEach(() => void left.kill('SIGKILL'));
+
+  test('is cleared of every process and of what it left where all such users may write', async () => {
+    const directory = path.join(root, 'passt');
+    await mkdir(directory);
+    const users = unixSlotUsers({ uidBase, gid: 65_534, count: 2, leftIn: [directory] });
+    // As one that took over QEMU may: it hides behind a process group of its own, and its children go on forking.
+    const script = '(while :; do sleep 1; done) & sleep 1000';
+    left = spawn('setpriv', [
+      ...[`--reuid=${uidBase + 1}`, '--regid=65534', '--clear-groups', 'setsid', 'sh', '-c', script],
+    ]);
+    await symlink('/etc/passwd', path.join(directory, 'planted'));
+    await lchown(path.join(directory, 'planted'), uidBase + 1, 65_534);
+    await writeFile(path.join(directory, 'of-another'), '');
+    await expect.poll(async () => [...(await users.inUse())]).toEqual([1]);
+    expect(await users.clear(1)).toBe(true);
+    expect((await usersOfProcesses()).has(uidBase + 1)).toBe(false);
+    expect(await readdir(directory)).toEqual(['of-another']);
   });
 });

@@ -16,7 +16,10 @@ describe('a slot', () => {
     expect(slotAddress(255)).toBe('127.64.1.0');
   });
 
-  test('is the lowest free one, or none when all are taken', () => {
+  test('is the first free one after the last, all around, or none when all are taken', () => {
+    expect(freeSlot(new Set([0, 1, 3]), 4, 3)).toBe(2);
+    expect(freeSlot(new Set([2]), 4, 2)).toBe(3);
+    expect(freeSlot(new Set([2, 3]), 4, 4)).toBe(0);
     expect(freeSlot(new Set(), 4)).toBe(0);
     expect(freeSlot(new Set([0, 1, 3]), 4)).toBe(2);
     expect(freeSlot(new Set([0, 1, 2, 3]), 4)).toBeUndefined();
