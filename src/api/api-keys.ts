@@ -1,11 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { writeDurably } from '../durable-file.js';
 
 /**
- * The file of API keys: hashes only, `{keys: [{tenant, hash, createdAt}]}`. A plain SHA-256 is enough: a key is 32
+ * The file of API keys: hashes only, `{keys: [{tenant, hash, createdAt, label}]}`. A plain SHA-256 is enough: a key is 32
  * random bytes, so there is nothing to guess.
  */
 const fileShape = z.object({
@@ -14,21 +15,24 @@ const fileShape = z.object({
       tenant: z.string().min(1).max(64),
       hash: z.string().regex(/^[0-9a-f]{64}$/),
       createdAt: z.string().optional(),
+      label: z.string().max(200).optional(),
     }),
   ),
 });
 
 type KeyFile = z.infer<typeof fileShape>;
 
-const LOOK_AGAIN_AFTER_MS = 1_000;
+const LOCK_WITHIN_MS = 10_000;
+const LOCK_TRY_EVERY_MS = 20;
+/** Nobody holds it for so long: whoever made it has died. */
+const LOCK_STALE_MS = 30_000;
 
-/** Knows which tenant a key belongs to. Follows changes of the file within a second or so. */
+/** Knows which tenant a key belongs to. Looks at the file for each request: a key that is revoked opens nothing from then on. */
 export class ApiKeys {
   #keys: { tenant: string; hash: Buffer }[] = [];
   #version = '';
-  #lookedAt = -Infinity;
-
   #looking: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
 
   constructor(private readonly file: string) {}
 
@@ -44,12 +48,15 @@ export class ApiKeys {
     return tenant;
   }
 
-  /** Who comes while the file is being read waits for it: the first requests after a start know its keys, too. */
+  /** One look serves all that came before it began; who comes while it goes on waits for the next one. */
   async #refresh(): Promise<void> {
-    if (performance.now() - this.#lookedAt < LOOK_AGAIN_AFTER_MS) return;
-    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
-    await this.#looking;
-    this.#lookedAt = performance.now();
+    this.#next ??= (this.#looking ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        return (this.#looking = this.#look());
+      });
+    await this.#next;
   }
 
   async #look(): Promise<void> {
@@ -66,13 +73,78 @@ export class ApiKeys {
 export const isKnownKey = async (file: string, key: string): Promise<boolean> =>
   (await new ApiKeys(file).tenantOf(key)) !== undefined;
 
+/** What can be told of a key; `id` is the beginning of its hash, and names it. */
+export interface KeyFacts {
+  id: string;
+  tenant: string;
+  label?: string | undefined;
+  createdAt?: string | undefined;
+}
+
+const ID_LENGTH = 12;
+
 /** Makes a key for a tenant and adds its hash to the file. @returns the key itself, which stands nowhere else. */
-export async function mintKey(file: string, tenant: string): Promise<string> {
+export async function mintKey(file: string, tenant: string, label?: string): Promise<string> {
   const key = `dormouse_${randomBytes(32).toString('hex')}`;
-  const { keys } = await readKeys(file);
-  keys.push({ tenant, hash: sha256(key).toString('hex'), createdAt: new Date().toISOString() });
-  await writeKeys(file, fileShape.parse({ keys }));
+  const entry = { tenant, hash: sha256(key).toString('hex'), createdAt: new Date().toISOString() };
+  await changeKeys(file, (keys) => [...keys, { ...entry, ...(label === undefined ? {} : { label }) }]);
   return key;
+}
+
+export async function listKeys(file: string): Promise<KeyFacts[]> {
+  return (await readKeys(file)).keys.map(factsOf);
+}
+
+/**
+ * @param which a key, its id, or the beginning of that
+ * @throws Error when it names no key, or several
+ */
+export async function revokeKey(file: string, which: string): Promise<KeyFacts> {
+  let revoked: KeyFacts | undefined;
+  const hash = which.startsWith('dormouse_') ? sha256(which).toString('hex') : which;
+  await changeKeys(file, (keys) => {
+    const named = keys.filter((key) => hash.length >= 4 && key.hash.startsWith(hash));
+    const [only] = named;
+    if (only === undefined) throw new Error('no API key has this id; `list` shows them');
+    if (named.length > 1) throw new Error(`${named.length} API keys have an id that begins so; give more of it`);
+    revoked = factsOf(only);
+    return keys.filter((key) => key !== only);
+  });
+  return revoked!;
+}
+
+const factsOf = ({ hash, tenant, label, createdAt }: KeyFile['keys'][number]): KeyFacts => ({
+  ...{ id: hash.slice(0, ID_LENGTH), tenant, label, createdAt },
+});
+
+/** Alone: of two changes at once neither is lost. */
+async function changeKeys(file: string, change: (keys: KeyFile['keys']) => KeyFile['keys']): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const unlock = await lockBeside(file);
+  try {
+    const { keys } = await readKeys(file);
+    await writeKeys(file, fileShape.parse({ keys: change(keys) }));
+  } finally {
+    await unlock();
+  }
+}
+
+async function lockBeside(file: string): Promise<() => Promise<void>> {
+  const lock = `${file}.lock`;
+  const until = performance.now() + LOCK_WITHIN_MS;
+  for (;;) {
+    const made = await open(lock, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    if (made !== undefined) {
+      await made.close();
+      return () => rm(lock, { force: true });
+    }
+    const found = await stat(lock).catch(missing);
+    if (found !== undefined && Date.now() - found.mtimeMs > LOCK_STALE_MS) await rm(lock, { force: true });
+    else if (performance.now() > until) throw new Error(`the API keys are being changed by somebody else: ${lock}`);
+    await delay(LOCK_TRY_EVERY_MS);
+  }
 }
 
 /** On the first run, when there is no file yet: makes it with one key. @returns that key, or undefined. */
@@ -91,7 +163,6 @@ async function readKeys(file: string): Promise<KeyFile> {
 }
 
 async function writeKeys(file: string, content: KeyFile): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   await writeDurably(file, `${JSON.stringify(content, undefined, 2)}\n`);
 }
 
