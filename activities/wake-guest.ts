@@ -3,6 +3,7 @@ import { slotAddress } from '../src/host/slots.js';
 import { AGENT_PORT } from '../src/gateway/wire.js';
 import { initGuest } from '../src/guest/init-guest.js';
 import { accessToken } from '../src/keys/access-token.js';
+import { machineIdOf } from '../src/keys/machine-id.js';
 import { openField } from '../src/keys/sealed-field.js';
 import { span } from '../src/tracing/span.js';
 import type { HostContext } from './host-context.js';
@@ -52,7 +53,13 @@ export async function tellGuest(
   const { bootId } = await span('agent', () =>
     initGuest(
       { host: slotAddress(slotOf(manifest)), port: AGENT_PORT },
-      { accessToken: accessToken(tokensKey, spec), envVars, defaultUser: 'user', requireReseed: after === 'restore' },
+      {
+        accessToken: accessToken(tokensKey, spec),
+        envVars,
+        defaultUser: 'user',
+        requireReseed: after === 'restore',
+        machineId: machineIdOf(tokensKey, manifest.id),
+      },
       within(AGENT_TIMEOUT_MS, signal),
       [accessToken(tokensKey, agentTokenOwner(manifest))],
     ),

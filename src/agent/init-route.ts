@@ -4,6 +4,7 @@ import type { AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
 import { HttpError, sendJson } from './http-error.js';
 import { readJsonBody } from './read-body.js';
+import type { Identity } from './identity.js';
 import type { ReseedWatch } from './reseed.js';
 import { setClock } from './set-clock.js';
 import { AGENT_VERSION } from './version.js';
@@ -11,6 +12,8 @@ import { AGENT_VERSION } from './version.js';
 export interface InitOptions {
   setsClock: boolean;
   reseeds: ReseedWatch;
+  /** Absent: the machine keeps the identity that it has. */
+  identity?: Identity | undefined;
   /** Called once for each wake that asked for a reseed. */
   onRestored: (request: IncomingMessage) => void;
 }
@@ -35,6 +38,7 @@ export async function initRoute(
   const defaultUser = optionalText(body, 'defaultUser');
   const defaultWorkdir = optionalText(body, 'defaultWorkdir');
   const wake = optionalText(body, 'wake');
+  const machineId = optionalMachineId(body['machineId']);
   const began = performance.now();
   if (timestamp !== undefined && options.setsClock) setClock(timestamp);
   const clockSet = performance.now();
@@ -43,12 +47,28 @@ export async function initRoute(
     // Also when whoever asked is gone: an attempt that comes later does not do it again.
     if (first) response.once('close', () => options.onRestored(request));
   } else options.reseeds.pass();
+  if (machineId !== undefined) adopt(options.identity, machineId);
   if (accessToken) state.accessToken = accessToken;
   if (envVars !== undefined) state.envVars = envVars;
   if (defaultUser) state.defaultUser = defaultUser;
   if (defaultWorkdir) state.defaultWorkdir = defaultWorkdir;
   const ms = { clock: clockSet - began, all: performance.now() - began };
   sendJson(response, 200, { bootId: BOOT_ID, envdVersion: AGENT_VERSION, ms });
+}
+
+/** Whoever is root in the guest may have made that impossible; the sandbox is theirs. */
+function adopt(identity: Identity | undefined, machineId: string): void {
+  try {
+    identity?.adopt(machineId);
+  } catch (error) {
+    console.error('identity', error);
+  }
+}
+
+function optionalMachineId(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)) return value;
+  throw new HttpError(400, 'machineId must be 32 hex digits');
 }
 
 function optionalText(body: Record<string, unknown>, name: string): string | undefined {

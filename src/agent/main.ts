@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { Identity } from './identity.js';
 import { PipePool } from './process/pipe-pool.js';
 import { rehearse } from './rehearse.js';
 import { ReseedWatch } from './reseed.js';
@@ -8,13 +9,22 @@ const AGENT_PORT = 49_983;
 
 /** The flags are for tests: in a guest the agent is started without any. */
 const { values } = parseArgs({
-  options: { port: { type: 'string' }, 'no-set-clock': { type: 'boolean' }, 'run-directory': { type: 'string' } },
+  options: {
+    port: { type: 'string' },
+    'no-set-clock': { type: 'boolean' },
+    'run-directory': { type: 'string' },
+    root: { type: 'string' },
+  },
 });
+
+const identityIn = (root: string | undefined): Identity | undefined =>
+  root === undefined ? undefined : new Identity(root);
 
 process.umask(0o022);
 const options = {
   setsClock: values['no-set-clock'] !== true,
   reseeds: new ReseedWatch(),
+  identity: identityIn(values.root ?? (values['no-set-clock'] === true ? undefined : '/')),
   pipes: new PipePool(values['run-directory'] ?? '/run/dormouse-agent'),
 };
 const agent = createAgent(options);

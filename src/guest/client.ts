@@ -14,6 +14,8 @@ export interface InitBody {
   defaultUser: string;
   defaultWorkdir?: string;
   requireReseed?: boolean;
+  /** Of the guest, 32 hex digits; older agents do not know it. */
+  machineId?: string;
   /** Names the wake, with `requireReseed`: attempts of one have the same. Older agents do not know it. */
   wake?: string;
 }

@@ -9,6 +9,7 @@ export interface InitGuest {
   defaultUser: string;
   /** The agent confirms that the kernel reseeded its random generator after this restore, or fails. */
   requireReseed: boolean;
+  machineId?: string;
 }
 
 export const TRY_EVERY_MS = 25;

@@ -27,6 +27,15 @@ test('a sandbox of the version before wakes with the token that it always had', 
   expect(lastInit()).toEqual([token(), token()]);
 });
 
+test('every wake of a sandbox tells its agent the same machine id', async () => {
+  const ids = [];
+  for (let time = 0; time < 2; time++) {
+    await wakeGuest(scene.context, scene.manifest, never);
+    ids.push((JSON.parse(scene.asked.at(-1)!.body) as { machineId: string }).machineId);
+  }
+  expect(ids).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/), ids[0]]);
+});
+
 test('an agent that knows an older token is shown that one and told the new one, once', async () => {
   const [first, second] = [newTokenNonce(), newTokenNonce()];
   for (const [before, tokenNonce] of [

@@ -36,7 +36,15 @@ export async function startAgent(options: { initialised?: boolean } = {}): Promi
   await bundleAgent(path.join(directory, 'agent'));
   const address = { host: '127.0.0.1', port: await freePort() };
   const script = path.join(directory, 'agent/agent.mjs');
-  const flags = ['--port', String(address.port), '--no-set-clock', '--run-directory', path.join(directory, 'run')];
+  const flags = [
+    '--port',
+    String(address.port),
+    '--no-set-clock',
+    '--run-directory',
+    path.join(directory, 'run'),
+    '--root',
+    path.join(directory, 'root'),
+  ];
   const child = spawn(guestNode, [script, ...flags], { stdio: 'inherit' });
   await untilHealthy(address);
   if (options.initialised !== false) await initialise(address);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { AGENT_VERSION } from '../../src/agent/version.js';
 import { health, init } from '../../src/guest/client.js';
 import { freePort, initialise, startAgent, type RunningAgent } from './agent-process.js';
@@ -39,8 +40,24 @@ test('a later init needs the token of the first', async () => {
   expect(await (await agent.fetch('/envs')).json()).toEqual({ B: '2' });
 });
 
+test('init gives the machine its identity; where that cannot be written, the sandbox opens all the same', async () => {
+  const body = { envVars: {}, accessToken: 't', timestamp: new Date().toISOString(), defaultUser: 'root' };
+  const machineId = 'a1'.repeat(16);
+  expect(await init(agent.address, 't', { ...body, machineId }, soon())).toMatchObject({ envdVersion: AGENT_VERSION });
+  await mkdir(path.join(agent.directory, 'root/etc'), { recursive: true });
+  await init(agent.address, 't', { ...body, machineId }, soon());
+  expect(await readFile(path.join(agent.directory, 'root/etc/machine-id'), 'utf8')).toBe(`${machineId}\n`);
+});
+
 test('an init that is no JSON, or of wrong types, is refused and changes nothing', async () => {
-  for (const body of ['{', '[]', '{"envVars":{"A":1}}', '{"timestamp":"yesterday"}', '{"accessToken":7}']) {
+  for (const body of [
+    '{',
+    '[]',
+    '{"envVars":{"A":1}}',
+    '{"timestamp":"yesterday"}',
+    '{"accessToken":7}',
+    '{"machineId":"../x"}',
+  ]) {
     const answer = await fetch(`${agent.url}/init`, { method: 'POST', body });
     expect([body, answer.status]).toEqual([body, 400]);
   }

@@ -77,6 +77,21 @@ async function agentAddress(id: string): Promise<string> {
   return slotAddress((JSON.parse(await readFile(file, 'utf8')) as { slot: number }).slot);
 }
 
+test('two guests of one template differ in what says who they are', async () => {
+  const what = [
+    'cat /etc/machine-id',
+    'hostname',
+    'sudo -u user sudo hostname',
+    'sha256sum /var/lib/systemd/random-seed',
+  ];
+  const [one, other] = (await Promise.all([open, shut].map((id) => inGuest(id, what.join('; '))))).map((text) =>
+    text.split('\n'),
+  );
+  expect(one).toHaveLength(what.length);
+  for (const [at, line] of one!.entries()) expect(line).not.toBe(other![at]);
+  expect(one![2]).toBe(one![1]);
+});
+
 describe('from inside a guest', () => {
   test('a public address is reachable, and it is the guard that keeps the others out of reach', async () => {
     expect(await reached(open, [['203.0.113.1', PORT]])).toEqual(['203.0.113.1']);

@@ -17,7 +17,7 @@ rm -f "$root/etc/update-motd.d/"* "$root/etc/issue.net"
 rm -f "$root/etc/resolv.conf"
 ln -s /run/systemd/resolve/resolv.conf "$root/etc/resolv.conf"
 
-# No clone may have the identity of another: filled in at first boot, and of no meaning to the service.
+# Filled in at the template's boot, which all clones share: the agent gives each its own at its first init.
 : > "$root/etc/machine-id"
 
 chroot "$root" systemctl enable systemd-networkd.service systemd-resolved.service dormouse-agent.service
