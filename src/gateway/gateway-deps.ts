@@ -34,7 +34,7 @@ export interface GatewayDeps {
     /** With a sample of now, if it runs and answers soon. */
     samples(id: string): Promise<MetricSample[]>;
     latest(id: string): Promise<MetricSample | undefined>;
-    entries(id: string): LogEntry[];
+    entries(id: string): Promise<LogEntry[]>;
   };
   /** Undefined: there is no machine that runs (unknown, paused, ended). */
   route(id: string): GuestRoute | undefined;

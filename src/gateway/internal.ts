@@ -35,7 +35,7 @@ export async function answerInternal(
     return send(200, { samples: await deps.journal.samples(id) } satisfies SampleList);
   }
   if (view !== undefined && what === 'log') {
-    return send(200, { entries: deps.journal.entries(id) } satisfies LogList);
+    return send(200, { entries: await deps.journal.entries(id) } satisfies LogList);
   }
   if (what === '' && deps.index.isUnreadable(id)) return send(200, { unreadable: true } satisfies UnreadableSandbox);
   send(404, { code: 404, message: `this host has nothing at ${url.pathname}` });

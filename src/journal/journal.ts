@@ -18,7 +18,8 @@ const logEntry = z.object({
 
 /** What is kept of each sandbox for its owner to look at, in the sandbox's own directory, for as long as it exists. */
 export class Journal {
-  readonly #latest = new Map<string, MetricSample>();
+  /** Of a sandbox that was asked for and has none: undefined. */
+  readonly #latest = new Map<string, MetricSample | undefined>();
 
   constructor(private readonly paths: StatePaths) {}
 
@@ -27,12 +28,13 @@ export class Journal {
     this.#latest.set(id, sample);
   }
 
-  samples(id: string): MetricSample[] {
-    return this.#samples(id).read();
+  samples(id: string): Promise<MetricSample[]> {
+    return this.#samples(id).readInTurns();
   }
 
   latest(id: string): MetricSample | undefined {
-    return this.#latest.get(id) ?? this.samples(id).at(-1);
+    if (!this.#latest.has(id)) this.#latest.set(id, this.#samples(id).last());
+    return this.#latest.get(id);
   }
 
   addEntries(id: string, entries: readonly LogEntry[]): void {
@@ -55,10 +57,10 @@ export class Journal {
   }
 
   /** In order of time; no two of one millisecond, so that a reader can go on from where it was. */
-  entries(id: string): LogEntry[] {
+  async entries(id: string): Promise<LogEntry[]> {
     let last = -1;
-    return this.#log(id)
-      .read()
+    const entries = await this.#log(id).readInTurns();
+    return entries
       .sort((a, b) => a.at - b.at)
       .map((entry) => {
         last = Math.max(entry.at, last + 1);

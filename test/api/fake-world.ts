@@ -109,7 +109,7 @@ export class FakeWorld implements SandboxClient {
       journal: {
         samples: (id) => Promise.resolve(this.samples.get(id) ?? []),
         latest: (id) => Promise.resolve(this.samples.get(id)?.at(-1)),
-        entries: (id) => this.entries.get(id) ?? [],
+        entries: (id) => Promise.resolve(this.entries.get(id) ?? []),
       },
       dial: (_address, _token, port, signal) => this.#dial(port, signal),
       activity: this.activity,

@@ -64,15 +64,15 @@ describe('a look at a guest', () => {
     });
     await watch.freshen('i1');
     expect(seen).toEqual(['GET /metrics the-token', 'POST /events the-token']);
-    expect(journal.samples('i1')).toMatchObject([{ cpuCount: 2, memCache: 100 }]);
-    expect(journal.entries('i1')).toMatchObject([{ message: 'process started', fields: { pid: '7' } }]);
+    expect(await journal.samples('i1')).toMatchObject([{ cpuCount: 2, memCache: 100 }]);
+    expect(await journal.entries('i1')).toMatchObject([{ message: 'process started', fields: { pid: '7' } }]);
   });
 
   test('is one look for all who ask at once, and none when the last was a moment ago', async () => {
     await guest((_request, response) => response.end(JSON.stringify(METRICS)));
     await Promise.all([watch.freshen('i1'), watch.freshen('i1'), watch.freshen('i1')]);
     await watch.freshen('i1');
-    expect(journal.samples('i1')).toHaveLength(1);
+    expect(await journal.samples('i1')).toHaveLength(1);
   });
 
   test('tells that the agent answered, also of a refusal, and not when nothing came', async () => {
@@ -90,7 +90,7 @@ describe('a look at a guest', () => {
     const before = performance.now();
     await watch.freshen('i1');
     expect(performance.now() - before).toBeLessThan(4_000);
-    expect(journal.samples('i1')).toEqual([]);
+    expect(await journal.samples('i1')).toEqual([]);
   });
 
   test.each<[string, RequestListener]>([
@@ -101,8 +101,8 @@ describe('a look at a guest', () => {
   ])('keeps nothing of %s', async (_what, listener) => {
     await guest(listener);
     await watch.freshen('i1');
-    expect(journal.samples('i1')).toEqual([]);
-    expect(journal.entries('i1')).toEqual([]);
+    expect(await journal.samples('i1')).toEqual([]);
+    expect(await journal.entries('i1')).toEqual([]);
   });
 
   test('notices an agent that does not know its token any more, and no other refusal', async () => {
@@ -126,7 +126,7 @@ describe('a look at a guest', () => {
     await watch.freshen('i1');
     await expect.poll(() => cut).toBe(true);
     expect(sent).toBeLessThan(16 * 1024 * 1024);
-    expect(journal.samples('i1')).toEqual([]);
+    expect(await journal.samples('i1')).toEqual([]);
   });
 
   test('writes nothing of a sandbox that stopped meanwhile', async () => {
@@ -135,6 +135,6 @@ describe('a look at a guest', () => {
       response.end(JSON.stringify(METRICS));
     });
     await watch.freshen('i1');
-    expect(journal.samples('i1')).toEqual([]);
+    expect(await journal.samples('i1')).toEqual([]);
   });
 });

@@ -100,7 +100,7 @@ describe('what a guest says of itself', () => {
 describe('the samples of a sandbox', () => {
   test('are kept in its own directory and found again by another process', async () => {
     for (const at of [1, 2, 3]) journal.addSample('i1', sample(at));
-    expect(new Journal(paths).samples('i1').map(({ at }) => at)).toEqual([1, 2, 3]);
+    expect((await new Journal(paths).samples('i1')).map(({ at }) => at)).toEqual([1, 2, 3]);
     expect(new Journal(paths).latest('i1')?.at).toBe(3);
     expect(journal.latest('i2')).toBeUndefined();
     expect((await stat(paths.sandbox('i1').metrics)).mode & 0o777).toBe(0o600);
@@ -111,17 +111,47 @@ describe('the samples of a sandbox', () => {
     for (let n = 0; n < 20_000; n++) journal.addSample('i1', sample(start + n * 15_000));
     const { size } = await stat(paths.sandbox('i1').metrics);
     expect(size).toBeLessThanOrEqual(512 * 1024);
-    const kept = journal.samples('i1').map(({ at }) => (at - start) / 15_000);
+    const kept = (await journal.samples('i1')).map(({ at }) => (at - start) / 15_000);
     expect(kept[0]).toBe(0);
     expect(kept.slice(-100)).toEqual(Array.from({ length: 100 }, (_, n) => 19_900 + n));
     expect(kept.length).toBeGreaterThan(1_000);
     expect(await readdir(paths.sandbox('i1').directory)).toEqual(['metrics.jsonl']);
   });
 
+  test('are read in turns with everything else, one file after the other', async () => {
+    for (let n = 0; n < 3_000; n++) journal.addSample('i1', sample(n));
+    let turns = 0;
+    let reading = true;
+    const count = (): void => {
+      turns += 1;
+      if (reading) setImmediate(count);
+    };
+    setImmediate(count);
+    const both = await Promise.all([journal.samples('i1'), journal.samples('i1')]);
+    reading = false;
+    expect(both.map(({ length }) => length)).toEqual([3_000, 3_000]);
+    expect(turns).toBeGreaterThan(50);
+  });
+
+  test('have a newest that is remembered, also that there is none, and is found without reading them all', async () => {
+    const { metrics } = paths.sandbox('i1');
+    const idle = new Journal(paths);
+    expect(idle.latest('i1')).toBeUndefined();
+    for (const at of [1, 2]) journal.addSample('i1', sample(at));
+    await appendFile(metrics, '{"at":3,"cpuC');
+    expect(new Journal(paths).latest('i1')?.at).toBe(2);
+    expect(idle.latest('i1')).toBeUndefined();
+    idle.addSample('i1', sample(4));
+    await rm(metrics);
+    expect(idle.latest('i1')?.at).toBe(4);
+    idle.forget('i1');
+    expect(idle.latest('i1')).toBeUndefined();
+  });
+
   test('outlive a torn line', async () => {
     journal.addSample('i1', sample(1));
     await appendFile(paths.sandbox('i1').metrics, '{"at":2,"cpuC');
-    expect(journal.samples('i1').map(({ at }) => at)).toEqual([1]);
+    expect((await journal.samples('i1')).map(({ at }) => at)).toEqual([1]);
   });
 
   test('are not written for a sandbox that is gone, and do not bring its directory back', async () => {
@@ -139,23 +169,23 @@ describe('the log of a sandbox', () => {
       fields: { source: 'agent', event: 'process-started', pid: String(n), user: 'user' },
     }));
 
-  test('has a step once, however often it ran', () => {
+  test('has a step once, however often it ran', async () => {
     journal.addEvent('i1', 1, 'created');
     journal.addEvent('i1', 2, 'paused');
     journal.addEvent('i1', 2, 'paused');
     new Journal(paths).addEvent('i1', 2, 'paused');
     journal.addEvent('i1', 4, 'paused');
-    expect(journal.entries('i1').map(({ message, fields }) => [message, fields['generation']])).toEqual([
+    expect((await journal.entries('i1')).map(({ message, fields }) => [message, fields['generation']])).toEqual([
       ['sandbox created', '1'],
       ['sandbox paused', '2'],
       ['sandbox paused', '4'],
     ]);
   });
 
-  test('is in order of time, and no two entries have the same', () => {
+  test('is in order of time, and no two entries have the same', async () => {
     journal.addEntries('i1', busy(3, 100));
     journal.addEntries('i1', busy(3, 99));
-    expect(journal.entries('i1').map(({ at }) => at)).toEqual([99, 100, 101, 102, 103, 104]);
+    expect((await journal.entries('i1')).map(({ at }) => at)).toEqual([99, 100, 101, 102, 103, 104]);
   });
 
   test('stays within its bound, and a busy guest does not push out what happened to the sandbox', async () => {

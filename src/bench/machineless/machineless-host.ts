@@ -137,7 +137,7 @@ export async function startMachinelessHost(
       return { address, token: accessToken(tokensKey, agentTokenOwner(manifest)), open: traffic.isGateOpen(id) };
     },
     journal: {
-      samples: (id) => Promise.resolve(journal.samples(id)),
+      samples: (id) => journal.samples(id),
       latest: (id) => Promise.resolve(journal.latest(id)),
       entries: (id) => journal.entries(id),
     },
