@@ -9,7 +9,9 @@ import {
   type LogEntry,
   type LogList,
   type MetricSample,
+  type NewestList,
   type SampleList,
+  type TemplateUses,
   type UnreadableSandbox,
 } from '../gateway/wire.js';
 import type { TokenOwner } from '../keys/access-token.js';
@@ -50,14 +52,16 @@ export interface HostDirectory {
   samples(id: string): Promise<MetricSample[]>;
   entries(id: string): Promise<LogEntry[]>;
   /** The newest sample of each that has one, from the hosts that answer. */
-  latestSamples(ids: readonly string[]): Promise<Record<string, MetricSample>>;
+  latestSamples(ids: readonly string[]): Promise<FromHosts<Record<string, MetricSample>>>;
+  /** How often a tenant's sandboxes use each template, by its key. */
+  uses(tenant: string): Promise<FromHosts<TemplateUses['uses']>>;
   /**
    * The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told.
    * @param maxAgeMs the answer is not from before that; absent: a minute
    */
   locate(id: string, maxAgeMs?: number): Promise<Located | undefined>;
   /** What the tokens of so many sandboxes are derived from, newest first, up to two seconds old. */
-  newest(most: number): Promise<TokenOwner[]>;
+  newest(most: number): Promise<FromHosts<TokenOwner[]>>;
   /** What is remembered of a sandbox is not true any more. */
   forget(id: string): void;
   close(): Promise<void>;
@@ -76,7 +80,7 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
   const connections = new Agent({ keepAliveTimeout: 10_000, connect: { timeout: ANSWER_WITHIN_MS } });
   /** A sandbox never moves: but for its tokens, this can only be out of date for one that is gone. */
   const places = new Map<string, { place: Located; askedAt: number }>();
-  let recent: { most: number; owners: Promise<TokenOwner[]>; until: number } | undefined;
+  let recent: { most: number; owners: Promise<FromHosts<TokenOwner[]>>; until: number } | undefined;
 
   /** @returns undefined for a 404. */
   async function ask<T>(host: Host, path: string, withinMs: number): Promise<T | undefined> {
@@ -150,14 +154,26 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return found[0]?.answer;
   }
 
-  async function newest(most: number): Promise<TokenOwner[]> {
-    const { found } = await list({ limit: most });
-    return found.sandboxes.map(({ spec }) => ownerOf(spec));
+  async function newest(most: number): Promise<FromHosts<TokenOwner[]>> {
+    const { found, ...who } = await askAll<NewestList>(`/internal/newest?most=${most}`);
+    const rows = found.flatMap(({ answer }) => answer.newest).sort((a, b) => b.startedAt - a.startedAt);
+    return { found: rows.slice(0, most).map(({ id, tokenNonce }) => ({ id, tokenNonce })), ...who };
+  }
+
+  async function uses(tenant: string): Promise<FromHosts<TemplateUses['uses']>> {
+    const { found, ...who } = await askAll<TemplateUses>(`/internal/uses?tenant=${encodeURIComponent(tenant)}`);
+    const sum: TemplateUses['uses'] = {};
+    for (const [key, { count, lastAt }] of found.flatMap(({ answer }) => Object.entries(answer.uses))) {
+      const known = sum[key] ?? { count: 0, lastAt: 0 };
+      sum[key] = { count: known.count + count, lastAt: Math.max(known.lastAt, lastAt) };
+    }
+    return { found: sum, ...who };
   }
 
   return {
     list,
     find,
+    uses,
     async reports() {
       const { found, ...who } = await askAll<HostReport>('/internal/host');
       return { found: found.map(({ answer }) => answer), ...who };
@@ -165,8 +181,14 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     samples: async (id) => (await ofHost<SampleList>(id, 'metrics'))?.samples ?? [],
     entries: async (id) => (await ofHost<LogList>(id, 'log'))?.entries ?? [],
     async latestSamples(ids) {
-      const { found } = await askAll<LatestSamples>(`/internal/metrics?ids=${ids.join(',')}`, SAMPLES_WITHIN_MS);
-      return Object.assign({}, ...found.map(({ answer }) => answer.samples)) as Record<string, MetricSample>;
+      const { found, ...who } = await askAll<LatestSamples>(
+        `/internal/metrics?ids=${ids.join(',')}`,
+        SAMPLES_WITHIN_MS,
+      );
+      return {
+        found: Object.assign({}, ...found.map(({ answer }) => answer.samples)) as Record<string, MetricSample>,
+        ...who,
+      };
     },
     async locate(id, maxAgeMs = REMEMBER_PLACE_MS) {
       const known = places.get(id);

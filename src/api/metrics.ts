@@ -4,6 +4,7 @@ import type { MetricSample } from '../gateway/wire.js';
 import { SANDBOX_ID_PATTERN } from '../../workflows/names.js';
 import { tenantOf } from './authenticate.js';
 import type { ApiDeps } from './deps.js';
+import { ApiError } from './errors.js';
 import { findSandbox } from './find-sandbox.js';
 import { parse } from './parse.js';
 import { once } from './schemas.js';
@@ -46,9 +47,14 @@ export const metricsOfMany =
   (deps: ApiDeps): RequestHandler =>
   async (request, response) => {
     const { sandbox_ids: wanted } = parse(many, request.query);
-    const { found } = await deps.directory.list({ tenant: tenantOf(response), ids: wanted });
-    const samples = await deps.directory.latestSamples(found.sandboxes.map(({ spec }) => spec.id));
-    const sandboxes = Object.entries(samples).map(([id, sample]) => [id, presentSample(sample)]);
+    const own = await deps.directory.list({ tenant: tenantOf(response), ids: wanted });
+    const latest = await deps.directory.latestSamples(own.found.sandboxes.map(({ spec }) => spec.id));
+    const missing = [...new Set([...own.missing, ...latest.missing])].join(',');
+    if (own.answered === 0 || latest.answered === 0) {
+      throw new ApiError('Unavailable', `no host answers at the moment (${missing}): no metrics can be told`);
+    }
+    if (missing !== '') response.set('X-Dormouse-Missing-Hosts', missing);
+    const sandboxes = Object.entries(latest.found).map(([id, sample]) => [id, presentSample(sample)]);
     response.json({ sandboxes: Object.fromEntries(sandboxes) });
   };
 

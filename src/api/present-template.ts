@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { SandboxView } from '../../workflows/view.js';
-import type { TemplateReport } from '../gateway/wire.js';
+import type { TemplateReport, TemplateUses } from '../gateway/wire.js';
 import type { CatalogTemplate } from './template-catalog.js';
 
 const iso = (ms: number): string => new Date(ms).toISOString();
+
+type Uses = TemplateUses['uses'];
 
 /** Clients want UUIDs of builds; a build is known by its key, so its UUID is derived from that (version 8, RFC 9562). */
 export function buildId(templateKey: string): string {
@@ -14,8 +15,8 @@ export function buildId(templateKey: string): string {
 }
 
 /** Uses are counted over the caller's sandboxes that are still there: nobody keeps count of those that have ended. */
-function shared({ id, names, builds }: CatalogTemplate, own: readonly SandboxView[]) {
-  const uses = own.filter(({ spec }) => builds.some(({ templateKey }) => templateKey === spec.templateKey));
+function shared({ id, names, builds }: CatalogTemplate, uses: Uses) {
+  const ofBuilds = builds.flatMap(({ templateKey }) => uses[templateKey] ?? []);
   return {
     templateID: id,
     public: true,
@@ -23,8 +24,8 @@ function shared({ id, names, builds }: CatalogTemplate, own: readonly SandboxVie
     names,
     createdAt: iso(Math.min(...builds.map(({ createdAt }) => createdAt))),
     updatedAt: iso(Math.max(...builds.map(({ createdAt }) => createdAt))),
-    lastSpawnedAt: uses.length === 0 ? null : iso(Math.max(...uses.map(({ startedAt }) => startedAt))),
-    spawnCount: uses.length,
+    lastSpawnedAt: ofBuilds.length === 0 ? null : iso(Math.max(...ofBuilds.map(({ lastAt }) => lastAt))),
+    spawnCount: ofBuilds.reduce((sum, { count }) => sum + count, 0),
   };
 }
 
@@ -36,10 +37,10 @@ const resources = ({ cpuCount, memoryMiB, diskMiB, envdVersion }: TemplateReport
 });
 
 /** An item of the list of templates. */
-export function presentTemplate(template: CatalogTemplate, own: readonly SandboxView[]) {
+export function presentTemplate(template: CatalogTemplate, uses: Uses) {
   const newest = template.builds[0]!;
   return {
-    ...shared(template, own),
+    ...shared(template, uses),
     ...resources(newest),
     buildID: buildId(newest.templateKey),
     buildCount: template.builds.length,
@@ -52,9 +53,9 @@ export function presentTemplate(template: CatalogTemplate, own: readonly Sandbox
 export const presentTemplateWithBuilds = (
   template: CatalogTemplate,
   builds: readonly TemplateReport[],
-  own: readonly SandboxView[],
+  uses: Uses,
 ) => ({
-  ...shared(template, own),
+  ...shared(template, uses),
   builds: builds.map((build) => ({
     ...resources(build),
     buildID: buildId(build.templateKey),

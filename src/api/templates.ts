@@ -1,6 +1,6 @@
 import type { RequestHandler, Response } from 'express';
 import { z } from 'zod';
-import type { SandboxView } from '../../workflows/view.js';
+import type { TemplateUses } from '../gateway/wire.js';
 import { tenantOf } from './authenticate.js';
 import type { ApiDeps } from './deps.js';
 import { ApiError } from './errors.js';
@@ -16,8 +16,8 @@ const pageQuery = z.object({ limit: pageSize, nextToken: pageToken.optional() })
 export const listTemplatesV1 =
   (deps: ApiDeps): RequestHandler =>
   async (_request, response) => {
-    const { catalog, own } = await known(deps, response);
-    response.json(catalog.map((template) => presentTemplate(template, own)));
+    const { catalog, uses } = await known(deps, response);
+    response.json(catalog.map((template) => presentTemplate(template, uses)));
   };
 
 /** `GET /v2/templates`: paged. */
@@ -25,9 +25,9 @@ export const listTemplatesV2 =
   (deps: ApiDeps): RequestHandler =>
   async (request, response) => {
     const query = parse(pageQuery, request.query);
-    const { catalog, own } = await known(deps, response);
+    const { catalog, uses } = await known(deps, response);
     const shown = cut(catalog, ({ id }) => id, query, response);
-    response.json(shown.map((template) => presentTemplate(template, own)));
+    response.json(shown.map((template) => presentTemplate(template, uses)));
   };
 
 /** `GET /templates/{id}`: by id, name or key, with its builds, paged. */
@@ -35,9 +35,9 @@ export const getTemplate =
   (deps: ApiDeps): RequestHandler =>
   async (request, response) => {
     const query = parse(pageQuery, request.query);
-    const { template, own } = await find(deps, String(request.params['id']), response);
+    const { template, uses } = await find(deps, String(request.params['id']), response);
     const builds = cut(template.builds, ({ templateKey }) => templateKey, query, response);
-    response.json(presentTemplateWithBuilds(template, builds, own));
+    response.json(presentTemplateWithBuilds(template, builds, uses));
   };
 
 /** `GET /templates/aliases/{alias}`: whether there is one of that name. */
@@ -48,30 +48,33 @@ export const getTemplateAlias =
     response.json({ templateID: template.id, public: true });
   };
 
-async function known(deps: ApiDeps, response: Response): Promise<{ catalog: CatalogTemplate[]; own: SandboxView[] }> {
-  const [reports, sandboxes] = await Promise.all([
-    deps.directory.reports(),
-    deps.directory.list({ tenant: tenantOf(response) }),
-  ]);
+interface Known {
+  catalog: CatalogTemplate[];
+  /** By the caller's sandboxes. */
+  uses: TemplateUses['uses'];
+}
+
+async function known(deps: ApiDeps, response: Response): Promise<Known> {
+  const [reports, uses] = await Promise.all([deps.directory.reports(), deps.directory.uses(tenantOf(response))]);
   if (reports.answered === 0) {
     const hosts = reports.missing.join(', ');
     throw new ApiError('Unavailable', `no host answers at the moment (${hosts}): their templates cannot be told`);
   }
-  const missing = new Set([...reports.missing, ...sandboxes.missing]);
+  const missing = new Set([...reports.missing, ...uses.missing]);
   if (missing.size > 0) response.set('X-Dormouse-Missing-Hosts', [...missing].join(','));
-  return { catalog: catalogOf(reports.found), own: sandboxes.found.sandboxes };
+  return { catalog: catalogOf(reports.found), uses: uses.found };
 }
 
 async function find(
   deps: ApiDeps,
   text: string,
   response: Response,
-): Promise<{ template: CatalogTemplate; own: SandboxView[] }> {
-  const { catalog, own } = await known(deps, response);
+): Promise<{ template: CatalogTemplate; uses: Known['uses'] }> {
+  const { catalog, uses } = await known(deps, response);
   const name = plainTemplateName(text, tenantOf(response));
   const template = name === undefined ? undefined : findTemplate(catalog, name);
   if (template === undefined) throw templateNotFound(text);
-  return { template, own };
+  return { template, uses };
 }
 
 /** The page after the item that the token names. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GatewayDeps } from './gateway-deps.js';
-import { pageOf, sandboxQuery } from './sandbox-query.js';
-import type { LatestSamples, LogList, SampleList, UnreadableSandbox } from './wire.js';
+import { newestOf, pageOf, sandboxQuery, usesOf } from './sandbox-query.js';
+import type { LatestSamples, LogList, NewestList, SampleList, TemplateUses, UnreadableSandbox } from './wire.js';
 
 /** The host's index and facts, for the api; shapes in `wire.ts`. */
 export async function answerInternal(
@@ -21,6 +21,15 @@ export async function answerInternal(
     const query = sandboxQuery.safeParse(jsonOf(url.searchParams.get('query') ?? ''));
     if (query.success) return send(200, pageOf(deps.index.list(), query.data));
     return send(400, { code: 400, message: `query: ${query.error.issues.map(({ message }) => message).join('; ')}` });
+  }
+  if (url.pathname === '/internal/newest') {
+    const most = Number(url.searchParams.get('most'));
+    if (!Number.isSafeInteger(most) || most < 1) return send(400, { code: 400, message: 'most: expected a number' });
+    return send(200, { newest: newestOf(deps.index.list(), most) } satisfies NewestList);
+  }
+  if (url.pathname === '/internal/uses') {
+    const tenant = url.searchParams.get('tenant') ?? '';
+    return send(200, { uses: usesOf(deps.index.list(), tenant) } satisfies TemplateUses);
   }
   if (url.pathname === '/internal/metrics') {
     const ids = (url.searchParams.get('ids') ?? '').split(',').filter((id) => deps.index.get(id) !== undefined);

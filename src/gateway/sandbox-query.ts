@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { SandboxView } from '../../workflows/view.js';
+import type { NewestList, TemplateUses } from './wire.js';
 
 /** The two states that clients know. */
 export const publicStates = z.enum(['running', 'paused']);
@@ -86,6 +87,29 @@ export function mergePages(pages: readonly SandboxPage[], query: SandboxQuery): 
     more: more || pages.some((page) => page.more),
     totalRunning: pages.reduce((sum, page) => sum + page.totalRunning, 0),
   };
+}
+
+/** The newest of a host's sandboxes, with no more of each than a row. */
+export const newestOf = (views: readonly SandboxView[], most: number): NewestList['newest'] =>
+  views
+    .filter((view) => publicState(view) !== undefined)
+    .sort((a, b) => b.startedAt - a.startedAt)
+    .slice(0, most)
+    .map(({ spec: { id, tokenNonce }, startedAt }) => ({
+      ...{ id, startedAt },
+      ...(tokenNonce === undefined ? {} : { tokenNonce }),
+    }));
+
+/** How often a tenant's sandboxes use each template, and since when the newest of them does. */
+export function usesOf(views: readonly SandboxView[], tenant: string): TemplateUses['uses'] {
+  const uses = new Map<string, { count: number; lastAt: number }>();
+  for (const view of views) {
+    const { spec, startedAt } = view;
+    if (spec.tenant !== tenant || publicState(view) === undefined) continue;
+    const { count, lastAt } = uses.get(spec.templateKey) ?? { count: 0, lastAt: 0 };
+    uses.set(spec.templateKey, { count: count + 1, lastAt: Math.max(lastAt, startedAt) });
+  }
+  return Object.fromEntries(uses);
 }
 
 function cut(views: SandboxView[], query: SandboxQuery): Pick<SandboxPage, 'sandboxes' | 'more'> {

@@ -5,6 +5,8 @@
  * Index and facts (JSON):
  *   GET /internal/sandboxes?query=Q     -> SandboxPage; Q: JSON of a `sandboxQuery` (`sandbox-query.ts`)
  *   GET /internal/sandboxes/ID          -> SandboxView, or 404
+ *   GET /internal/newest?most=N         -> NewestList: small rows of the newest sandboxes, of every tenant
+ *   GET /internal/uses?tenant=T         -> TemplateUses: how often that tenant's sandboxes use each template
  *   GET /internal/host                  -> HostReport
  *   GET /internal/sandboxes/ID/metrics  -> SampleList, all that are kept, with one of now if it runs
  *   GET /internal/sandboxes/ID/log      -> LogList
@@ -88,6 +90,16 @@ export interface LogEntry {
 /** In place of a sandbox's view: what the host has of it is damaged or not authentic, so that it says nothing. */
 export interface UnreadableSandbox {
   unreadable: true;
+}
+
+/** What a signature is looked for in: never more of a sandbox than that. */
+export interface NewestList {
+  newest: { id: string; tokenNonce?: string; startedAt: number }[];
+}
+
+/** Of sandboxes that are still there; by template key. */
+export interface TemplateUses {
+  uses: Record<string, { count: number; lastAt: number }>;
 }
 
 export interface SampleList {

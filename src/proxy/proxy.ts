@@ -34,7 +34,7 @@ export interface SandboxLocator {
    */
   locate(id: string, maxAgeMs?: number): Promise<Located | undefined>;
   /** What the tokens of so many sandboxes are derived from, newest first, not older than a few seconds. */
-  newest(most: number): Promise<TokenOwner[]>;
+  newest(most: number): Promise<{ found: TokenOwner[]; missing: string[] }>;
 }
 
 export interface ProxyDeps {
@@ -145,13 +145,17 @@ function showsTrafficToken(deps: ProxyDeps, request: IncomingMessage, owner: Tok
 /** Trying every sandbox costs time, so it has limits. @returns the id, or why there is none. */
 async function findSigner(deps: ProxyDeps, request: IncomingMessage, file: SignedFile): Promise<string | Refusal> {
   if (signatureEnded(file, Date.now())) return nobodysSignature('the signature has expired');
-  const known = await deps.locator.newest(MOST_CANDIDATES + 1);
+  const { found: known, missing } = await deps.locator.newest(MOST_CANDIDATES + 1);
   const owners = known.slice(0, MOST_CANDIDATES);
-  const searched = await deps.searchLimits.run(request.socket.remoteAddress ?? '', () =>
-    signer(file, owners, (one) => accessToken(deps.tokensKey, one)),
+  const searched = await deps.searchLimits.run(
+    request.socket.remoteAddress ?? '',
+    () => signer(file, owners, (one) => accessToken(deps.tokensKey, one)),
+    missing.length === 0,
   );
   if ('waitSeconds' in searched) return tooManySearches(searched.waitSeconds);
   if (searched.id !== undefined) return searched.id;
+  // It may be of a sandbox there.
+  if (missing.length > 0) return hostDown();
   const more = known.length > owners.length ? `; only the newest ${MOST_CANDIDATES} were tried` : '';
   return nobodysSignature(`the signature is of no sandbox here: it is wrong, or its sandbox has ended${more}`);
 }

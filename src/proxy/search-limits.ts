@@ -23,8 +23,9 @@ export class SearchLimits {
    * through.
    *
    * @param search returns the id that it found
+   * @param complete whether what it does not find is nobody's; else it does not count as wrong
    */
-  async run(address: string, search: () => string | undefined): Promise<Searched> {
+  async run(address: string, search: () => string | undefined, complete = true): Promise<Searched> {
     const client = clientOf(address);
     try {
       await this.#wrong.consume(client);
@@ -32,7 +33,7 @@ export class SearchLimits {
       return { waitSeconds: secondsUntil(refused as RateLimiterRes) };
     }
     const outcome = await this.#oneAfterTheOther(() => this.#inBudget(search));
-    if ('waitSeconds' in outcome || outcome.id !== undefined) await this.#wrong.reward(client);
+    if ('waitSeconds' in outcome || outcome.id !== undefined || !complete) await this.#wrong.reward(client);
     return outcome;
   }
 
