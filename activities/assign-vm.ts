@@ -1,4 +1,5 @@
 import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
+import { wholeView } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { within } from '../src/within.js';
 import { allOf } from './all-of.js';
@@ -34,14 +35,14 @@ export async function assignVm(context: HostContext, input: CreateVmInput, signa
       context.reached('assign.begun');
       const manifest = await context.index.change(spec.id, {
         ...{ generation, phase: { name: 'creating' }, allowInternetAccess: spec.allowInternetAccess },
-        view: { ...input.view, status: 'creating' },
+        view: { ...wholeView(spec, input.view), status: 'creating' },
       });
       context.reached('assign.recorded');
       const waking = wake(context, manifest, held);
       await allOf(waking, openNetwork(context, manifest));
       const bootId = await waking;
       await context.index.change(spec.id, {
-        ...{ phase: { name: 'running' }, bootId, view: input.view, agentNonce: spec.tokenNonce },
+        ...{ phase: { name: 'running' }, bootId, view: wholeView(spec, input.view), agentNonce: spec.tokenNonce },
       });
       context.reached('assign.settled');
       context.traffic.forget(spec.id);

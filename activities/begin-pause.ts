@@ -1,4 +1,5 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
+import { wholeView } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
 import type { Template } from '../src/template/template.js';
 import { failure } from './failure.js';
@@ -22,7 +23,7 @@ export async function sleepsAlready(
     const what = `sandbox ${id} runs, and its manifest says that it sleeps: an older manifest was put back. Bring the newest one back and start the host worker again, or kill the sandbox.`;
     throw failure('PauseFailed', what, { facts: await factsOf(context, id) });
   }
-  await context.index.change(id, { generation, view: { ...view, image } });
+  await context.index.change(id, { generation, view: { ...wholeView(known.view.spec, view), image } });
   await giveBack(context, known);
   return { outcome: 'paused', image };
 }

@@ -1,5 +1,5 @@
 import type { BootVmInput, VmRunning } from '../workflows/host-activities.js';
-import type { DiskImage } from '../workflows/view.js';
+import { wholeView, type DiskImage } from '../workflows/view.js';
 import { AGENT_PORT } from '../src/gateway/wire.js';
 import { waitForAgent } from '../src/guest/wait-for-agent.js';
 import type { Manifest } from '../src/host/manifest.js';
@@ -15,6 +15,7 @@ import { knownManifest } from './known-manifest.js';
 import { dataKeyOf, domainName, machineSpec, requireTemplate, slotOf } from './machine.js';
 import { removeImages } from './remove-images.js';
 import { reserve } from './reserve.js';
+import { subjectOf } from './step-subject.js';
 import { wakeGuest } from './wake-guest.js';
 import { claimSlot, clearWorkspace, prepareWorkspace } from './workspace.js';
 
@@ -28,14 +29,15 @@ const BOOT_WITHIN_MS = 240_000;
  * Second run: a machine that runs is the answer; a boot that was begun is begun again.
  */
 export async function bootVm(context: HostContext, input: BootVmInput, signal: AbortSignal): Promise<VmRunning> {
-  const { id } = input.spec;
+  const { id, tenant } = subjectOf(input);
   const { generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
-    const known = knownManifest(context, input.spec, 'ImageDamaged');
+    const known = knownManifest(context, { id, tenant }, 'ImageDamaged');
+    const view = wholeView(known.view.spec, input.view);
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     if (known.phase.name === 'running' && known.bootId !== undefined) {
       if ((await context.driver.state(domainName(id))) === 'running') {
-        await context.index.change(id, { generation, view: input.view });
+        await context.index.change(id, { generation, view });
         return { bootId: known.bootId };
       }
     }
@@ -47,7 +49,7 @@ export async function bootVm(context: HostContext, input: BootVmInput, signal: A
     const manifest = await begin(context, known, input, template);
     try {
       const bootId = await boot(context, manifest, template, held);
-      await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
+      await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view });
       context.reached('boot.settled');
       context.traffic.forget(id);
       context.traffic.openGate(id);

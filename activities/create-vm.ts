@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import type { CreateVmInput, VmRunning } from '../workflows/host-activities.js';
+import { wholeView } from '../workflows/view.js';
 import { writeDurably } from '../src/durable-file.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { wrapSandboxKey } from '../src/keys/sandbox-key.js';
@@ -39,7 +40,7 @@ export async function createVm(context: HostContext, input: CreateVmInput, signa
     const manifest = await span('admit', () => admit(context, input, template));
     try {
       const bootId = await start(context, manifest, template, held);
-      await context.index.change(spec.id, { phase: { name: 'running' }, bootId, view: input.view });
+      await context.index.change(spec.id, { phase: { name: 'running' }, bootId, view: wholeView(spec, input.view) });
       context.reached('create.settled');
       return { bootId };
     } catch (error) {
@@ -63,7 +64,7 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
         memoryMiB: template.memoryMiB,
         allowInternetAccess: input.spec.allowInternetAccess,
         agentNonce: input.spec.tokenNonce,
-        view: { ...input.view, status: 'creating' },
+        view: { ...wholeView(input.spec, input.view), status: 'creating' },
       };
       await mkdir(context.index.paths.sandbox(manifest.id).directory, { recursive: true, mode: 0o711 });
       await context.index.put(manifest);

@@ -14,6 +14,7 @@ import { publishView } from './publish-view.js';
 import { resumeVm } from './resume-vm.js';
 import { rotateTokens } from './rotate-tokens.js';
 import { shutDownVm } from './shut-down-vm.js';
+import { subjectOf } from './step-subject.js';
 
 const HEARTBEAT_EVERY_MS = 2_000;
 
@@ -35,8 +36,8 @@ export function createHostActivities(context: HostContext, inFlight: InFlight): 
         alive('pause', input.id, (signal) => pauseVm(context, input, signal)),
       ),
     resumeVm: (input) =>
-      logged(context, 'resume', input.spec.id, input.generation, () =>
-        alive('resume', input.spec.id, (signal) => resumeVm(context, input, signal)),
+      logged(context, 'resume', subjectOf(input).id, input.generation, () =>
+        alive('resume', subjectOf(input).id, (signal) => resumeVm(context, input, signal)),
       ),
     shutDownVm: (input) =>
       logged(
@@ -51,9 +52,9 @@ export function createHostActivities(context: HostContext, inFlight: InFlight): 
       logged(
         context,
         'resume',
-        input.spec.id,
+        subjectOf(input).id,
         input.generation,
-        () => alive('boot', input.spec.id, (signal) => bootVm(context, input, signal)),
+        () => alive('boot', subjectOf(input).id, (signal) => bootVm(context, input, signal)),
         { from: 'disk' },
       ),
     destroyVm: async (input) => {
@@ -63,7 +64,7 @@ export function createHostActivities(context: HostContext, inFlight: InFlight): 
     inspectVm: (input) => alive('inspect', input.id, () => inspectVm(context, input)),
     idleFor: (input) => Promise.resolve({ idleForMs: context.traffic.idleForMs(input.id) }),
     rotateTokens: (input) => alive('rotate', input.id, (signal) => rotateTokens(context, input, signal)),
-    publishView: (input) => alive('publish', input.view.spec.id, () => publishView(context, input)),
+    publishView: (input) => alive('publish', subjectOf(input).id, (signal) => publishView(context, input, signal)),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
 import { missingForImage } from '../src/host/admission.js';
-import type { SavedImage } from '../workflows/view.js';
+import { wholeView, type SavedImage } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
 import type { Template } from '../src/template/template.js';
 import { span } from '../src/tracing/span.js';
@@ -14,6 +14,7 @@ import { knownManifest } from './known-manifest.js';
 import { askForLife, refuseCrashed } from './live-guest.js';
 import { rollBackSave } from './roll-back-save.js';
 import { saveAndSeal } from './save-and-seal.js';
+import { subjectOf } from './step-subject.js';
 
 /**
  * Pause: device state saved, memory sealed, image durable, machine gone; or the machine runs again.
@@ -24,7 +25,7 @@ import { saveAndSeal } from './save-and-seal.js';
 export async function pauseVm(context: HostContext, input: PauseVmInput, signal: AbortSignal): Promise<PauseVmResult> {
   const { id, generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
-    const known = knownManifest(context, input.view.spec, 'PauseFailed');
+    const known = knownManifest(context, subjectOf(input), 'PauseFailed');
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;
     context.reached('pause.begun');
@@ -58,7 +59,7 @@ async function saveOrRollBack(
       context.traffic.cutStreams(id);
     });
     context.reached('pause.sealed');
-    const view = { ...input.view, image };
+    const view = { ...wholeView(manifest.view.spec, input.view), image };
     const saved = await context.index.change(id, { phase: { name: 'saved' }, slot: null, image, basis, view });
     return { ...saved, image };
   } catch (error) {

@@ -1,16 +1,28 @@
-import type { SandboxView } from '../workflows/view.js';
+import type { PublishViewInput } from '../workflows/host-activities.js';
+import { wholeView } from '../workflows/view.js';
+import { within } from '../src/within.js';
 import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
+import { subjectOf } from './step-subject.js';
+
+/** Less than the attempt has: one that waits for its sandbox's lock must not keep a slot from others for longer. */
+const WITHIN_MS = 8_000;
 
 /** Brings the index's row up to date where no machine is touched (a moved deadline). An older or unknown one changes nothing. */
-export async function publishView(context: HostContext, input: { view: SandboxView }): Promise<void> {
+export async function publishView(
+  context: HostContext,
+  input: PublishViewInput,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
   const { view } = input;
-  await context.locks.hold(view.spec.id, view.generation, new AbortController().signal, async () => {
-    const manifest = context.index.get(view.spec.id);
+  const { id, tenant } = subjectOf(input);
+  await context.locks.hold(id, view.generation, within(WITHIN_MS, signal), async () => {
+    const manifest = context.index.get(id);
     if (manifest === undefined || view.generation < manifest.view.generation) return;
-    if (manifest.view.spec.tenant !== view.spec.tenant) {
-      throw failure('ImageDamaged', `the manifest of sandbox ${view.spec.id} names another tenant than its workflow`);
+    const { spec } = manifest.view;
+    if (spec.tenant !== tenant) {
+      throw failure('ImageDamaged', `the manifest of sandbox ${id} names another tenant than its workflow`);
     }
-    await context.index.change(view.spec.id, { view });
+    await context.index.change(id, { view: wholeView(spec, view) });
   });
 }

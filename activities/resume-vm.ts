@@ -1,4 +1,5 @@
 import type { ResumeVmInput, VmRunning } from '../workflows/host-activities.js';
+import { wholeView, type MemoryImage } from '../workflows/view.js';
 import type { Manifest } from '../src/host/manifest.js';
 import { imageKey } from '../src/keys/sandbox-key.js';
 import { openImage } from '../src/sealing/open-image.js';
@@ -17,6 +18,7 @@ import { reserve } from './reserve.js';
 import { restoreMachine } from './restore-machine.js';
 import { standAgain } from './roll-back-save.js';
 import { saveAgain } from './save-again.js';
+import { subjectOf } from './step-subject.js';
 import { wakeGuest, type WokenAfter } from './wake-guest.js';
 import { claimSlot, clearWorkspace, clearWorkspaceButSecret, prepareDisk, prepareNetwork } from './workspace.js';
 
@@ -29,20 +31,21 @@ import { claimSlot, clearWorkspace, clearWorkspaceButSecret, prepareDisk, prepar
  * mark, everything but the image is cleared away and made anew. A machine that runs is never touched.
  */
 export async function resumeVm(context: HostContext, input: ResumeVmInput, signal: AbortSignal): Promise<VmRunning> {
-  const { id } = input.spec;
+  const { id, tenant } = subjectOf(input);
   const { generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
-    const known = knownManifest(context, input.spec, 'ImageDamaged');
+    const known = knownManifest(context, { id, tenant }, 'ImageDamaged');
     if (known.generation < input.image.generation) {
       throw failure(
         'ImageDamaged',
         `sandbox ${id}: the manifest on this host is older than its image; it was put back`,
       );
     }
+    const view = wholeView(known.view.spec, input.view);
     const live = await context.driver.state(domainName(id));
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     if (known.phase.name === 'running' && known.bootId !== undefined && live === 'running') {
-      await removeImages(context, await context.index.change(id, { generation, view: input.view }));
+      await removeImages(context, await context.index.change(id, { generation, view }));
       return { bootId: known.bootId };
     }
     const template = await requireTemplate(context, known.templateKey);
@@ -58,7 +61,7 @@ export async function resumeVm(context: HostContext, input: ResumeVmInput, signa
       context.reached('resume.ran');
       const bootId = await wakeGuest(context, manifest, held, after);
       context.reached('resume.agent-ready');
-      const settled = await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view: input.view });
+      const settled = await context.index.dropImage(id, { phase: { name: 'running' }, bootId, view });
       context.reached('resume.settled');
       // The files of the image that was used stay, for the next pause to build on; nothing can be restored from them.
       await removeImages(context, settled);
@@ -122,7 +125,7 @@ async function restore(
   input: ResumeVmInput,
   signal: AbortSignal,
 ): Promise<Manifest> {
-  const { id } = input.spec;
+  const { id } = known;
   if (known.image !== undefined && known.image.generation > input.image.generation) {
     // An earlier resume saved it again, and its answer never arrived: the workflow takes the newer image from the facts.
     throw await savedAgain(context, id);
@@ -156,7 +159,7 @@ async function restore(
         {
           disk: () => prepareDisk(context, manifest, dataKey).then(() => context.reached('resume.disk-ready')),
           network: () => prepareNetwork(context, manifest).then(() => context.reached('resume.network-ready')),
-          fill: (_, over) => unseal(context, input, template, dataKey, over),
+          fill: (_, over) => unseal(context, id, input.image, template, dataKey, over),
         },
         signal,
       );
@@ -189,12 +192,13 @@ async function restore(
 /** @returns the device state, once all of the image is found to be genuine. */
 async function unseal(
   context: HostContext,
-  { spec, image }: ResumeVmInput,
+  id: string,
+  image: MemoryImage,
   template: Template,
   dataKey: Buffer,
   signal: AbortSignal,
 ): Promise<Buffer> {
-  const paths = context.index.paths.sandbox(spec.id);
+  const paths = context.index.paths.sandbox(id);
   const key = imageKey(dataKey);
   try {
     const deviceState = await span('open image', () =>
@@ -206,7 +210,7 @@ async function unseal(
           memoryPath: paths.memoryFile,
           signal,
         },
-        ...{ sandboxId: spec.id, generation: image.generation, templateKey: template.key, digest: image.digest },
+        ...{ sandboxId: id, generation: image.generation, templateKey: template.key, digest: image.digest },
       }),
     );
     context.reached('resume.opened');

@@ -1,5 +1,5 @@
 import type { PauseVmInput, PauseVmResult } from '../workflows/host-activities.js';
-import type { DiskImage } from '../workflows/view.js';
+import { wholeView, type DiskImage } from '../workflows/view.js';
 import { span } from '../src/tracing/span.js';
 import { closeGateUnlessBusy, sleepsAlready, templateToPause } from './begin-pause.js';
 import { failure } from './failure.js';
@@ -9,6 +9,7 @@ import type { HostContext } from './host-context.js';
 import { knownManifest } from './known-manifest.js';
 import { powerOff } from './power-off.js';
 import { rollBackSave } from './roll-back-save.js';
+import { subjectOf } from './step-subject.js';
 
 /**
  * The pause that keeps the disk alone: guest shut down, disk durable, machine gone.
@@ -23,7 +24,7 @@ export async function shutDownVm(
 ): Promise<PauseVmResult> {
   const { id, generation } = input;
   return fenced(context, id, generation, signal, async (held) => {
-    const known = knownManifest(context, input.view.spec, 'PauseFailed');
+    const known = knownManifest(context, subjectOf(input), 'PauseFailed');
     if (known.phase.name === 'lost') throw failure('Lost', `sandbox ${id} is lost: ${known.phase.why}`);
     const asleep = await sleepsAlready(context, known, input);
     if (asleep !== undefined) return asleep;
@@ -40,8 +41,9 @@ export async function shutDownVm(
     await span('power off', () => powerOff(context, manifest, held));
     context.reached('shut-down.powered-off');
     const image: DiskImage = { kind: 'disk', generation, savedAt: Date.now() };
+    const view = { ...wholeView(manifest.view.spec, input.view), image };
     const saved = await context.index.change(id, {
-      ...{ phase: { name: 'saved' }, slot: null, image, basis: null, view: { ...input.view, image } },
+      ...{ phase: { name: 'saved' }, slot: null, image, basis: null, view },
     });
     context.reached('shut-down.recorded');
     await giveBack(context, { ...saved, slot: manifest.slot });

@@ -1,6 +1,7 @@
 import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
 import type { HostActivities } from './host-activities.js';
-import { hostTaskQueue } from './names.js';
+import { stepTaskQueue } from './names.js';
+import { KIND_OF_STEP } from './step-queues.js';
 import { ACTIVITY_TIMEOUTS } from './timeouts.js';
 
 /** The activities of one host, each with its own timeouts and a summary for Temporal's UI. */
@@ -10,7 +11,7 @@ export function hostActivities(hostId: string, summary: string): HostActivities 
     const activities = proxyActivities<HostActivities>({
       ...timeouts,
       retry: retry.maximumAttempts === 0 ? { ...retry, maximumAttempts: undefined as never } : retry,
-      taskQueue: hostTaskQueue(hostId),
+      taskQueue: stepTaskQueue(KIND_OF_STEP[name], hostId),
       // A kill does not wait for what it pre-empts; the host's lock and generation keep the two apart.
       cancellationType: ActivityCancellationType.TRY_CANCEL,
       summary,

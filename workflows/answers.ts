@@ -10,38 +10,39 @@ import {
   requestTimeout,
   type Refusal,
 } from './requests.js';
-import { hasEnded, isSettled, REMEMBERED_OPERATIONS, viewOf, type SandboxState, type Verb } from './state.js';
-import type { SandboxView } from './view.js';
+import { changeOf, hasEnded, isSettled, REMEMBERED_OPERATIONS, type SandboxState, type Verb } from './state.js';
+import { wholeView, type SandboxChange, type SandboxView } from './view.js';
 import { requestAssign, requestDiscard } from './warm.js';
 
 /** The updates: ask, wait until settled, answer. A repeated update id gets the answer that it got the first time. */
 
-export const ready = (state: SandboxState): Promise<SandboxView> => remembered(state, () => created(state, 'NotFound'));
+export const ready = async (state: SandboxState): Promise<SandboxView> =>
+  wholeView(state.spec, await remembered(state, () => created(state, 'NotFound')));
 
 /** `Superseded` tells a kill that came later from a machine that was not to be had. */
-export const assign = (state: SandboxState, { spec }: AssignInput): Promise<SandboxView> =>
+export const assign = (state: SandboxState, { spec }: AssignInput): Promise<SandboxChange> =>
   remembered(state, async () => {
     refuse(requestAssign(state, spec, Date.now()));
     return created(state, 'Superseded');
   });
 
-export const discard = (state: SandboxState, why: string): Promise<SandboxView> =>
+export const discard = (state: SandboxState, why: string): Promise<SandboxChange> =>
   remembered(state, async () => {
     refuse(requestDiscard(state, why));
     await condition(() => hasEnded(state));
-    return viewOf(state);
+    return changeOf(state);
   });
 
-async function created(state: SandboxState, ifKilled: ErrorCode): Promise<SandboxView> {
+async function created(state: SandboxState, ifKilled: ErrorCode): Promise<SandboxChange> {
   await condition(() => state.status !== 'creating' || state.endsAs === 'failed' || state.desired === 'killed');
   const error = state.lastOutcome?.verb === 'create' ? state.lastOutcome.error : null;
   if (error !== null) refuse(error);
   if (state.desired === 'killed')
     refuse({ code: ifKilled, message: `sandbox ${state.spec.id} was killed while it was created` });
-  return viewOf(state);
+  return changeOf(state);
 }
 
-export const pause = (state: SandboxState, input: PauseInput): Promise<SandboxView> =>
+export const pause = (state: SandboxState, input: PauseInput): Promise<SandboxChange> =>
   remembered(state, async () => {
     const since = state.outcomes;
     refuse(requestPause(state, input));
@@ -58,7 +59,7 @@ export const pause = (state: SandboxState, input: PauseInput): Promise<SandboxVi
         message: `the pause of sandbox ${state.spec.id} was overtaken by a connect; it runs`,
       });
     }
-    return viewOf(state);
+    return changeOf(state);
   });
 
 export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeResult> =>
@@ -88,26 +89,26 @@ export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeR
       moveDeadline(state, input.timeoutMs ?? state.timeoutMs, 'extend', Date.now());
       await published(state);
     }
-    return { view: viewOf(state), resumed };
+    return { view: changeOf(state), resumed };
   });
 
-export const kill = (state: SandboxState): Promise<SandboxView> =>
+export const kill = (state: SandboxState): Promise<SandboxChange> =>
   remembered(state, async () => {
     requestKill(state, 'killed as asked');
     await condition(() => hasEnded(state));
-    return viewOf(state);
+    return changeOf(state);
   });
 
-export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promise<SandboxView> =>
+export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promise<SandboxChange> =>
   remembered(state, async () => {
     // Lists may call it paused already: whether there is a deadline to move shows when the pause has ended.
     await condition(() => !isBeingPaused(state));
     refuse(requestTimeout(state, input, Date.now()));
     await published(state);
-    return viewOf(state);
+    return changeOf(state);
   });
 
-export const rotateTokens = (state: SandboxState, input: RotateInput): Promise<SandboxView> =>
+export const rotateTokens = (state: SandboxState, input: RotateInput): Promise<SandboxChange> =>
   remembered(state, async () => {
     const since = state.outcomes;
     refuse(requestRotate(state, input));
@@ -119,7 +120,7 @@ export const rotateTokens = (state: SandboxState, input: RotateInput): Promise<S
       const message = `the tokens of sandbox ${state.spec.id} are not rotated yet, and it is tried again: ${why}`;
       refuse({ code: 'OutcomeUnknown', message });
     }
-    return viewOf(state);
+    return changeOf(state);
   });
 
 /** Until the host's index, which lists are made from, has the moved deadline; or does not get it now and will be told later. */
@@ -149,7 +150,7 @@ async function remembered<T>(state: SandboxState, work: () => Promise<T>): Promi
   const before = state.operations.find((operation) => operation.id === id);
   if (before !== undefined) {
     refuse(before.error ?? undefined);
-    return withSpec(state, before.answer) as T;
+    return before.answer as T;
   }
   const remember = (answer: unknown, error: { code: string; message: string } | null): void => {
     if (id === undefined) return;
@@ -157,23 +158,11 @@ async function remembered<T>(state: SandboxState, work: () => Promise<T>): Promi
   };
   try {
     const answer = await work();
-    remember(withoutSpec(answer), null);
+    remember(answer, null);
     return answer;
   } catch (error) {
     if (error instanceof ApplicationFailure)
       remember(null, { code: error.type ?? 'HostFailure', message: error.message });
     throw error;
   }
-}
-
-/** The spec may be large, and Temporal bounds what one run hands to the next: the state holds it once. */
-function withoutSpec(answer: unknown): unknown {
-  const { view, spec: _kept, ...rest } = answer as Partial<ResumeResult & SandboxView>;
-  return view === undefined ? rest : { ...rest, view: withoutSpec(view) };
-}
-
-function withSpec(state: SandboxState, remembered: unknown): unknown {
-  const { view, ...rest } = remembered as Partial<ResumeResult>;
-  // One that an earlier version remembered has its own.
-  return view === undefined ? { spec: viewOf(state).spec, ...rest } : { ...rest, view: withSpec(state, view) };
 }

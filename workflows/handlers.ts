@@ -1,4 +1,4 @@
-import { log, setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, log, setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
 import * as answers from './answers.js';
 import * as messages from './messages.js';
 import { requestKill, requestPause, requestResume, requestTimeout, wrongTimeout } from './requests.js';
@@ -7,24 +7,37 @@ import { viewOf, type SandboxState } from './state.js';
 /**
  * Sets every handler; called before the workflow's first await.
  * Signals are the contract for scripts: whatever they carry, they never fail; what cannot be understood is logged.
+ *
+ * @param isOverdue requests that others wait for keep this run from ending, so that it must take no more of them
  */
-export function handleMessages(state: SandboxState): void {
+export function handleMessages(state: SandboxState, isOverdue: () => boolean): void {
+  /** What is refused here leaves no event in the history. */
+  const requireRoom = (): void => {
+    if (!isOverdue()) return;
+    const message = `the workflow of sandbox ${state.spec.id} is about to continue as new; nothing was done, try again`;
+    throw ApplicationFailure.create({ type: 'Unavailable', message, details: [messages.FULL_RUN] });
+  };
   setHandler(messages.getQuery, () => viewOf(state), { description: 'the whole view, times in epoch milliseconds' });
 
   setHandler(messages.readyUpdate, () => answers.ready(state), { description: 'answers when created' });
   setHandler(messages.pauseUpdate, (input?: messages.PauseInput) => answers.pause(state, input ?? {}), {
     description: 'saves the machine, or with {"memory": false} shuts it down; answers when paused',
+    validator: (_input?: messages.PauseInput) => requireRoom(),
   });
   setHandler(messages.resumeUpdate, (input?: messages.ResumeInput) => answers.resume(state, input ?? {}), {
     description: 'wakes the machine; answers when running',
     validator: (input?: messages.ResumeInput) => {
       if (input?.timeoutMs !== undefined) requireTimeout(input.timeoutMs);
+      requireRoom();
     },
   });
   setHandler(messages.killUpdate, () => answers.kill(state), { description: 'removes everything; answers when gone' });
   setHandler(messages.setTimeoutUpdate, (input) => answers.setTimeoutOf(state, input), {
     description: 'moves the deadline, counted from now',
-    validator: (input) => requireTimeout(input?.timeoutMs),
+    validator: (input) => {
+      requireTimeout(input?.timeoutMs);
+      requireRoom();
+    },
   });
   setHandler(messages.rotateTokensUpdate, (input) => answers.rotateTokens(state, input), {
     description: 'from the api: new access and traffic tokens; answers when no old one opens anything',

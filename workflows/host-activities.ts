@@ -1,7 +1,7 @@
-import type { MemoryImage, SandboxSpec, SandboxView, SavedImage } from './view.js';
+import type { MemoryImage, SandboxChange, SandboxSpec, SavedImage } from './view.js';
 
 /**
- * What the workflow asks of a host, on the task queue `sandbox-host-<hostId>`. Implemented in `activities/`.
+ * What the workflow asks of a host, on the task queues `sandbox-<kind>-<hostId>` (`step-queues.ts`). Implemented in `activities/`.
  *
  * Every call carries `generation`, which the workflow raises before each call that changes the machine. The host
  * refuses a lower one than it has seen (`StaleGeneration`); the same one again means "a second attempt of the same
@@ -39,37 +39,49 @@ export interface HostActivities {
   /** Tells the agent of a running sandbox, and the host's index, of new tokens. Raises no generation: no machine changes. */
   rotateTokens(input: RotateTokensInput): Promise<void>;
   /** Writes the view into the host's index, from which the api serves get and list. Lower `generation` is ignored. */
-  publishView(input: { view: SandboxView }): Promise<void>;
+  publishView(input: PublishViewInput): Promise<void>;
 }
 
 export interface CreateVmInput {
   spec: SandboxSpec;
   generation: number;
   /** The view to publish once the machine runs; `publishView` and this are the only writers of the index. */
-  view: SandboxView;
+  view: SandboxChange;
 }
 
 export interface PauseVmInput {
   id: string;
+  /** Absent: a workflow of an earlier version asked for this step, and `view.spec` is whole. */
+  tenant?: string;
   generation: number;
   onlyIfIdleForMs?: number;
-  view: SandboxView;
+  view: SandboxChange;
 }
 
 export type PauseVmResult = { outcome: 'paused'; image: SavedImage } | { outcome: 'busy'; idleForMs: number };
 
-export interface ResumeVmInput {
-  spec: SandboxSpec;
+export interface WakeVmInput {
+  id?: string;
+  tenant?: string;
+  /** Instead of `id` and `tenant`, where a workflow of an earlier version asked for this step. */
+  spec?: SandboxSpec;
   generation: number;
-  image: MemoryImage;
-  view: SandboxView;
+  view: SandboxChange;
 }
 
-export interface BootVmInput {
-  spec: SandboxSpec;
-  generation: number;
+export interface ResumeVmInput extends WakeVmInput {
+  image: MemoryImage;
+}
+
+export interface BootVmInput extends WakeVmInput {
   image: SavedImage;
-  view: SandboxView;
+}
+
+export interface PublishViewInput {
+  id?: string;
+  /** Both absent: a workflow of an earlier version asked for this step, and `view.spec` is whole. */
+  tenant?: string;
+  view: SandboxChange;
 }
 
 export interface RotateTokensInput {

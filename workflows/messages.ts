@@ -1,5 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { SandboxSpec, SandboxView } from './view.js';
+import type { SandboxChange, SandboxSpec, SandboxView } from './view.js';
 
 /**
  * The public messages of a sandbox's workflow. `pause`, `resume`, `kill` and `setTimeout` exist as signal (for
@@ -48,8 +48,8 @@ export interface DiscardInput {
 }
 
 /** Answer of `resume`: whether this call woke a machine (HTTP 201) or found it running (HTTP 200). */
-export interface ResumeResult {
-  view: SandboxView;
+export interface ResumeResult<View = SandboxChange> {
+  view: View;
   resumed: boolean;
 }
 
@@ -60,18 +60,21 @@ export const setTimeoutSignal = defineSignal<[unknown?]>('setTimeout');
 /** The host saw the machine end by itself. */
 export const machineEndedSignal = defineSignal<[unknown?]>('machineEnded');
 
-/** For update-with-start at create: answers when the machine runs. */
+/** Detail of the failure of an update that was not taken because its run is too long; the next run takes it. */
+export const FULL_RUN = 'full-run';
+
+/** For update-with-start at create: answers when the machine runs, with the spec: it may be that of a create before. */
 export const readyUpdate = defineUpdate<SandboxView>('ready');
-export const pauseUpdate = defineUpdate<SandboxView, [PauseInput]>('pause');
+export const pauseUpdate = defineUpdate<SandboxChange, [PauseInput]>('pause');
 export const resumeUpdate = defineUpdate<ResumeResult, [ResumeInput]>('resume');
-export const killUpdate = defineUpdate<SandboxView>('kill');
-export const setTimeoutUpdate = defineUpdate<SandboxView, [SetTimeoutInput]>('setTimeout');
+export const killUpdate = defineUpdate<SandboxChange>('kill');
+export const setTimeoutUpdate = defineUpdate<SandboxChange, [SetTimeoutInput]>('setTimeout');
 
 /** The sandbox's tokens become those of another nonce; answers when nothing knows the old ones any more. */
-export const rotateTokensUpdate = defineUpdate<SandboxView, [RotateInput]>('rotateTokens');
+export const rotateTokensUpdate = defineUpdate<SandboxChange, [RotateInput]>('rotateTokens');
 
 /** For the warm pool: a create takes a warm machine (answers when the sandbox runs), or the pool gives it up. */
-export const assignUpdate = defineUpdate<SandboxView, [AssignInput]>('assign');
-export const discardUpdate = defineUpdate<SandboxView, [DiscardInput]>('discard');
+export const assignUpdate = defineUpdate<SandboxChange, [AssignInput]>('assign');
+export const discardUpdate = defineUpdate<SandboxChange, [DiscardInput]>('discard');
 
 export const getQuery = defineQuery<SandboxView>('get');

@@ -1,9 +1,14 @@
+import type { StepKind } from './step-queues.js';
+
 /** Names that more than one role must agree on: a mismatch in a task queue's name is not an error, just silence. */
 
 export const CONTROL_TASK_QUEUE = 'sandbox-control';
 
-/** One task queue per host, never per process: a machine outlives the worker that started it. */
-export const hostTaskQueue = (hostId: string): string => `sandbox-host-${hostId}`;
+/** Task queues are per host, never per process: a machine outlives the worker that started it. */
+export const stepTaskQueue = (kind: StepKind, hostId: string): string => `sandbox-${kind}-${hostId}`;
+
+/** The one queue that a host had for all its steps before: served for what a workflow of then has asked for. */
+export const formerTaskQueue = (hostId: string): string => `sandbox-host-${hostId}`;
 
 export const SANDBOX_WORKFLOW_TYPE = 'sandbox';
 

@@ -11,8 +11,8 @@ import { hostActivities } from './activity-options.js';
 import { applyOutcome, backOffDestroy, beginStep, type ActStep, type StepResult } from './apply-outcome.js';
 import { isErrorCode } from './errors.js';
 import type { PauseVmResult, VmFacts } from './host-activities.js';
-import { viewOf, type SandboxState } from './state.js';
-import type { SandboxView } from './view.js';
+import { changeOf, type SandboxState } from './state.js';
+import type { SandboxChange } from './view.js';
 
 /** Runs the one activity of a step and applies what came of it. A kill pre-empts: the activity is left behind. */
 export async function perform(state: SandboxState, step: ActStep): Promise<void> {
@@ -42,6 +42,7 @@ export async function perform(state: SandboxState, step: ActStep): Promise<void>
 
 async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmResult | null> {
   const { spec, generation } = state;
+  const whose = { id: spec.id, tenant: spec.tenant };
   const activities = hostActivities(spec.hostId, `${step.verb}, generation ${generation}`);
   switch (step.verb) {
     case 'create': {
@@ -53,12 +54,12 @@ async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmR
       if (state.image === null)
         throw ApplicationFailure.create({ type: 'Lost', message: `sandbox ${spec.id} has no image` });
       if (step.from === 'disk' || state.image.kind === 'disk')
-        await activities.bootVm({ spec, generation, image: state.image, view: settled(state, 'running') });
-      else await activities.resumeVm({ spec, generation, image: state.image, view: settled(state, 'running') });
+        await activities.bootVm({ ...whose, generation, image: state.image, view: settled(state, 'running') });
+      else await activities.resumeVm({ ...whose, generation, image: state.image, view: settled(state, 'running') });
       return null;
     case 'pause':
       return activities[step.keep === 'disk' ? 'shutDownVm' : 'pauseVm']({
-        id: spec.id,
+        ...whose,
         generation,
         view: settled(state, 'paused'),
         ...(step.onlyIfIdle ? { onlyIfIdleForMs: state.timeoutMs } : {}),
@@ -70,17 +71,17 @@ async function runActivity(state: SandboxState, step: ActStep): Promise<PauseVmR
       await activities.rotateTokens({ id: spec.id, tenant: spec.tenant, generation, tokenNonce: step.tokenNonce });
       return null;
     case 'publish':
-      await activities.publishView({ view: viewOf(state) });
+      await activities.publishView({ ...whose, view: changeOf(state) });
       return null;
   }
 }
 
 /** The view as it will be once the step has settled: the host writes it into its index before it answers. */
-function settled(state: SandboxState, status: 'running' | 'paused'): SandboxView {
+function settled(state: SandboxState, status: 'running' | 'paused'): SandboxChange {
   const next: SandboxState = { ...state, status, lastError: null };
   if (status === 'running') Object.assign(next, { pausedAt: null, image: null, damaged: undefined });
   next.reason = status === 'running' ? 'running' : 'paused';
-  return viewOf(next);
+  return changeOf(next);
 }
 
 function resultOf(error: unknown): StepResult {

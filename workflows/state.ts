@@ -1,5 +1,14 @@
 import type { ErrorCode } from './errors.js';
-import type { Keep, SandboxSpec, SandboxStatus, SandboxView, SavedImage, TimeoutPolicy } from './view.js';
+import {
+  wholeView,
+  type Keep,
+  type SandboxChange,
+  type SandboxSpec,
+  type SandboxStatus,
+  type SandboxView,
+  type SavedImage,
+  type TimeoutPolicy,
+} from './view.js';
 
 /** Everything that a sandbox's workflow carries, also through continue-as-new: plain JSON, times absolute. */
 export interface SandboxState {
@@ -105,9 +114,12 @@ export const isSettled = (state: SandboxState): boolean =>
 
 export const hasEnded = (state: SandboxState): boolean => state.status === 'killed' || state.status === 'failed';
 
-export function viewOf(state: SandboxState): SandboxView {
+export const viewOf = (state: SandboxState): SandboxView => wholeView(state.spec, changeOf(state));
+
+export function changeOf(state: SandboxState): SandboxChange {
+  const { tokenNonce } = state.spec;
   return {
-    spec: { ...state.spec, onTimeout: state.onTimeout },
+    spec: { onTimeout: state.onTimeout, ...(tokenNonce === undefined ? {} : { tokenNonce }) },
     status: state.status,
     generation: state.generation,
     startedAt: state.startedAt,

@@ -79,7 +79,7 @@ export interface MemoryImage {
   savedAt: number;
 }
 
-/** The answer of the query `get`, of every lifecycle update, and a row of the host's index. */
+/** The answer of the query `get`, and a row of the host's index. */
 export interface SandboxView {
   spec: SandboxSpec;
   status: SandboxStatus;
@@ -98,3 +98,14 @@ export interface SandboxView {
   damaged?: string;
   lastError?: { code: string; message: string; at: number };
 }
+
+/**
+ * What a workflow says of its sandbox in steps and answers: all but the spec, of which only what is no longer as it was
+ * asked for. A spec may be large, and whoever they are for has it; those of earlier versions have the whole.
+ */
+export type SandboxChange = Omit<SandboxView, 'spec'> & { spec?: Partial<SandboxSpec> };
+
+export const wholeView = (spec: SandboxSpec, change: SandboxChange): SandboxView => ({
+  ...change,
+  spec: { ...spec, ...change.spec },
+});

@@ -35,7 +35,12 @@ function wantedBy(request: Request, version: 'v1' | 'v2'): { seconds: number; me
  * However many connect at once, the sandbox is woken by one update. Who joined another's then extends the deadline, if
  * what that one asked for is not enough.
  */
-async function connectTo(deps: ApiDeps, known: SandboxView, wanted: number, memory: boolean): Promise<ResumeResult> {
+async function connectTo(
+  deps: ApiDeps,
+  known: SandboxView,
+  wanted: number,
+  memory: boolean,
+): Promise<ResumeResult<SandboxView>> {
   const { id } = known.spec;
   const neededUntil = Date.now() + wanted - NEAR_ENOUGH_MS;
   const { outcome, joined } = deps.join.run(`${memory ? 'connect' : 'reboot'} ${id}`, () =>

@@ -1,10 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { ResumeInput, ResumeResult } from '../../workflows/messages.js';
-import type { SandboxView } from '../../workflows/view.js';
+import { wholeView, type SandboxView } from '../../workflows/view.js';
 import type { ApiDeps } from './deps.js';
 
 /** One update per sleep, whoever asks for it, at whichever api: connects and traffic join each other. */
-export function resumeJoined(
+export async function resumeJoined(
+  deps: Pick<ApiDeps, 'client' | 'updateIds'>,
+  known: SandboxView,
+  input: ResumeInput,
+): Promise<ResumeResult<SandboxView>> {
+  const { view, resumed } = await update(deps, known, input);
+  return { view: wholeView(known.spec, view), resumed };
+}
+
+function update(
   deps: Pick<ApiDeps, 'client' | 'updateIds'>,
   known: SandboxView,
   input: ResumeInput,

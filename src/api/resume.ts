@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express';
+import { wholeView } from '../../workflows/view.js';
 import type { ApiDeps } from './deps.js';
 import { findSandbox } from './find-sandbox.js';
 import { parse } from './parse.js';
@@ -25,5 +26,5 @@ export const resume =
     };
     // Not joined by name: "was it already running?" has an answer for each caller.
     const result = await deps.client.resume(id, input, { updateId: `resume-only:${randomUUID()}` });
-    response.status(201).json(presentSandbox(deps, result.view));
+    response.status(201).json(presentSandbox(deps, wholeView(view.spec, result.view)));
   };

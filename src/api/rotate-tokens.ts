@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express';
+import { wholeView } from '../../workflows/view.js';
 import { newTokenNonce } from '../keys/access-token.js';
 import type { ApiDeps } from './deps.js';
 import { findSandbox } from './find-sandbox.js';
@@ -18,6 +19,6 @@ export const rotateTokens =
     const { outcome } = deps.join.run(`rotate ${spec.id}`, () =>
       deps.client.rotateTokens(spec.id, { tokenNonce: newTokenNonce() }),
     );
-    const view = await outcome.finally(() => deps.directory.forget(spec.id));
-    response.json(presentSandbox(deps, view));
+    const change = await outcome.finally(() => deps.directory.forget(spec.id));
+    response.json(presentSandbox(deps, wholeView(spec, change)));
   };

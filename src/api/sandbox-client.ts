@@ -1,5 +1,5 @@
 import type { PauseInput, ResumeInput, ResumeResult, RotateInput, SetTimeoutInput } from '../../workflows/messages.js';
-import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+import type { SandboxChange, SandboxSpec, SandboxView } from '../../workflows/view.js';
 
 /**
  * The api's way to the workflows. Every method throws an `Error` whose `code` is one of `workflows/errors.ts`, within
@@ -16,13 +16,13 @@ export interface SandboxClient {
    */
   assign(spec: SandboxSpec): Promise<SandboxView>;
   /** Ends a warm machine; `NotWarm` when it has become a sandbox. */
-  discard(id: string, why: string): Promise<SandboxView>;
-  pause(id: string, options: UpdateOptions & PauseInput): Promise<SandboxView>;
+  discard(id: string, why: string): Promise<SandboxChange>;
+  pause(id: string, options: UpdateOptions & PauseInput): Promise<SandboxChange>;
   resume(id: string, input: ResumeInput, options: UpdateOptions): Promise<ResumeResult>;
-  kill(id: string, options: UpdateOptions): Promise<SandboxView>;
+  kill(id: string, options: UpdateOptions): Promise<SandboxChange>;
   /** Answers when the sandbox has no tokens but those of the nonce; `OutcomeUnknown`: it is tried again, on and on. */
-  rotateTokens(id: string, input: RotateInput): Promise<SandboxView>;
-  setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView>;
+  rotateTokens(id: string, input: RotateInput): Promise<SandboxChange>;
+  setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxChange>;
   /** The workflow's own view, for when the host cannot be asked; undefined when there is no such workflow. */
   get(id: string): Promise<SandboxView | undefined>;
 }

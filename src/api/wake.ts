@@ -1,4 +1,5 @@
 import type { ResumeResult } from '../../workflows/messages.js';
+import type { SandboxView } from '../../workflows/view.js';
 import type { Asleep } from '../gateway/wire.js';
 import type { ApiDeps } from './deps.js';
 import { ApiError, codeOf } from './errors.js';
@@ -34,7 +35,7 @@ export function createWake(
     // Woken since: there is nothing to ask for.
     if (asleep === 'saved' && found.status === 'running') return;
     const timeoutMs = Math.min(LEAST_TIMEOUT_MS, deps.maxTimeoutMs);
-    const update = (): Promise<ResumeResult> => resumeJoined(deps, found, { mode: 'traffic', timeoutMs });
+    const update = (): Promise<ResumeResult<SandboxView>> => resumeJoined(deps, found, { mode: 'traffic', timeoutMs });
     try {
       await deps.join.run(`connect ${id}`, update).outcome;
       failures.delete(id);

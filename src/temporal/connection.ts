@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Connection, type ConnectionOptions } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
+import { notingRetries } from './attempts.js';
 
 /** The `temporal` part of the configuration. */
 export interface TemporalSettings {
@@ -15,7 +16,7 @@ export interface TemporalSettings {
 
 /** For the api: connects at first use, so that the api starts without Temporal and finds it by itself later. */
 export const lazyConnection = async (settings: TemporalSettings): Promise<Connection> =>
-  Connection.lazy(await options(settings));
+  Connection.lazy({ ...(await options(settings)), interceptors: [notingRetries()] });
 
 /** For workers. @throws when Temporal does not answer; the supervisor starts the worker again. */
 export const workerConnection = async (settings: TemporalSettings): Promise<NativeConnection> =>

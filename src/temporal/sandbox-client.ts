@@ -34,16 +34,19 @@ import {
   SandboxTenantAttribute,
 } from '../../workflows/search-attributes.js';
 import { TypedSearchAttributes } from '@temporalio/common';
-import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+import { wholeView, type SandboxChange, type SandboxSpec, type SandboxView } from '../../workflows/view.js';
 import { traceClient } from '../tracing/temporal-interceptors.js';
 import { DormouseError } from './dormouse-error.js';
-import { isOfEndedRun, translateError } from './translate-error.js';
+import { noting, type Attempts } from './attempts.js';
+import { isOfEndedRun, isOfFullRun, outcomeUnknown, translateError } from './translate-error.js';
 
 /** How long a caller waits for an outcome; the clients' own limit is 60 s. */
 const ANSWER_WITHIN_MS = 55_000;
 /** A kill answers sooner or says that it does not know. */
 const KILL_WITHIN_MS = 10_000;
 const UPDATE_ATTEMPTS = 5;
+/** A run that takes no update any more continues as new shortly. */
+const FULL_RUN_WAIT_MS = 200;
 const QUERY_WITHIN_MS = 5_000;
 /** With the 2 s that a host has to answer, a client still hears within 5 s that Temporal is away. */
 const CONNECT_WITHIN_MS = 2_500;
@@ -107,20 +110,21 @@ export class TemporalSandboxClient {
   }
 
   /** A warm machine becomes this sandbox; answers when it runs. `NotWarm` or `NotFound`: another one must be asked for. */
-  assign(spec: SandboxSpec): Promise<SandboxView> {
+  async assign(spec: SandboxSpec): Promise<SandboxView> {
     // One name for all attempts: a repeat must find its own answer, not its own success as somebody else's.
     const updateId = `assign:${randomUUID()}`;
-    return this.#update(spec.id, ANSWER_WITHIN_MS, () =>
+    const answer = await this.#update(spec.id, ANSWER_WITHIN_MS, () =>
       this.#handle(spec.id).executeUpdate(assignUpdate, { updateId, args: [{ spec }] }),
     );
+    return wholeView(spec, answer);
   }
 
   /** The warm pool gives a machine up; answers when nothing of it is left. `NotWarm`: a create was first. */
-  discard(id: string, why: string): Promise<SandboxView> {
+  discard(id: string, why: string): Promise<SandboxChange> {
     return this.#update(id, KILL_WITHIN_MS, () => this.#handle(id).executeUpdate(discardUpdate, { args: [{ why }] }));
   }
 
-  pause(id: string, options: PauseInput & { updateId?: string } = {}): Promise<SandboxView> {
+  pause(id: string, options: PauseInput & { updateId?: string } = {}): Promise<SandboxChange> {
     const { memory = true, ...update } = options;
     return this.#update(id, ANSWER_WITHIN_MS, () =>
       this.#handle(id).executeUpdate(pauseUpdate, { ...update, args: [{ memory }] }),
@@ -133,12 +137,12 @@ export class TemporalSandboxClient {
     );
   }
 
-  async kill(id: string, options: { updateId?: string } = {}): Promise<SandboxView> {
+  async kill(id: string, options: { updateId?: string } = {}): Promise<SandboxChange> {
     try {
       return await this.#update(id, KILL_WITHIN_MS, () => this.#handle(id).executeUpdate(killUpdate, { ...options }));
     } catch (error) {
-      if (error instanceof DormouseError && ['OutcomeUnknown', 'TooManyRequests'].includes(error.code))
-        await this.#signalKill(id);
+      const isOpen = error instanceof DormouseError && ['OutcomeUnknown', 'TooManyRequests'].includes(error.code);
+      if (isOpen || isOfFullRun(error)) await this.#signalKill(id);
       throw error;
     }
   }
@@ -148,14 +152,14 @@ export class TemporalSandboxClient {
     await this.#call(id, QUERY_WITHIN_MS, () => this.#handle(id).signal(killSignal)).catch(() => undefined);
   }
 
-  rotateTokens(id: string, input: RotateInput): Promise<SandboxView> {
+  rotateTokens(id: string, input: RotateInput): Promise<SandboxChange> {
     const updateId = `rotate:${input.tokenNonce}`;
     return this.#update(id, ANSWER_WITHIN_MS, () =>
       this.#handle(id).executeUpdate(rotateTokensUpdate, { updateId, args: [input] }),
     );
   }
 
-  setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxView> {
+  setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxChange> {
     return this.#update(id, ANSWER_WITHIN_MS, () =>
       this.#handle(id).executeUpdate(setTimeoutUpdate, { args: [input] }),
     );
@@ -197,14 +201,19 @@ export class TemporalSandboxClient {
 
   /**
    * An update that meets a continue-as-new finds its run over, or is accepted by one that ends before it answers. The
-   * sandbox lives on in the next run, so the same update is sent there.
+   * sandbox lives on in the next run, so the same update is sent there. So is one that a run refuses for its own length.
    */
   async #update<T>(id: string, withinMs: number, call: () => Promise<T>): Promise<T> {
     const until = Date.now() + withinMs;
+    const attempts = { mayHaveHappened: false };
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#call(id, until - Date.now(), call);
+        return await this.#call(id, until - Date.now(), call, attempts);
       } catch (error) {
+        if (Date.now() + FULL_RUN_WAIT_MS < until && isOfFullRun(error)) {
+          await delay(FULL_RUN_WAIT_MS);
+          continue;
+        }
         const again = attempt < UPDATE_ATTEMPTS && Date.now() < until && isOfEndedRun(error);
         if (!again || !(await this.#runs(id))) throw error;
       }
@@ -217,18 +226,24 @@ export class TemporalSandboxClient {
   }
 
   /** Connects first, under its own short limit: what fails there has certainly done nothing. */
-  async #call<T>(id: string, withinMs: number, call: () => Promise<T>): Promise<T> {
+  async #call<T>(
+    id: string,
+    withinMs: number,
+    call: () => Promise<T>,
+    attempts: Attempts = { mayHaveHappened: false },
+  ): Promise<T> {
     try {
       await this.#answers();
     } catch (error) {
+      if (attempts.mayHaveHappened) throw outcomeUnknown(id, error);
       throw new DormouseError('Unavailable', 'Temporal cannot be reached; nothing was done. Try again shortly.', {
         cause: error,
       });
     }
     try {
-      return await this.#client.withDeadline(Date.now() + withinMs, call);
+      return await noting(attempts, () => this.#client.withDeadline(Date.now() + withinMs, call));
     } catch (error) {
-      throw translateError(error, id);
+      throw translateError(error, id, attempts.mayHaveHappened);
     }
   }
 }

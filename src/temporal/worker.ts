@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { Worker, type NativeConnection } from '@temporalio/worker';
 import type { HostActivities } from '../../workflows/host-activities.js';
 import { traceActivities } from '../tracing/temporal-interceptors.js';
-import { CONTROL_TASK_QUEUE, hostTaskQueue } from '../../workflows/names.js';
+import { CONTROL_TASK_QUEUE, formerTaskQueue, stepTaskQueue } from '../../workflows/names.js';
+import { STEP_KINDS, type StepKind } from '../../workflows/step-queues.js';
 
 /** Made by the build, beside this module's tree. */
 const bundle = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url));
@@ -26,22 +27,52 @@ export async function createControlWorker(connection: NativeConnection, namespac
   });
 }
 
-/** Activities only; its queue is the host's, and the same after every restart. */
+/**
+ * Steps of each kind that run at once. A step waits for its own sandbox alone, so these are no measure of what the host
+ * can do at once (libvirt, processors and memory have limits of their own), but of how many waits it takes to keep the
+ * others from beginning. Guests that do not answer are as many as the host's memory has room for, hence so many.
+ */
+const SLOTS: Record<StepKind, number> = { short: 200, machine: 64, guest: 2_000 };
+/** As many as there were when all steps shared them. */
+const FORMER_SLOTS = 64;
+
+export interface HostWorker {
+  /** Until it is shut down, by {@link HostWorker.shutdown} or a signal. */
+  run(): Promise<void>;
+  shutdown(): void;
+}
+
+/** Activities only; its queues are the host's, and the same after every restart. */
 export async function createHostWorker(
   connection: NativeConnection,
   namespace: string,
   hostId: string,
   activities: HostActivities,
-): Promise<Worker> {
-  return Worker.create({
-    connection,
-    namespace,
-    taskQueue: hostTaskQueue(hostId),
-    activities,
-    interceptors: { activity: [traceActivities] },
-    maxConcurrentActivityTaskExecutions: 64,
-    // What is not done by then is done by the next worker: every verb may run twice.
-    shutdownGraceTime: '10 s',
-    shutdownForceTime: '15 s',
-  });
+  slots: Partial<Record<StepKind, number>> = {},
+): Promise<HostWorker> {
+  const create = (taskQueue: string, most: number): Promise<Worker> =>
+    Worker.create({
+      connection,
+      namespace,
+      taskQueue,
+      activities,
+      interceptors: { activity: [traceActivities] },
+      maxConcurrentActivityTaskExecutions: most,
+      // What is not done by then is done by the next worker: every verb may run twice.
+      shutdownGraceTime: '10 s',
+      shutdownForceTime: '15 s',
+    });
+  const workers = await Promise.all([
+    ...STEP_KINDS.map((kind) => create(stepTaskQueue(kind, hostId), slots[kind] ?? SLOTS[kind])),
+    create(formerTaskQueue(hostId), FORMER_SLOTS),
+  ]);
+  const shutdown = (): void => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  const run = async (): Promise<void> => {
+    const runs = workers.map((worker) => worker.run());
+    // One that ends by itself takes the others along: a host that does half of its steps must be started again.
+    await Promise.all(runs.map((each) => each.finally(shutdown)));
+  };
+  return { run, shutdown };
 }

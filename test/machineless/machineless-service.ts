@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
+import type { StepKind } from '../../workflows/step-queues.js';
 import { mintKey } from '../../src/api/api-keys.js';
 import { FakeMachines } from '../../src/bench/machineless/fake-machines.js';
 import { idleVirsh } from '../../src/bench/machineless/idle-virsh.js';
@@ -43,7 +44,13 @@ export class MachinelessService {
   /** @param portOffset of its five ports, from the first test port */
   static async start(
     portOffset: number,
-    options: { temporal?: string[]; machinesTakeUpToMs?: number; warmPool?: number; reserved?: Room } = {},
+    options: {
+      temporal?: string[];
+      machinesTakeUpToMs?: number;
+      warmPool?: number;
+      reserved?: Room;
+      slots?: Partial<Record<StepKind, number>>;
+    } = {},
   ): Promise<MachinelessService> {
     const stateDir = await mkdtemp('/dev/shm/dormouse-test-');
     const env: NodeJS.ProcessEnv = {
@@ -52,7 +59,7 @@ export class MachinelessService {
       ...ownPorts(FIRST_PORT + portOffset),
       ...{ DORMOUSE_WARM_POOL: String(options.warmPool ?? 0) },
     };
-    const config = readConfig(env);
+    const config = { ...readConfig(env), ...(options.slots === undefined ? {} : { slots: options.slots }) };
     const apiKey = await mintKey(config.apiKeysFile, 'default');
     const machines = new FakeMachines(options.machinesTakeUpToMs);
     const service = new MachinelessService(

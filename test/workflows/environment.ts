@@ -12,7 +12,8 @@ import {
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { SEARCH_ATTRIBUTE_KEYS } from '../../workflows/search-attributes.js';
 import type { HostActivities } from '../../workflows/host-activities.js';
-import { CONTROL_TASK_QUEUE, hostTaskQueue } from '../../workflows/names.js';
+import { CONTROL_TASK_QUEUE, stepTaskQueue } from '../../workflows/names.js';
+import { STEP_KINDS } from '../../workflows/step-queues.js';
 import type { SandboxSpec } from '../../workflows/view.js';
 import { TemporalSandboxClient } from '../../src/temporal/sandbox-client.js';
 import { FakeHost } from './fake-host.js';
@@ -84,12 +85,12 @@ export class WorkflowEnvironment {
   /** A host of its own for one test. */
   async host(change: Partial<HostActivities> = {}): Promise<FakeHost> {
     const host = new FakeHost(`host-${randomUUID()}`);
-    const worker = await Worker.create({
-      connection: this.temporal.nativeConnection,
-      taskQueue: hostTaskQueue(host.id),
-      activities: { ...host.activities(), ...change },
-    });
-    this.workers.push({ worker, run: worker.run() });
+    const { nativeConnection: connection } = this.temporal;
+    const activities = { ...host.activities(), ...change };
+    for (const kind of STEP_KINDS) {
+      const worker = await Worker.create({ connection, taskQueue: stepTaskQueue(kind, host.id), activities });
+      this.workers.push({ worker, run: worker.run() });
+    }
     return host;
   }
 

@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { HostActivities, PauseVmResult, VmFacts } from '../../workflows/host-activities.js';
 import type { ErrorCode } from '../../workflows/errors.js';
-import type { SandboxView } from '../../workflows/view.js';
+import { wholeView, type SandboxChange, type SandboxView } from '../../workflows/view.js';
 
 type Verb = Exclude<keyof HostActivities, 'inspectVm' | 'idleFor'>;
 
@@ -25,14 +25,14 @@ export class FakeHost {
 
   activities(): HostActivities {
     return {
-      createVm: async ({ generation, view }) => {
+      createVm: async ({ spec, generation, view }) => {
         await this.#enter('createVm', generation);
-        this.views.set(view.spec.id, view);
+        this.views.set(spec.id, wholeView(spec, view));
         return { bootId: 'boot' };
       },
-      assignVm: async ({ generation, view }) => {
+      assignVm: async ({ spec, generation, view }) => {
         await this.#enter('assignVm', generation);
-        this.views.set(view.spec.id, view);
+        this.views.set(spec.id, wholeView(spec, view));
         return { bootId: 'boot' };
       },
       pauseVm: async ({ id, generation, onlyIfIdleForMs, view }): Promise<PauseVmResult> => {
@@ -41,7 +41,7 @@ export class FakeHost {
           return { outcome: 'busy', idleForMs: this.idleForMs };
         }
         const image = { generation, digest: `digest-${generation}`, bytes: 1, savedAt: Date.now() };
-        this.views.set(id, { ...view, image });
+        this.#change(id, { ...view, image });
         return { outcome: 'paused', image };
       },
       shutDownVm: async ({ id, generation, onlyIfIdleForMs, view }): Promise<PauseVmResult> => {
@@ -50,17 +50,17 @@ export class FakeHost {
           return { outcome: 'busy', idleForMs: this.idleForMs };
         }
         const image = { kind: 'disk' as const, generation, savedAt: Date.now() };
-        this.views.set(id, { ...view, image });
+        this.#change(id, { ...view, image });
         return { outcome: 'paused', image };
       },
-      bootVm: async ({ generation, image, view }) => {
+      bootVm: async ({ id, generation, image, view }) => {
         await this.#enter('bootVm', generation, String(image.generation));
-        this.views.set(view.spec.id, view);
+        this.#change(id!, view);
         return { bootId: `boot-${generation}` };
       },
-      resumeVm: async ({ generation, image, view }) => {
+      resumeVm: async ({ id, generation, image, view }) => {
         await this.#enter('resumeVm', generation, String(image.generation));
-        this.views.set(view.spec.id, view);
+        this.#change(id!, view);
         return { bootId: 'boot' };
       },
       destroyVm: async ({ id, generation }) => {
@@ -74,11 +74,16 @@ export class FakeHost {
         const view = this.views.get(id)!;
         this.views.set(id, { ...view, spec: { ...view.spec, tokenNonce } });
       },
-      publishView: async ({ view }) => {
+      publishView: async ({ id, view }) => {
         await this.#enter('publishView', view.generation);
-        this.views.set(view.spec.id, view);
+        this.#change(id!, view);
       },
     };
+  }
+
+  #change(id: string, change: SandboxChange): void {
+    const known = this.views.get(id);
+    if (known !== undefined) this.views.set(id, wholeView(known.spec, change));
   }
 
   async #enter(verb: Verb, generation: number, more = ''): Promise<void> {

@@ -36,8 +36,17 @@ export class FakeMachines implements VmDriver {
   /** @param takesUpToMs random time that save and restore take */
   constructor(private readonly takesUpToMs = 0) {}
 
-  start(): Promise<void> {
-    return Promise.reject(new DomainError('a machine without a hypervisor cannot boot'));
+  /** Agents of machines that boot while this is set never answer. */
+  deaf = false;
+  /** How many were booted so far. */
+  boots = 0;
+
+  async start(spec: DomainSpec): Promise<void> {
+    if (this.#machines.has(spec.name)) throw new DomainError(`operation failed: domain '${spec.name}' already exists`);
+    this.#machines.set(spec.name, { spec, state: 'paused', bootId: randomUUID(), agent: undefined });
+    this.boots += 1;
+    if (this.deaf) this.#existing(spec.name).state = 'running';
+    else await this.run(spec.name);
   }
 
   async restore(spec: DomainSpec, image: ComingImage): Promise<void> {
@@ -71,8 +80,9 @@ export class FakeMachines implements VmDriver {
     await once(agent, 'listening');
   }
 
-  shutdown(): Promise<void> {
-    return Promise.reject(new DomainError('a machine without a hypervisor cannot be shut down'));
+  /** Its guest obeys at once. */
+  shutdown(name: string): Promise<void> {
+    return this.destroy(name);
   }
 
   reset(): Promise<void> {

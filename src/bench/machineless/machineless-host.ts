@@ -8,6 +8,7 @@ import type { HostContext } from '../../../activities/host-context.js';
 import { derivedUuid, DOMAIN_PREFIX } from '../../../activities/machine.js';
 import { Reaper } from '../../../activities/reap.js';
 import { randomSandboxId } from '../../api/sandbox-id.js';
+import type { StepKind } from '../../../workflows/step-queues.js';
 import { Activity } from '../../gateway/activity.js';
 import { createGateway } from '../../gateway/gateway.js';
 import { gatewayToken } from '../../gateway/gateway-token.js';
@@ -53,6 +54,8 @@ export interface MachinelessSettings {
   /** Warm machines that are kept; absent: none. */
   warmPool?: number;
   temporal: TemporalSettings;
+  /** Steps of each kind that run at once; absent: as many as ever. */
+  slots?: Partial<Record<StepKind, number>>;
   /** Absent: nothing reaps. */
   reaping?: { everyMs: number; ageMs: number };
 }
@@ -153,7 +156,8 @@ export async function startMachinelessHost(
     report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
   });
   const { namespace } = config.temporal;
-  const worker = await createHostWorker(connection, namespace, config.hostId, createHostActivities(context, inFlight));
+  const activities = createHostActivities(context, inFlight);
+  const worker = await createHostWorker(connection, namespace, config.hostId, activities, config.slots);
   const running = worker.run();
   const runs = new SandboxRuns(client, namespace);
   const scope = { stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase, slotsDirectory };
