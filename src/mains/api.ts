@@ -1,7 +1,8 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { ApiKeys } from '../api/api-keys.js';
+import { createApiServer } from '../api/api-server.js';
 import { createApp } from '../api/app.js';
 import { AskedFor } from '../api/create-from-pool.js';
 import { createHostDirectory } from '../api/host-directory.js';
@@ -15,8 +16,6 @@ import { forbidCoreDumps } from '../host/core-dumps.js';
 import { createLogger } from '../log.js';
 import { createProxy } from '../proxy/proxy.js';
 import { SearchLimits } from '../proxy/search-limits.js';
-import { refuseMalformed } from '../relay/refuse-malformed.js';
-import { boundHeads } from '../relay/bound-heads.js';
 import { streamServer } from '../relay/stream-server.js';
 import { followCertificate, readCertificate } from '../tls/certificate-files.js';
 import { startTracing } from '../tracing/start-tracing.js';
@@ -54,10 +53,7 @@ async function main(): Promise<void> {
     log,
   });
   const secure = config.tls === undefined ? undefined : await readCertificate(config.tls);
-  const limits = { keepAliveTimeout: 75_000 };
-  const api = refuseMalformed(
-    boundHeads(secure === undefined ? createServer(limits, app) : new TlsServer({ ...limits, ...secure }, app)),
-  );
+  const api = createApiServer(app, secure);
   const wake = createWake(lifecycle);
   const proxy = createProxy(
     {

@@ -1,5 +1,6 @@
-import { ServerResponse, type Agent, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { type ServerResponse, type Agent, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Located } from '../api/host-directory.js';
 import { AGENT_PORT, type Asleep } from '../gateway/wire.js';
@@ -7,6 +8,7 @@ import { accessToken, verifyTrafficToken, type TokenOwner } from '../keys/access
 import { PartitionedAgent } from '../relay/destination.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
 import { streamServer } from '../relay/stream-server.js';
+import { CONTROL_REQUEST_MS, lastAnswer, serveWithin } from './control.js';
 import { destination, TRAFFIC_TOKEN_HEADER } from './destination.js';
 import { isInternalRoute } from './internal-routes.js';
 import { mayWake } from './may-wake.js';
@@ -66,8 +68,6 @@ export function createProxy(deps: ProxyDeps, server: Server | TlsServer = stream
   const held = new Held(deps.connectionLimit);
   const serve = (request: IncomingMessage, client: ClientEnd): void => {
     const out = outOf(client);
-    // The connection may break while we still look for the sandbox; without a listener that would end the process.
-    if (!(out instanceof ServerResponse)) out.on('error', () => out.destroy());
     handle(deps, agent, held, request, client).catch((error: unknown) => {
       deps.log.error({ err: error }, 'the proxy could not serve a request');
       refuse(
@@ -78,12 +78,16 @@ export function createProxy(deps: ProxyDeps, server: Server | TlsServer = stream
     });
   };
   const { control } = deps;
+  const isControl = ({ headers }: IncomingMessage): boolean =>
+    control !== undefined && headers.host?.replace(/:\d+$/, '').toLowerCase() === control.host;
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const host = request.headers.host?.replace(/:\d+$/, '').toLowerCase();
-    if (control !== undefined && host === control.host) control.serve(request, response);
+    if (isControl(request)) serveWithin(CONTROL_REQUEST_MS, control!.serve, request, response);
     else serve(request, response);
   });
-  server.on('upgrade', (request: IncomingMessage, socket, head: Buffer) => serve(request, { socket, head }));
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (isControl(request)) control!.serve(request, lastAnswer(request, socket));
+    else serve(request, { socket, head });
+  });
   server.on('close', () => agent.destroy());
   return server;
 }

@@ -81,3 +81,12 @@ export class PartitionedAgent extends http.Agent {
     return `${super.getName(options)}:${options.shareWith ?? ''}`;
   }
 }
+
+/** Lets an answer go that is not passed on. What happens to it from now on concerns its client no more. */
+export function decline(outgoing: http.ClientRequest, answer: http.IncomingMessage): void {
+  outgoing.removeAllListeners('error').on('error', () => undefined);
+  answer.on('error', () => undefined);
+  // The connection of a request that was sent whole can carry another; one whose body was kept back would wait for it.
+  if (outgoing.writableEnded) answer.resume();
+  else outgoing.destroy();
+}

@@ -1,5 +1,5 @@
 import type { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
-import { AnswerDeclined, openRequest, type Cuttable, type Destination, type Watch } from './destination.js';
+import { AnswerDeclined, decline, openRequest, type Cuttable, type Destination, type Watch } from './destination.js';
 import { MOST_HEADERS } from './bound-heads.js';
 import { framed, framingOf, hasBody } from './framing.js';
 import { endToEnd } from './headers.js';
@@ -115,12 +115,12 @@ export function relayRequest(
       answered = true;
       // It asks for no more; what was sent now would meet a connection that it closes, and the answer would be lost.
       if (meter !== undefined) drain();
-      answer.on('error', breakOff);
       if (watch.declines?.(answer) === true) {
         done();
-        answer.resume();
+        decline(outgoing, answer);
         return reject(new AnswerDeclined(answer.headers));
       }
+      answer.on('error', breakOff);
       if (holdBody && !request.readableFlowing) request.resume();
       try {
         const headers = endToEnd(answer.rawHeaders);

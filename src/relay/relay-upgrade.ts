@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { AnswerDeclined, openRequest, type Destination, type Watch } from './destination.js';
+import { AnswerDeclined, decline, openRequest, type Destination, type Watch } from './destination.js';
 import { MOST_HEADERS } from './bound-heads.js';
 import { withoutFraming } from './framing.js';
 import { endToEnd } from './headers.js';
@@ -22,13 +22,7 @@ export function relayUpgrade(
   watch: Watch = {},
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const headers = [
-      ...withoutFraming(to.headers),
-      'Connection',
-      'Upgrade',
-      'Upgrade',
-      request.headers.upgrade ?? 'websocket',
-    ];
+    const headers = [...withoutFraming(to.headers), 'Connection', 'Upgrade', 'Upgrade', 'websocket'];
     const outgoing = openRequest(request.method ?? 'GET', { ...to, agent: undefined as never }, headers);
     const headersOf = (answer: IncomingMessage): string[] => {
       const kept = endToEnd(answer.rawHeaders);
@@ -86,13 +80,13 @@ export function relayUpgrade(
         return fail(new Error(`the answer has more than ${MOST_HEADERS} headers`));
       }
       answered = true;
-      answer.on('error', () => socket.destroy());
       if (watch.declines?.(answer) === true) {
         signal.removeEventListener('abort', cut);
         socket.off('close', gone);
-        answer.resume();
+        decline(outgoing, answer);
         return reject(new AnswerDeclined(answer.headers));
       }
+      answer.on('error', () => socket.destroy());
       socket.write(headText(answer, [...headersOf(answer), 'Connection', 'close']), 'latin1');
       answer.pipe(socket);
     });

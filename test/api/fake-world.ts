@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import type { ErrorCode } from '../../workflows/errors.js';
 import type { ResumeInput, ResumeResult, RotateInput, SetTimeoutInput } from '../../workflows/messages.js';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
+import { createApiServer } from '../../src/api/api-server.js';
 import { createApp } from '../../src/api/app.js';
 import { AskedFor } from '../../src/api/create-from-pool.js';
 import { ApiError } from '../../src/api/errors.js';
@@ -66,6 +67,8 @@ export class FakeWorld implements SandboxClient {
   readonly waitsFor = new Map<string, () => boolean>();
   /** Where the guests' agents listen. */
   guest: GuestAddress = { host: '127.0.0.1', port: 1 };
+  /** The same for single sandboxes. */
+  readonly guests = new Map<string, GuestAddress>();
   /** Ports of the guests' localhost that are open, and where they really are. */
   readonly guestPorts = new Map<number, number>();
   dials = 0;
@@ -101,7 +104,7 @@ export class FakeWorld implements SandboxClient {
         const status = this.views.get(id)?.status;
         if (status !== 'running' && status !== 'pausing') return undefined;
         return {
-          address: this.guest,
+          address: this.guests.get(id) ?? this.guest,
           token: accessToken(TOKENS_KEY, this.views.get(id)?.spec ?? { id }),
           open: status === 'running',
         };
@@ -132,7 +135,7 @@ export class FakeWorld implements SandboxClient {
       pausedRetentionMs: 30 * 24 * 3_600_000,
       log,
     });
-    this.apiUrl = await this.listen(createServer(app));
+    this.apiUrl = await this.listen(createApiServer(app));
     const deps = {
       ...{ locator: this.directory, wake: createWake(lifecycle), holdMs: this.holdMs, gatewayToken: GATEWAY_TOKEN },
       ...{ connectionLimit: this.connectionLimit, searchLimits: new SearchLimits(), tokensKey: TOKENS_KEY, log },

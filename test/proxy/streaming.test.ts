@@ -119,7 +119,7 @@ describe('streams', () => {
     await expect(response.text()).rejects.toThrow();
   });
 
-  test('an early refusal of a large upload arrives, and the connection serves the next request', async () => {
+  test('an early refusal of a large upload arrives, and the next request is served', async () => {
     world.add('i2', { status: 'paused' });
     await world.serveGuest((_request, response) => void response.end('ok'));
     const upload = await fetch(world.proxyUrl, {
