@@ -5,7 +5,7 @@ const only = (name, from, to) => ({
   from: { path: from },
   to: { path: '^(src|workflows|activities)/', pathNot: [from, '^src/(tracing/span|within|sync-to-disk|durable-file)\\.ts$', ...to] },
 });
-const contract = '^workflows/(names|errors|view|messages|host-activities|search-attributes)\\.ts$';
+const contract = '^workflows/(names|errors|view|messages|host-activities|step-queues|search-attributes)\\.ts$';
 
 module.exports = {
   forbidden: [
