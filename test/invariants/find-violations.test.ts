@@ -57,6 +57,7 @@ const healthy = (): Observation => ({
     'temporal.db',
     'master.key',
     'api-keys.json',
+    'tls',
     'manifests-signed.json',
   ].map((name) => ({
     ...{ name, changedAt: 1 },
