@@ -32,6 +32,8 @@ export interface HostContext {
   guard: Guard;
   journal: EventJournal;
   life: SignsOfLife;
+  /** Where libvirt writes the logs of machines; absent: where it does by default. */
+  machineLogs?: string;
   /** What becomes of a sandbox whose guest has crashed. */
   onCrash: 'end' | 'reboot';
   /** Gives up one warm machine for what needs its room. @returns false when there is none to give up. */

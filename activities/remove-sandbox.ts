@@ -1,8 +1,16 @@
 import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { syncToDisk } from '../src/sync-to-disk.js';
 import type { HostContext } from './host-context.js';
 import { domainName } from './machine.js';
 import { clearWorkspace } from './workspace.js';
+
+/** libvirt writes one for each machine, some with numbers behind when they grow, and removes none. */
+const MACHINE_LOGS = '/var/log/libvirt/qemu';
+
+async function removeMachineLogs({ machineLogs = MACHINE_LOGS }: HostContext, domain: string): Promise<void> {
+  for (const name of ['', '.0', '.1', '.2']) await rm(path.join(machineLogs, `${domain}.log${name}`), { force: true });
+}
 
 /** All of a sandbox, under its lock: machine, wrapped key, libvirt secret, files, in this order. Repeating is fine. */
 export async function removeSandbox(context: HostContext, id: string, generation: number): Promise<void> {
@@ -18,6 +26,7 @@ export async function removeSandbox(context: HostContext, id: string, generation
   context.reached('destroy.key-removed');
   await clearWorkspace(context, { id, slot, allowInternetAccess });
   context.reached('destroy.workspace-cleared');
+  await removeMachineLogs(context, domainName(id));
   await rm(paths.directory, { recursive: true, force: true });
   context.reached('destroy.files-removed');
   context.index.forget(id, generation);

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { keepBounded } from './keep-bounded.js';
 
 const RESTART_AFTER_MS = 500;
 
@@ -22,6 +23,7 @@ export interface ChildOptions {
 export class Child {
   #process: ChildProcess | undefined;
   #stopping = false;
+  #unbound: (() => void) | undefined;
   #exited: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: ChildOptions) {}
@@ -37,6 +39,7 @@ export class Child {
       detached: true,
     });
     closeSync(log);
+    this.#unbound ??= keepBounded(logFile);
     this.#process = child;
     this.#exited = new Promise((resolve) => {
       child.once('error', (error) => {
@@ -79,6 +82,8 @@ export class Child {
 
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#unbound?.();
+    this.#unbound = undefined;
     const child = this.#process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');

@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createVm } from '../../activities/create-vm.js';
 import { destroyVm } from '../../activities/destroy-vm.js';
@@ -51,8 +53,13 @@ test('a kill that is older than its host says how far the host is: the next one 
     type: 'StaleGeneration',
     details: [{ generation: 17, machine: 'running' }],
   });
-  await destroyVm(scene.context, { id: scene.id, generation: 18 }, never);
+  const machineLogs = await mkdtemp(path.join(tmpdir(), 'machine-logs-'));
+  for (const name of [`${scene.machine}.log`, `${scene.machine}.log.0`, 'dormouse-another.log'])
+    await writeFile(path.join(machineLogs, name), 'x');
+  await destroyVm({ ...scene.context, machineLogs }, { id: scene.id, generation: 18 }, never);
   expect(scene.context.index.get(scene.id)).toBeUndefined();
+  expect(await readdir(machineLogs)).toEqual(['dormouse-another.log']);
+  await rm(machineLogs, { recursive: true });
 });
 
 test('a roll-back that died in the middle of its restore restores again: whole device state counts, not what stands', async () => {
