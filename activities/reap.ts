@@ -8,6 +8,9 @@ import { giveBack } from './give-back.js';
 import type { HostContext } from './host-context.js';
 import { removeSandbox } from './remove-sandbox.js';
 
+/** Repairs that share one look: every look is at everything, and whoever wants one of their sandboxes waits for it. */
+const AT_ONCE = 20;
+
 export interface ReaperReport {
   found: Violation[];
   repaired: Violation[];
@@ -32,14 +35,9 @@ export class Reaper {
     this.#unknownSince = stillUnknown(seen, this.#unknownSince);
     const found = findViolations(seen);
     const repaired: Violation[] = [];
-    for (const violation of this.#due(seen)) {
-      const did = await this.#repair(violation).catch((error: unknown) => {
-        this.context.log.error({ err: error, ...violation }, 'a repair failed; it is tried again at the next sweep');
-        return false;
-      });
-      if (!did) continue;
-      repaired.push(violation);
-      this.context.log.warn({ ...violation }, 'repaired');
+    const due = this.#due(seen);
+    for (let at = 0; at < due.length; at += AT_ONCE) {
+      repaired.push(...(await this.#underLocks(due.slice(at, at + AT_ONCE))));
     }
     return { found, repaired };
   }
@@ -48,21 +46,37 @@ export class Reaper {
     return dueRepairs(findViolations(seen), seen, { unknownSince: this.#unknownSince, minAgeMs: this.minAgeMs });
   }
 
-  async #repair(violation: Repairable): Promise<boolean> {
-    const { repair } = violation;
-    if (!('id' in repair)) return this.#once(violation);
+  /** Repairs under the locks of all their sandboxes; those that are held now wait for the next sweep. */
+  async #underLocks(some: Repairable[]): Promise<Repairable[]> {
     const { locks, index } = this.context;
-    if (locks.isHeld(repair.id)) return false;
-    const generation = index.generation(repair.id);
-    return locks.hold(repair.id, generation, new AbortController().signal, () => this.#once(violation));
+    const free = some.filter(({ repair }) => !('id' in repair) || !locks.isHeld(repair.id));
+    const ids = [...new Set(free.flatMap(({ repair }) => ('id' in repair ? [repair.id] : [])))];
+    const hold = (at: number): Promise<Repairable[]> => {
+      const id = ids[at];
+      if (id === undefined) return this.#repair(free);
+      return locks.hold(id, index.generation(id), new AbortController().signal, () => hold(at + 1));
+    };
+    return hold(0);
   }
 
-  /** Looks again, and repairs if it is still so. */
-  async #once(violation: Repairable): Promise<boolean> {
+  /** Looks again, once for all of them, and repairs what is still so. */
+  async #repair(some: Repairable[]): Promise<Repairable[]> {
+    const { log } = this.context;
     const seen = await this.observe();
-    if (!this.#due(seen).some((one) => keyOf(one) === keyOf(violation))) return false;
-    await this.#do(violation.repair, seen);
-    return true;
+    const still = new Set(this.#due(seen).map(keyOf));
+    const repaired: Repairable[] = [];
+    for (const violation of some) {
+      if (!still.has(keyOf(violation))) continue;
+      try {
+        await this.#do(violation.repair, seen);
+      } catch (error) {
+        log.error({ err: error, ...violation }, 'a repair failed; it is tried again at the next sweep');
+        continue;
+      }
+      repaired.push(violation);
+      log.warn({ ...violation }, 'repaired');
+    }
+    return repaired;
   }
 
   async #do(repair: Repair, seen: Observation): Promise<void> {

@@ -22,7 +22,7 @@ export async function findSandbox(
   const { found, missing, unreadable } = await deps.directory.find(id);
   let view = found;
   if (view === undefined && (missing.length > 0 || unreadable === true || options.evenIfUnlisted))
-    view = await deps.client.get(id);
+    view = await deps.client.get(id, { onlyOpen: true });
   if (view === undefined || view.spec.warm === true || view.spec.tenant !== tenantOf(response)) throw notFound(id);
   if (view.status === 'killed' || view.status === 'failed') throw notFound(id);
   if (unreadable === true && !options.evenIfUnlisted) throw damaged(id);

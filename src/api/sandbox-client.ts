@@ -24,7 +24,7 @@ export interface SandboxClient {
   rotateTokens(id: string, input: RotateInput): Promise<SandboxChange>;
   setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxChange>;
   /** The workflow's own view, for when the host cannot be asked; undefined when there is no such workflow. */
-  get(id: string): Promise<SandboxView | undefined>;
+  get(id: string, options?: { onlyOpen?: boolean }): Promise<SandboxView | undefined>;
 }
 
 export interface UpdateOptions {

@@ -2,6 +2,7 @@ interface Holder {
   generation: number;
   abort: AbortController;
   released: Promise<void>;
+  since: number;
   /** Gives way to whoever comes. */
   yields: boolean;
 }
@@ -12,6 +13,9 @@ interface Holder {
  */
 export class SandboxLocks {
   readonly #held = new Map<string, Holder>();
+
+  /** @param now a clock in ms that never goes back */
+  constructor(private readonly now: () => number = () => performance.now()) {}
 
   /** Runs `work` alone. Waits for the present holder. */
   async hold<T>(
@@ -52,7 +56,7 @@ export class SandboxLocks {
     const abort = new AbortController();
     let release = (): void => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
-    this.#held.set(id, { generation, abort, released, yields });
+    this.#held.set(id, { generation, abort, released, yields, since: this.now() });
     try {
       signal.throwIfAborted();
       return await work(AbortSignal.any([signal, abort.signal]));
@@ -70,8 +74,13 @@ export class SandboxLocks {
     return true;
   }
 
-  get anyHeld(): boolean {
-    return [...this.#held.values()].some(({ yields }) => !yields);
+  /**
+   * Whether a step has begun within the last `ms`. One that lasts longer waits for a guest: a guest that answers nothing must
+   * not hold up what waits for a quiet moment.
+   */
+  anyHeldFor(ms: number): boolean {
+    const now = this.now();
+    return [...this.#held.values()].some(({ yields, since }) => !yields && now - since < ms);
   }
 
   isHeld(id: string): boolean {

@@ -65,6 +65,9 @@ const IN_FLIGHT_DIRECTORY = '/run/dormouse/in-flight';
 /** For an agent's answer: who asked for the pause has an answer within its 55 s all the same. */
 const PAUSE_WAITS_MS = 20_000;
 
+/** A create, a pause or a wake takes seconds. What takes longer waits for its guest, and leaves this host idle. */
+const LONGEST_STEP_MS = 10_000;
+
 /** The warm pool is looked at so often: so long a machine that was taken is not replaced. */
 const TEND_EVERY_MS = 1_000;
 
@@ -106,7 +109,7 @@ async function main(): Promise<void> {
   await openPasstDirectory(gid, log);
   const traffic = new Activity();
   const locks = new SandboxLocks();
-  const isIdle = (): boolean => !locks.anyHeld;
+  const isIdle = (): boolean => !locks.anyHeldFor(LONGEST_STEP_MS);
   const pool = new OverlayPool({
     directory: index.paths.overlayPool,
     size: config.overlayPool,
@@ -278,7 +281,7 @@ async function main(): Promise<void> {
       secretUuid: (id) => derivedUuid(id, 'secret'),
       workflows: async (ids) => {
         await requireKnownTemporal(config.stateDir, await runs.namespaceId());
-        return runs.find(ids);
+        return runs.findOnHost(config.hostId, ids);
       },
     }),
   );

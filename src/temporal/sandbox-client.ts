@@ -166,8 +166,10 @@ export class TemporalSandboxClient {
   }
 
   /** The workflow's own view; undefined when there is no such workflow. */
-  async get(id: string): Promise<SandboxView | undefined> {
+  async get(id: string, { onlyOpen = false } = {}): Promise<SandboxView | undefined> {
     try {
+      // A query of one that has ended is a replay of all its history.
+      if (onlyOpen && !(await this.#runs(id))) return undefined;
       return await this.#call(id, QUERY_WITHIN_MS, () => this.#handle(id).query(getQuery));
     } catch (error) {
       if (error instanceof DormouseError && error.code === 'NotFound') return undefined;

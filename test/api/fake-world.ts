@@ -275,8 +275,8 @@ export class FakeWorld implements SandboxClient {
     return view;
   }
 
-  get(id: string): Promise<SandboxView | undefined> {
-    this.calls.push({ verb: 'get', id });
+  get(id: string, input?: { onlyOpen?: boolean }): Promise<SandboxView | undefined> {
+    this.calls.push({ verb: 'get', id, input });
     return Promise.resolve(this.views.get(id));
   }
 

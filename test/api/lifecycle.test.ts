@@ -251,3 +251,10 @@ test('no host at all is a 503, never an empty list', async () => {
   expect([status, body.code]).toEqual([503, 503]);
   await alone.stop();
 });
+
+test('a kill of a sandbox that no host has asks whether its workflow runs, and does not wake its history', async () => {
+  expect((await world.api('DELETE', '/sandboxes/i404')).status).toBe(404);
+  expect(world.calls.filter(({ verb }) => verb === 'get')).toEqual([
+    { verb: 'get', id: 'i404', input: { onlyOpen: true } },
+  ]);
+});

@@ -67,7 +67,7 @@ describe("a sandbox's lock", () => {
       order.push('has ended');
     });
     expect(locks.isHeld('a')).toBe(false);
-    expect(locks.anyHeld).toBe(false);
+    expect(locks.anyHeldFor(10_000)).toBe(false);
     const coming = locks.hold('a', 1, forever, async () => void order.push('is in'));
     expect(locks.isHeld('a')).toBe(true);
     await Promise.all([coming, yielding]);
@@ -83,4 +83,16 @@ describe("a sandbox's lock", () => {
     await holder;
     expect(await locks.holdUntilNeeded('a', 1, forever, () => Promise.resolve('in'))).toBe('in');
   });
+});
+
+test('a step counts for those who wait for a quiet moment until it takes long, as one does that waits for its guest', async () => {
+  let now = 0;
+  const locks = new SandboxLocks(() => now);
+  let end = (): void => undefined;
+  const held = locks.hold('i1', 1, new AbortController().signal, () => new Promise<void>((resolve) => (end = resolve)));
+  expect(locks.anyHeldFor(10)).toBe(true);
+  now = 10;
+  expect([locks.anyHeldFor(10), locks.isHeld('i1')]).toEqual([false, true]);
+  end();
+  await held;
 });

@@ -88,7 +88,7 @@ export async function startMachinelessHost(
   await pool.sweep();
   const memories = new MemoryPool<Template>({
     ...{ directory: paths.memoryPool, size: 1, log },
-    isIdle: () => !locks.anyHeld,
+    isIdle: () => !locks.anyHeldFor(10_000),
     hasRoom: () => Promise.resolve(true),
     copy: ({ memory, memoryExtents }, file, signal) => copySparse(memory, file, memoryExtents, { signal }),
   });
