@@ -26,6 +26,7 @@ const STATUS_BY_ERRNO: Record<string, number> = {
   EACCES: 403,
   EPERM: 403,
   EROFS: 403,
+  ETIMEDOUT: 504,
   ENOSPC: 507,
   EDQUOT: 507,
 };

@@ -18,5 +18,10 @@ export const read = libc.func('read', 'long', ['int', 'void *', 'size_t']) as (
   into: Buffer,
   bytes: number,
 ) => number;
+export const poll = libc.func('poll', 'int', ['void *', 'unsigned long', 'int']) as (
+  entries: Buffer,
+  count: number,
+  timeoutMs: number,
+) => number;
 /** Of the last call of these that failed. */
 export const lastErrno = (): number => koffi.errno();

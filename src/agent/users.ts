@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
 export interface User {
@@ -7,8 +8,13 @@ export interface User {
   home: string;
 }
 
+/** Also where somebody has put a pipe in its place. */
+const AT_ONCE = constants.O_RDONLY | constants.O_NONBLOCK;
+
 const rows = async (file: string): Promise<string[][]> =>
-  (await readFile(file, 'utf8')).split('\n').flatMap((line) => (line.includes(':') ? [line.split(':')] : []));
+  (await readFile(file, { encoding: 'utf8', flag: AT_ONCE }))
+    .split('\n')
+    .flatMap((line) => (line.includes(':') ? [line.split(':')] : []));
 
 /** @returns the user of that name in /etc/passwd. */
 export async function findUser(name: string): Promise<User | undefined> {

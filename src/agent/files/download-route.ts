@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { AgentState } from '../agent-state.js';
+import { userFiles } from '../filesystem/user-files.js';
 import { HttpError } from '../http-error.js';
 import { resolvePath } from '../resolve-path.js';
 import { authorizeFile } from './authorize-file.js';
 import { contentType } from './content-type.js';
-import { openToRead } from './open-file.js';
 
 /** Streams a file. Files that say they are empty, as in /proc, are read until they end. */
 export async function downloadRoute(
@@ -20,18 +20,16 @@ export async function downloadRoute(
   if (given === null || given === '') throw new HttpError(400, 'path is missing');
   if (!takesPlain(request.headers['accept-encoding'])) throw new HttpError(406, 'only the identity encoding is served');
   const file = resolvePath(given, user.home);
-  const { handle, found } = await openToRead(file);
-  const length = found.size > 0 ? { 'content-length': found.size } : {};
-  const bytes = handle.createReadStream(found.size > 0 ? { end: found.size - 1 } : {});
-  // Opened and read once before anything is answered: what fails here still becomes an error.
-  await new Promise<void>((resolve, reject) => bytes.once('readable', resolve).once('error', reject));
-  response.writeHead(200, {
-    'content-type': contentType(file),
-    'content-disposition': `inline; filename*=UTF-8''${encodeURIComponent(path.basename(file))}`,
-    vary: 'Accept-Encoding',
-    ...length,
+  await userFiles.read(file, async (size, bytes) => {
+    const length = size > 0 ? { 'content-length': size } : {};
+    response.writeHead(200, {
+      'content-type': contentType(file),
+      'content-disposition': `inline; filename*=UTF-8''${encodeURIComponent(path.basename(file))}`,
+      vary: 'Accept-Encoding',
+      ...length,
+    });
+    await pipeline(bytes, response);
   });
-  await pipeline(bytes, response);
 }
 
 /** False when the client wrote `identity;q=0`, or `*;q=0` without naming identity. */

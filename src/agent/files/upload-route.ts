@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import type { AgentState } from '../agent-state.js';
+import { userFiles } from '../filesystem/user-files.js';
 import { HttpError, sendJson } from '../http-error.js';
 import type { Metadata } from '../metadata.js';
 import { resolvePath } from '../resolve-path.js';
@@ -10,7 +11,6 @@ import { authorizeFile } from './authorize-file.js';
 import { metadataHeaders } from './metadata-headers.js';
 import { eachPart } from './multipart.js';
 import { requestBody } from './request-body.js';
-import { writeFileAs } from './write-file.js';
 
 export interface Written {
   name: string;
@@ -61,7 +61,7 @@ async function writeParts(
 }
 
 async function write(file: string, bytes: Readable, { user, metadata }: Owned): Promise<Written> {
-  await writeFileAs(file, bytes, user, metadata);
+  await userFiles.write(file, bytes, user, metadata);
   const written = { name: path.basename(file), type: 'file', path: file } as const;
   return Object.keys(metadata).length === 0 ? written : { ...written, metadata };
 }

@@ -20,10 +20,12 @@ export async function writeFileAs(file: string, bytes: Readable, user: User, met
     if (before !== undefined && !isReplaceable(file, before)) await pipeline(bytes, await intoAsItIs(file));
     else await replace(before === undefined ? file : await realpath(file), bytes, { user, before, metadata });
   } catch (thrown) {
-    const error: unknown = bytes.errored ?? thrown;
-    throw isDamagedBody(error) ? new HttpError(400, `the body is damaged: ${(error as Error).message}`) : error;
+    throw uploadError(bytes.errored ?? thrown);
   }
 }
+
+export const uploadError = (error: unknown): unknown =>
+  isDamagedBody(error) ? new HttpError(400, `the body is damaged: ${(error as Error).message}`) : error;
 
 /** Devices and the kernel's own files are written to as they are. */
 const isReplaceable = (file: string, before: Stats): boolean => before.isFile() && !/^\/(proc|sys)\//.test(file);

@@ -9,8 +9,15 @@ import { readNames, type Names } from '../users.js';
 
 export type EntryInfoInit = MessageInitShape<typeof EntryInfoSchema>;
 
-/** Describes what is at `file` itself; of a link, with the type of what it leads to. */
-export async function entryInfo(file: string, names?: Names): Promise<EntryInfoInit> {
+/**
+ * Describes what is at `file` itself; of a link, with the type of what it leads to.
+ * @param links `stay` where what they lead to does not answer: described like those that lead to nothing
+ */
+export async function entryInfo(
+  file: string,
+  names?: Names,
+  links: 'follow' | 'stay' = 'follow',
+): Promise<EntryInfoInit> {
   const { userName, groupName } = names ?? (await readNames());
   const found = await lstat(file);
   const mode = found.mode & 0o7777;
@@ -24,17 +31,21 @@ export async function entryInfo(file: string, names?: Names): Promise<EntryInfoI
     owner: userName(found.uid),
     group: groupName(found.gid),
     modifiedTime: timestampFromMs(Math.trunc(found.mtimeMs)),
-    ...(found.isSymbolicLink() ? await link(file) : { metadata: await readMetadata(file) }),
+    ...(found.isSymbolicLink() ? await link(file, links) : { metadata: await readMetadata(file) }),
   };
 }
 
 /** A dangling link is all that stays a link: older clients do not know that type and skip it. */
-async function link(file: string): Promise<Pick<EntryInfoInit, 'type' | 'symlinkTarget' | 'isSymlink'>> {
+async function link(
+  file: string,
+  links: 'follow' | 'stay',
+): Promise<Pick<EntryInfoInit, 'type' | 'symlinkTarget' | 'isSymlink'>> {
+  if (links === 'stay') return { type: FileType.SYMLINK, symlinkTarget: await readlink(file), isSymlink: true };
   try {
     const [target, symlinkTarget] = await Promise.all([stat(file), realpath(file)]);
     return { type: typeOf(target), symlinkTarget, isSymlink: true };
   } catch {
-    return { type: FileType.SYMLINK, symlinkTarget: await readlink(file), isSymlink: true };
+    return link(file, 'stay');
   }
 }
 

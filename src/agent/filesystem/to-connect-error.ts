@@ -18,6 +18,7 @@ const CODE_BY_ERRNO: Record<string, Code> = {
   EROFS: Code.PermissionDenied,
   ENOSPC: Code.ResourceExhausted,
   EMFILE: Code.ResourceExhausted,
+  ETIMEDOUT: Code.DeadlineExceeded,
   ENOTEMPTY: Code.FailedPrecondition,
 };
 

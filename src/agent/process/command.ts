@@ -1,8 +1,8 @@
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { AgentState } from '../agent-state.js';
+import { filesystemCall } from '../filesystem/to-connect-error.js';
+import { mayWait, userFiles } from '../filesystem/user-files.js';
 import { resolvePath } from '../resolve-path.js';
 import type { User } from '../users.js';
 
@@ -29,11 +29,8 @@ export async function prepareCommand(request: CommandRequest, user: User, state:
     throw new ConnectError('a command, its arguments and variables cannot contain a NUL', Code.InvalidArgument);
   }
   const cwd = resolvePath(request.cwd || state.defaultWorkdir || '~', user.home);
-  const isDirectory = await stat(cwd).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isDirectory) throw new ConnectError(`cwd '${cwd}' does not exist`, Code.InvalidArgument);
+  const isDirectory = filesystemCall(() => userFiles.isDirectory(cwd));
+  if (!(await isDirectory)) throw new ConnectError(`cwd '${cwd}' does not exist`, Code.InvalidArgument);
   const env = {
     PATH: SEARCH_PATH,
     HOME: user.home,
@@ -45,8 +42,12 @@ export async function prepareCommand(request: CommandRequest, user: User, state:
   if (!(await canRun(request.cmd, cwd, env.PATH))) {
     throw new ConnectError(`there is no executable '${request.cmd}'`, Code.InvalidArgument);
   }
-  return { ...asUser(user, request.cmd, request.args), cwd, env, user };
+  const [cmd = '', ...args] = [...fromApart(cwd), request.cmd, ...request.args];
+  return { ...asUser(user, cmd, args), cwd: mayWait(cwd) ? '/' : cwd, env, user };
 }
+
+/** Node waits until a new process is in its directory; where that may take for ever, the process goes there later. */
+const fromApart = (cwd: string): string[] => (mayWait(cwd) ? ['/bin/sh', '-c', 'cd -- "$0" && exec "$@"', cwd] : []);
 
 /** `setpriv` sets uid, gid and all groups of the user, then becomes the command: the pid stays. */
 const asUser = (user: User, cmd: string, args: string[]): { file: string; args: string[] } =>
@@ -61,13 +62,6 @@ async function canRun(cmd: string, cwd: string, searchPath: string): Promise<boo
   const candidates = cmd.includes('/')
     ? [path.resolve(cwd, cmd)]
     : searchPath.split(':').map((directory) => path.resolve(cwd, directory, cmd));
-  const found = await Promise.all(
-    candidates.map((file) =>
-      access(file, constants.X_OK).then(
-        () => true,
-        () => false,
-      ),
-    ),
-  );
+  const found = await Promise.all(candidates.map((file) => userFiles.isExecutable(file)));
   return found.includes(true);
 }

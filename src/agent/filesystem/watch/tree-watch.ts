@@ -28,6 +28,8 @@ export class TreeWatch {
     root: string,
     private readonly recursive: boolean,
     private readonly onChanges: (changes: Change[]) => void,
+    /** Whether a look at it waits for nobody; it would hold everything up. */
+    private readonly mayLook: (file: string) => boolean = () => true,
   ) {
     this.#add(root);
   }
@@ -51,7 +53,7 @@ export class TreeWatch {
     const found: string[] = [];
     for (const name of readdirSync(directory)) {
       const file = path.join(directory, name);
-      const stats = lstat(file);
+      const stats = this.#lstat(file);
       if (stats === undefined) continue;
       inodes.set(name, stats.ino);
       found.push(file);
@@ -71,7 +73,7 @@ export class TreeWatch {
 
   #renamed(directory: string, name: string, inodes: Map<string, number>): void {
     const file = path.join(directory, name);
-    const stats = lstat(file);
+    const stats = this.#lstat(file);
     const before = inodes.get(name);
     if (stats === undefined) {
       if (before === undefined) return;
@@ -113,9 +115,13 @@ export class TreeWatch {
 
   /** Writing sets both times, changing mode or owner only one. */
   #changed(file: string): void {
-    const stats = lstat(file);
+    const stats = this.#lstat(file);
     if (stats === undefined) return;
     this.#tell({ file, type: stats.mtimeMs === stats.ctimeMs ? EventType.WRITE : EventType.CHMOD });
+  }
+
+  #lstat(file: string): Stats | undefined {
+    return this.mayLook(file) ? lstat(file) : undefined;
   }
 
   /** A tick later: the two halves of a rename come one after the other. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { EventType, type FilesystemEventSchema } from '../../../gen/filesystem/filesystem_pb.js';
-import { entryInfo } from '../entry-info.js';
+import type { EntryInfoInit } from '../entry-info.js';
 import { refuseNetworkMount } from './network-mount.js';
 import { TreeWatch, type Change } from './tree-watch.js';
 
@@ -15,28 +15,41 @@ export interface WatchRequest {
   allowNetworkMounts: boolean;
 }
 
-/** Watches `directory` until the function that it returns is called. */
-export async function watchEvents(
+export interface Looks {
+  describe: (file: string) => Promise<EntryInfoInit>;
+  /** Whether a look at it waits for nobody. */
+  mayLook?: (file: string) => boolean;
+}
+
+/** Watches `directory` from this process until the function that it returns is called. */
+export async function watchHere(
   directory: string,
   request: WatchRequest,
   onEvent: (event: WatchEvent) => void,
+  { describe, mayLook }: Looks,
 ): Promise<() => void> {
   const found = await stat(directory);
   if (!found.isDirectory()) throw new ConnectError(`'${directory}' is no directory`, Code.InvalidArgument);
   if (!request.allowNetworkMounts) await refuseNetworkMount(directory);
   // One after the other: an entry is looked up, and events must not overtake each other meanwhile.
   let last = Promise.resolve();
-  const watching = new TreeWatch(directory, request.recursive, (changes) => {
+  const onChanges = (changes: Change[]): void => {
     last = last.then(async () => {
-      for (const change of changes) onEvent(await describe(directory, change, request.includeEntry));
+      for (const change of changes) onEvent(await eventOf(directory, change, request.includeEntry, describe));
     });
-  });
+  };
+  const watching = new TreeWatch(directory, request.recursive, onChanges, mayLook);
   return () => watching.close();
 }
 
-async function describe(directory: string, { file, type }: Change, includeEntry: boolean): Promise<WatchEvent> {
+async function eventOf(
+  directory: string,
+  { file, type }: Change,
+  includeEntry: boolean,
+  describe: Looks['describe'],
+): Promise<WatchEvent> {
   const event = { name: path.relative(directory, file), type };
   if (!includeEntry || type === EventType.REMOVE || type === EventType.RENAME) return event;
-  const entry = await entryInfo(file).catch(() => undefined);
+  const entry = await describe(file).catch(() => undefined);
   return entry === undefined ? event : { ...event, entry };
 }

@@ -4,7 +4,8 @@ import type { Filesystem } from '../../../gen/filesystem/filesystem_pb.js';
 import { EventQueue } from '../../event-queue.js';
 import { keepaliveMs } from '../../keepalive.js';
 import { filesystemCall } from '../to-connect-error.js';
-import { watchEvents, type WatchEvent } from './watch-events.js';
+import { userFiles } from '../user-files.js';
+import type { WatchEvent } from './watch-events.js';
 
 type Methods = Pick<
   ServiceImpl<typeof Filesystem>,
@@ -28,7 +29,7 @@ export function watchService(locate: (given: string, context: HandlerContext) =>
       const queue = new EventQueue<WatchEvent>();
       const directory = await locate(request.path, context);
       const close = await filesystemCall(() =>
-        watchEvents(directory, request, (event) => {
+        userFiles.watch(directory, request, (event) => {
           if (queue.length < KEPT_EVENTS) queue.push(event);
         }),
       );
@@ -57,7 +58,7 @@ export function watchService(locate: (given: string, context: HandlerContext) =>
       const events: WatchEvent[] = [];
       const directory = await locate(request.path, context);
       const close = await filesystemCall(() =>
-        watchEvents(directory, request, (event) => {
+        userFiles.watch(directory, request, (event) => {
           if (events.length < KEPT_EVENTS) events.push(event);
         }),
       );

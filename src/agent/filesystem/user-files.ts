@@ -1,0 +1,176 @@
+import type { Dirent } from 'node:fs';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { once } from 'node:events';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { FileType } from '../../gen/filesystem/filesystem_pb.js';
+import { isDevice } from '../files/file-kind.js';
+import { openToRead } from '../files/open-file.js';
+import { uploadError, writeFileAs } from '../files/write-file.js';
+import type { Metadata } from '../metadata.js';
+import { locate, mountUnder } from '../mounts/locate.js';
+import { currentMountsApart, isKernelType, isNetworkType, type Mount } from '../mounts/mount-table.js';
+import type { SideProcess } from '../side/side-process.js';
+import { onTheSide } from '../side/side-processes.js';
+import type { User } from '../users.js';
+import { entryInfo, type EntryInfoInit } from './entry-info.js';
+import { fileCalls } from './file-calls.js';
+import { watchHere, type WatchEvent, type WatchRequest } from './watch/watch-events.js';
+
+export const mayWait = (file: string): boolean => locate(file, 'links').apart !== undefined;
+
+/**
+ * Files at paths that users choose. What may wait for ever, as on a file system that another program serves, is done in
+ * a process beside the agent, within a time; all else is done here, at once.
+ */
+export const userFiles = {
+  async describe(file: string): Promise<EntryInfoInit> {
+    const { apart } = locate(file, 'links');
+    if (apart === undefined) return entryInfo(file);
+    const described = ask<EntryInfoInit>(apart, 'describe', [file], file);
+    // The way to a link may be short though what it leads to does not answer.
+    if (locate(file, 'parents').apart !== undefined) return described;
+    return described.catch(() => entryInfo(file, undefined, 'stay'));
+  },
+
+  list(directory: string, depth: number): Promise<EntryInfoInit[]> {
+    const { apart, real } = locate(directory, 'links');
+    if (apart !== undefined) return ask(apart, 'list', [directory, depth], directory);
+    const mounts = currentMountsApart();
+    const mountAt = (file: string): Mount | undefined => mounts.get(inPlaceOf(directory, real, file));
+    return fileCalls.list(directory, depth, {
+      describe(file: string, child: Dirent) {
+        if (child.isSymbolicLink()) return mayWait(file) ? userFiles.describe(file) : undefined;
+        const mount = mountAt(file);
+        if (mount === undefined || isKernelType(mount)) return undefined;
+        return ask<EntryInfoInit>(mount, 'describe', [file], file).catch(() => unknownEntry(file, child));
+      },
+      list(file: string, left: number) {
+        const mount = mountAt(file);
+        return mount === undefined ? undefined : ask<EntryInfoInit[]>(mount, 'list', [file, left], file);
+      },
+    });
+  },
+
+  makeDirectory(file: string, user: User): Promise<EntryInfoInit> {
+    const { apart } = locate(file, 'links');
+    if (apart !== undefined) return ask(apart, 'makeDirectory', [file, user], file);
+    return fileCalls.makeDirectory(file, user);
+  },
+
+  async move(source: string, destination: string, user: User): Promise<EntryInfoInit> {
+    const apart = locate(source, 'parents').apart ?? locate(destination, 'parents').apart;
+    if (apart !== undefined) return ask(apart, 'move', [source, destination, user], apart.point);
+    await fileCalls.move(source, destination, user);
+    return userFiles.describe(destination);
+  },
+
+  async remove(file: string): Promise<void> {
+    const { apart, real } = locate(file, 'parents');
+    const mount = apart ?? mountUnder(real);
+    if (mount !== undefined) await ask(mount, 'remove', [file], file);
+    else await fileCalls.remove(file);
+  },
+
+  async write(file: string, bytes: Readable, user: User, metadata: Metadata): Promise<void> {
+    const { apart, found } = locate(file, 'links');
+    const point = apart?.point ?? (found !== undefined && isDevice(found) ? 'devices' : undefined);
+    if (point === undefined) return writeFileAs(file, bytes, user, metadata);
+    await onTheSide(point, file, (side) => pass(side, file, bytes, user, metadata)).catch((error: unknown) => {
+      bytes.destroy();
+      throw error;
+    });
+  },
+
+  /** Calls `take` with the size, as the file says it, and the content; the first of it has been read by then. */
+  async read(file: string, take: (size: number, bytes: Readable) => Promise<void>): Promise<void> {
+    const { apart } = locate(file, 'links');
+    if (apart !== undefined) return onTheSide(apart.point, file, (side) => fetchFrom(side, file, take));
+    const { handle, found } = await openToRead(file);
+    const bytes = handle.createReadStream(found.size > 0 ? { end: found.size - 1 } : {});
+    // What fails here still becomes an error.
+    await once(bytes, 'readable');
+    await take(found.size, bytes);
+  },
+
+  isDirectory: (file: string): Promise<boolean> => yesOrNo('isDirectory', file),
+  isExecutable: (file: string): Promise<boolean> => yesOrNo('isExecutable', file).catch(() => false),
+
+  async watch(directory: string, request: WatchRequest, onEvent: (event: WatchEvent) => void): Promise<() => void> {
+    const { apart, real } = locate(directory, 'links');
+    if (apart === undefined) {
+      const mayLook = (file: string): boolean => {
+        const there = inPlaceOf(directory, real, file);
+        for (const point of currentMountsApart().keys()) {
+          if (there === point || there.startsWith(`${point}/`)) return false;
+        }
+        return true;
+      };
+      return watchHere(directory, request, onEvent, { describe: userFiles.describe, mayLook });
+    }
+    if (isNetworkType(apart) && !request.allowNetworkMounts) {
+      throw new ConnectError(`'${directory}' is on a network file system`, Code.InvalidArgument);
+    }
+    const { recursive, includeEntry, allowNetworkMounts } = request;
+    return new Promise((resolve, reject) => {
+      onTheSide(apart.point, directory, async (side) => {
+        side.onEvent = onEvent;
+        await side.ask('watch', [directory, { recursive, includeEntry, allowNetworkMounts }], directory);
+        await new Promise<void>((closed) => {
+          resolve(() => {
+            side.kill();
+            closed();
+          });
+        });
+      }).catch(reject);
+    });
+  },
+};
+
+/** The path without links of a `file` in `directory`. */
+const inPlaceOf = (directory: string, real: string, file: string): string =>
+  directory === real ? file : path.join(real, file.slice(directory.length));
+
+const ask = <T>({ point }: Mount, name: string, args: unknown[], about: string): Promise<T> =>
+  onTheSide(point, about, (side) => side.ask(name, args, about)) as Promise<T>;
+
+async function yesOrNo(name: 'isDirectory' | 'isExecutable', file: string): Promise<boolean> {
+  const { apart } = locate(file, 'links');
+  return apart === undefined ? fileCalls[name](file) : ask(apart, name, [file], file);
+}
+
+/** Of a place whose file system does not answer. */
+const unknownEntry = (file: string, child: Dirent): EntryInfoInit => ({
+  name: child.name,
+  path: file,
+  type: child.isDirectory() ? FileType.DIRECTORY : FileType.UNSPECIFIED,
+});
+
+async function pass(side: SideProcess, file: string, bytes: Readable, user: User, metadata: Metadata): Promise<void> {
+  await side.ask('upload', [file, user, metadata], file);
+  try {
+    for await (const part of bytes as AsyncIterable<Buffer>) await side.ask('uploadPart', [part], file);
+  } catch (thrown) {
+    const error = uploadError(thrown);
+    if (side.alive) await side.ask('uploadBreak', [String(error)], file).catch(() => undefined);
+    throw error;
+  }
+  await side.ask('uploadEnd', [], file);
+}
+
+async function fetchFrom(
+  side: SideProcess,
+  file: string,
+  take: (size: number, bytes: Readable) => Promise<void>,
+): Promise<void> {
+  type Part = Uint8Array | undefined;
+  const { size, first } = (await side.ask('download', [file], file)) as { size: number; first: Part };
+  async function* parts(): AsyncGenerator<Uint8Array> {
+    for (let part = first; part !== undefined; part = (await side.ask('downloadPart', [], file)) as Part) yield part;
+  }
+  try {
+    await take(size, Readable.from(parts(), { objectMode: false }));
+  } finally {
+    if (side.alive) await side.ask('downloadEnd', [], file).catch(() => undefined);
+  }
+}

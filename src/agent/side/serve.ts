@@ -1,0 +1,95 @@
+import { PassThrough } from 'node:stream';
+import { openToRead } from '../files/open-file.js';
+import { writeFileAs } from '../files/write-file.js';
+import { fileCalls } from '../filesystem/file-calls.js';
+import { watchHere, type WatchRequest } from '../filesystem/watch/watch-events.js';
+import type { Metadata } from '../metadata.js';
+import type { User } from '../users.js';
+import { toWire, type Reply } from './wire.js';
+
+const ALIVE_EVERY_MS = 2_000;
+const LONGEST_REMOVAL_MS = 60_000;
+
+const say = (reply: Reply): void => void process.send?.(reply);
+
+/** Serves the calls of the agent that has started this process, until the agent is gone. */
+export function serveSideCalls(): void {
+  process.once('disconnect', () => process.exit());
+  process.on('message', ({ name, args }: { name: string; args: unknown[] }) => {
+    const call = calls[name];
+    let said = performance.now();
+    const alive = (): void => {
+      if (performance.now() - said < ALIVE_EVERY_MS) return;
+      said = performance.now();
+      say({ kind: 'alive' });
+    };
+    Promise.resolve()
+      .then(() => call!(alive, ...args))
+      .then(
+        (value) => say({ kind: 'value', value }),
+        (error: unknown) => say({ kind: 'error', error: toWire(error) }),
+      );
+  });
+}
+
+let upload: { body: PassThrough; written: Promise<void> } | undefined;
+let download: AsyncIterator<Buffer> | undefined;
+
+// The arguments come from this very program.
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+const calls: Record<string, (alive: () => void, ...args: any[]) => unknown> = {
+  describe: (_alive, file: string) => fileCalls.describe(file),
+  list: (alive, directory: string, depth: number) => fileCalls.list(directory, depth, { onEntry: alive }),
+  makeDirectory: (_alive, file: string, user: User) => fileCalls.makeDirectory(file, user),
+  async move(_alive, source: string, destination: string, user: User) {
+    await fileCalls.move(source, destination, user);
+    return fileCalls.describe(destination);
+  },
+  async remove(alive, file: string) {
+    // How far it is nobody tells; a tree may be large.
+    const began = performance.now();
+    const timer = setInterval(() => {
+      if (performance.now() - began < LONGEST_REMOVAL_MS) alive();
+    }, ALIVE_EVERY_MS);
+    await fileCalls.remove(file).finally(() => clearInterval(timer));
+  },
+  async watch(_alive, directory: string, request: WatchRequest) {
+    await watchHere(directory, request, (event) => say({ kind: 'event', event }), fileCalls);
+  },
+  isDirectory: (_alive, file: string) => fileCalls.isDirectory(file),
+  isExecutable: (_alive, file: string) => fileCalls.isExecutable(file),
+
+  upload(_alive, file: string, user: User, metadata: Metadata) {
+    const body = new PassThrough();
+    body.on('error', () => undefined);
+    upload = { body, written: writeFileAs(file, body, user, metadata) };
+    upload.written.catch(() => undefined);
+  },
+  async uploadPart(_alive, bytes: Uint8Array) {
+    const { body, written } = upload!;
+    const taken = new Promise<void>((resolve) => body.write(bytes, () => resolve()));
+    await Promise.race([taken, written]);
+  },
+  async uploadEnd() {
+    upload!.body.end();
+    await upload!.written;
+  },
+  async uploadBreak(_alive, message: string) {
+    upload!.body.destroy(new Error(message));
+    await upload!.written.catch(() => undefined);
+  },
+
+  async download(_alive, file: string) {
+    const { handle, found } = await openToRead(file);
+    download = handle.createReadStream(found.size > 0 ? { end: found.size - 1 } : {})[Symbol.asyncIterator]();
+    const first = await download.next();
+    return { size: found.size, first: first.done === true ? undefined : first.value };
+  },
+  async downloadPart() {
+    const next = await download!.next();
+    return next.done === true ? undefined : next.value;
+  },
+  async downloadEnd() {
+    await download?.return?.();
+  },
+};
