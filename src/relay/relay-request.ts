@@ -27,6 +27,8 @@ export function relayRequest(
   watch: Watch = {},
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    // The client went away while its sandbox was looked for: nothing would tell of that again, and nothing would end this.
+    if (response.destroyed) return resolve();
     const method = request.method ?? 'GET';
     const framing = framingOf(request);
     const body = hasBody(framing);
