@@ -41,7 +41,7 @@ export function findViolations(seen: Observation): Violation[] {
     ...seen.claims.map(({ id }) => id),
   ]);
   const factsOf = factsIn(seen);
-  return [...[...ids].sort().flatMap((id) => ofSandbox(factsOf(id), seen)), ...ofNobody(seen)];
+  return [...[...ids].sort().flatMap((id) => ofSandbox(factsOf(id), seen)), ...ofNobody(seen), ...unguarded(seen)];
 }
 
 /** Sorted by sandbox once: a host may have tens of thousands. */
@@ -261,6 +261,17 @@ function inBetween(workflow: WorkflowFact, status: string, now: number): Violati
       ...{ invariant: 5, sandbox: workflow.id },
       what: `sandbox ${workflow.id} is ${status} for more than ${bound / 1000} s`,
       todo: `Temporal's UI shows the attempts and the last failure of workflow sandbox-${workflow.id}; kill ends it`,
+    },
+  ];
+}
+
+/** Invariant 8. */
+function unguarded({ guard, domains, processes }: Observation): Violation[] {
+  if (guard !== 'missing' || domains.length + processes.length === 0) return [];
+  return [
+    {
+      ...{ invariant: 8, what: 'guests run, and the network guard is not there' },
+      todo: 'the host worker puts it in place at once; if it does not, its log says why, and guests have no network',
     },
   ];
 }

@@ -23,6 +23,8 @@ export interface Observation {
   claims: { slot: number; id: string }[];
   /** Slots of this state directory whose unix user the firewall cuts off. */
   deniedSlots: number[];
+  /** The nftables table of the network guard; absent where machines have none. */
+  guard?: 'there' | 'missing';
 }
 
 export interface WorkflowFact {

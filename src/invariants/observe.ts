@@ -1,5 +1,5 @@
 import { realpath } from 'node:fs/promises';
-import { readTable } from '../guard/nft.js';
+import { readTable, type GuardTable } from '../guard/nft.js';
 import { onHost } from '../guard/run.js';
 import { readClaims } from '../host/slot-claims.js';
 import { slotUid } from '../host/slots.js';
@@ -12,7 +12,8 @@ export interface Scope {
   stateDir: string;
   libvirtUri: string;
   slotsDirectory: string;
-  guardTable: string;
+  /** Absent where machines have no network guard. */
+  guardTable?: string;
   uidBase: number;
   domainPrefix: string;
   secretUuid: (id: string) => string;
@@ -42,12 +43,17 @@ export async function observe(scope: Scope): Promise<Observation> {
   for (const { id } of domains) known.add(id);
   const processes = guestProcesses(await runningProcesses(), places);
   const secrets = await observeSecrets(scope.libvirtUri, { ...scope, known });
-  const denied = (await readTable(scope.guardTable, onHost))?.noInternet ?? [];
+  const { guardTable } = scope;
+  const table = guardTable === undefined ? undefined : await readTable(guardTable, onHost);
+  const denied = table?.noInternet ?? [];
   for (const { id } of [...processes, ...secrets]) known.add(id);
   return {
     ...{ at, domains, processes, secrets, ...files },
     claims: claims.map(({ slot, sandbox }) => ({ slot, id: sandbox })),
     deniedSlots: claims.map(({ slot }) => slot).filter((slot) => denied.includes(slotUid(scope.uidBase, slot))),
+    ...(guardTable === undefined ? {} : { guard: isEmpty(table) ? 'missing' : 'there' }),
     workflows: await scope.workflows([...known]),
   };
 }
+
+const isEmpty = (table: GuardTable | undefined): boolean => table === undefined || table.comment === '';

@@ -18,7 +18,11 @@ import { createGateway } from '../gateway/gateway.js';
 import { gatewayToken } from '../gateway/gateway-token.js';
 import { AGENT_PORT } from '../gateway/wire.js';
 import { dialTunnel } from '../guest/client.js';
+import { followChanges } from '../guard/follow-changes.js';
 import { openGuard } from '../guard/guard.js';
+import { Passts } from '../guard/passts.js';
+import { openWall } from '../guard/wall.js';
+import { GuardWatch } from '../guard/watch.js';
 import { measureRoom, missingRoom, roomToOffer } from '../host/admission.js';
 import { forbidCoreDumps } from '../host/core-dumps.js';
 import { lockStateDirectory } from '../host/host-lock.js';
@@ -71,6 +75,9 @@ const LONGEST_STEP_MS = 10_000;
 /** The warm pool is looked at so often: so long a machine that was taken is not replaced. */
 const TEND_EVERY_MS = 1_000;
 
+/** `nft monitor` says most at once; so often it is looked whether it missed something. */
+const GUARD_EVERY_MS = 3_000;
+
 /** Host worker: activities on this host's machines, and the gateway to them. One per state directory. */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
@@ -91,8 +98,9 @@ async function main(): Promise<void> {
     records: signingRecords(config.stateDir, config.masterKeyFile),
   });
   const index = await SandboxIndex.load(paths, manifestsKey, log);
+  const wanted = await hostGuardRules(config);
   const guard = openGuard({
-    wanted: await hostGuardRules(config),
+    wanted,
     noInternet: index
       .all()
       .flatMap(({ slot, allowInternetAccess }) =>
@@ -105,7 +113,19 @@ async function main(): Promise<void> {
           .map(({ slot }) => slotUid(config.uidBase, slot)),
       ),
   });
+  const wall = openWall({ wanted });
   await guard.ensure();
+  await wall.ensure();
+  const guards = new GuardWatch({ guard, wall, guests: new Passts((await wanted()).uids), log });
+  const unfollowGuard = followChanges(GUARD_TABLE, () => void guards.look());
+  const stopGuarding = every(
+    GUARD_EVERY_MS,
+    async () => {
+      await guards.look();
+      await guards.lookAtWall();
+    },
+    (error) => log.error({ err: error }, 'the network guard could not be looked at'),
+  );
   await openPasstDirectory(gid, log);
   const traffic = new Activity();
   const locks = new SandboxLocks();
@@ -305,6 +325,8 @@ async function main(): Promise<void> {
 
   unwatch();
   unwatchGuests();
+  unfollowGuard();
+  stopGuarding();
   stopReaping();
   stopTending();
   unfollow();

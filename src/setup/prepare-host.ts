@@ -1,5 +1,6 @@
 import type { Config } from '../config.js';
 import { openGuard } from '../guard/guard.js';
+import { openWall } from '../guard/wall.js';
 import { StatePaths } from '../host/state-paths.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { ensureTemplate } from '../template/build.js';
@@ -29,7 +30,11 @@ export async function prepareHost(config: Config, say: (line: string) => void): 
   await step('libvirt', () => prepareLibvirt(config, say));
   const { gid } = await step("libvirt's QEMU user", qemuIds);
   await step("passt's directory", () => openPasstDirectory(gid));
-  await step('network guard', async () => openGuard({ wanted: await hostGuardRules(config) }).ensure());
+  await step('network guard', async () => {
+    const wanted = await hostGuardRules(config);
+    await openGuard({ wanted }).ensure();
+    await openWall({ wanted }).ensure();
+  });
   const accelerator = await step('accelerator', () => chooseAccelerator(config, say));
   const driver = new LibvirtDriver(config.libvirtUri);
   try {

@@ -1,7 +1,8 @@
 import { networkInterfaces } from 'node:os';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { slotAddress } from '../../src/host/slots.js';
 import { FarEnd } from '../guard/far-end.js';
 import { ApiClient } from './api-client.js';
@@ -10,6 +11,7 @@ import type { RunningService } from './running-service.js';
 
 const PORT = 8078;
 const AGENT_PORT = 49_983;
+const GUARD_TABLE = 'dormouse';
 
 let service: RunningService;
 let api: ApiClient;
@@ -59,6 +61,8 @@ print(json.dumps(sorted(reached)))
 `;
   return JSON.parse(await inGuest(id, `python3 -c "${program.replaceAll('"', '\\"')}"`)) as string[];
 }
+
+const nft = async (...args: string[]): Promise<string> => (await execa('nft', args)).stdout;
 
 /** Every address of this host that is not its loopback. */
 const ownAddresses = (): string[] =>
@@ -166,5 +170,39 @@ describe('from inside a guest', () => {
     expect((await api.call('POST', `/sandboxes/${shut}/connect`, { timeout: 300 })).status).toBe(201);
     expect(await reached(shut, [['203.0.113.1', PORT]])).toEqual([]);
     expect(await reached(open, [['203.0.113.1', PORT]])).toEqual(['203.0.113.1']);
+  });
+
+  test('nothing of the host is reachable while somebody removes the rules, and they are back at once', async () => {
+    const addresses = await gateways(open);
+    const { apiPort, temporal } = service.config;
+    const targets = addresses.flatMap((address) => [PORT, apiPort, temporal.port].map((port) => [address, port]));
+    const program = `
+import json, os, socket
+reached = set()
+while not os.path.exists("/tmp/enough"):
+    for host, port in json.loads('${JSON.stringify(targets)}'):
+        try:
+            socket.create_connection((host, port), 1).close()
+            reached.add(host)
+        except OSError:
+            pass
+    open("/tmp/tried", "w").write("x")
+print(json.dumps(sorted(reached)))
+`;
+    await inGuest(open, 'rm -f /tmp/enough /tmp/tried');
+    const trying = inGuest(open, `python3 -c "${program.replaceAll('"', '\\"')}"`);
+    await vi.waitUntil(async () => (await inGuest(open, 'ls /tmp')).includes('tried'), { timeout: 60_000 });
+    for (let time = 0; time < 5; time++) {
+      await nft('delete', 'table', 'inet', GUARD_TABLE);
+      await vi.waitUntil(() => nft('list', 'table', 'inet', GUARD_TABLE).then(Boolean, () => false), {
+        timeout: 30_000,
+        interval: 20,
+      });
+    }
+    expect(await nft('list', 'set', 'inet', GUARD_TABLE, 'no_internet')).toMatch(/elements = \{ \d+/);
+    await inGuest(open, 'touch /tmp/enough');
+    expect(JSON.parse(await trying)).toEqual([]);
+    expect(await reached(open, [['203.0.113.1', PORT]])).toEqual(['203.0.113.1']);
+    expect(await reached(shut, [['203.0.113.1', PORT]])).toEqual([]);
   });
 });

@@ -20,7 +20,8 @@ beforeAll(async () => {
   });
   await guard.ensure();
   await hosts.overlay();
-  await hosts.serve([...TO_IPV4, METADATA], PORT);
+  await hosts.addresses([...TO_IPV4, METADATA]);
+  await hosts.serve(2, PORT);
 });
 afterAll(() => hosts.stop());
 

@@ -7,7 +7,9 @@ const execute = promisify(execFile);
 
 const SERVE = `
 import socket, sys
-s = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True)
+address, port = sys.argv[1], int(sys.argv[2])
+if address == "::": s = socket.create_server((address, port), family=socket.AF_INET6, dualstack_ipv6=True)
+else: s = socket.create_server((address, port))
 print("listening", flush=True)
 while True: s.accept()[0].close()
 `;
@@ -15,7 +17,7 @@ while True: s.accept()[0].close()
 /** Two machines on one wire: network namespaces with a veth pair. Private addresses: `10.9.0.1` and `.2`, `2001:db8:9::1` and `::2`. */
 export class Neighbours {
   readonly #names: [string, string];
-  #server: ChildProcess | undefined;
+  readonly #servers: ChildProcess[] = [];
 
   constructor(name: string) {
     this.#names = [`dm-${name}-${process.pid}-1`, `dm-${name}-${process.pid}-2`];
@@ -35,14 +37,23 @@ export class Neighbours {
     }
   }
 
-  /** The second has these addresses, too, and listens on `port` of all that it has; the first knows the way. */
-  async serve(addresses: string[], port: number): Promise<void> {
+  /** The second has these addresses, too; the first knows the way. */
+  async addresses(addresses: string[]): Promise<void> {
     for (const address of addresses) {
       await this.at(2)('ip', ['address', 'add', address, 'dev', 'wire', 'nodad']);
       await this.at(1)('ip', ['route', 'add', address, 'dev', 'wire']);
     }
-    this.#server = execFile('ip', ['netns', 'exec', this.#names[1], 'python3', '-c', SERVE, String(port)]);
-    await once(this.#server.stdout!, 'data');
+  }
+
+  /** Listens on a port of all addresses of one of them, or of `address` alone, as this user. */
+  async serve(number: 1 | 2, port: number, { address = '::', uid = 0 } = {}): Promise<void> {
+    const user = ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
+    const server = execFile('ip', [
+      ...['netns', 'exec', this.#names[number - 1]!, ...user],
+      ...['/usr/bin/python3', '-c', SERVE, address, String(port)],
+    ]);
+    this.#servers.push(server);
+    await once(server.stdout!, 'data');
   }
 
   /** Whether this user of the first can open a TCP connection. */
@@ -80,7 +91,7 @@ export class Neighbours {
 
   /** Ends all of it; what is not there is fine. */
   async stop(): Promise<void> {
-    this.#server?.kill();
+    for (const server of this.#servers) server.kill();
     for (const name of this.#names) await execute('ip', ['netns', 'delete', name]).catch(() => undefined);
   }
 }

@@ -205,3 +205,14 @@ describe('the comparison of what there is', () => {
     expect(found.map(({ repair }) => repair)).toEqual([{ kind: 'clear-workspace', id: 'b' }]);
   });
 });
+
+describe('the network guard', () => {
+  it('must be there while a guest runs', () => {
+    expect(broken((seen) => (seen.guard = 'missing')).map(({ invariant }) => invariant)).toEqual([8]);
+    expect(broken((seen) => (seen.guard = 'there'))).toEqual([]);
+  });
+
+  it('may be missing while none does', () => {
+    expect(findViolations({ ...EMPTY, guard: 'missing' })).toEqual([]);
+  });
+});

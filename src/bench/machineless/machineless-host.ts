@@ -163,7 +163,7 @@ export async function startMachinelessHost(
   const scope = { stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase, slotsDirectory };
   const reaper = new Reaper(context, config.reaping?.ageMs ?? 0, () =>
     observe({
-      ...{ ...scope, domainPrefix: DOMAIN_PREFIX, guardTable: 'dormouse-machineless', digests: false },
+      ...{ ...scope, domainPrefix: DOMAIN_PREFIX, digests: false },
       secretUuid: (id) => derivedUuid(id, 'secret'),
       workflows: (ids) => runs.find(ids),
     }),
