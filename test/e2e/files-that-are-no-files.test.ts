@@ -39,16 +39,16 @@ for n in range(1, 7):
             print("answered as if it were a file")
         except Exception:
             pass
-print(s.files.read("/home/user/odd/plain").strip(), len(s.files.list("/home/user/odd")))
+print(s.files.read("/home/user/odd/plain").strip(), "plain" in [e.name for e in s.files.list("/home/user/odd")])
 print(s.files.read("/proc/sys/kernel/ostype").strip())
 print(s.commands.run("echo hi").stdout.strip())
 `);
-  expect(said.split('\n')).toEqual(['x 7', 'Linux', 'hi']);
+  expect(said.split('\n')).toEqual(['x True', 'Linux', 'hi']);
 }, 300_000);
 
 test("the guest's sources have the release's security suite", async () => {
   const said = await client(`
-print(s.commands.run("apt-get indextargets --format '$(RELEASE)' 'Created-By: Packages'").stdout)
+print(s.commands.run("apt-get indextargets --no-release-info --format '$(RELEASE)' 'Created-By: Packages'").stdout)
 `);
   const release = ['bookworm', 'bookworm-updates', 'bookworm-security', 'bookworm-backports'];
   expect(new Set(said.split(/\s+/))).toEqual(new Set(release));
