@@ -1,39 +1,38 @@
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { realpath } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { lockFile } from './file-lock.js';
+
+/** Root's alone; lost with the machine's memory. */
+const LOCKS_DIRECTORY = '/run/dormouse/locks';
 
 /**
  * One host worker per state directory.
  * @throws Error when another host worker has the directory.
  */
 export async function lockStateDirectory(stateDir: string): Promise<() => Promise<void>> {
-  const name = createHash('sha256')
-    .update(await realpath(stateDir))
-    .digest('hex')
-    .slice(0, 32);
-  return lockOnMachine(
-    `host-${name}`,
+  return locked(
+    path.join(stateDir, 'host.lock'),
     `another host worker already runs on ${stateDir}. Stop it, or give this one its own DORMOUSE_STATE_DIR.`,
   );
 }
 
 /**
- * A name that one process of this machine has at a time: an abstract unix socket, which the kernel frees when its process
- * dies, however it dies.
+ * A name that one process of this machine has at a time.
  *
  * @returns gives it up
  * @throws Error(`taken`) when another one has it
  */
-export async function lockOnMachine(name: string, taken: string): Promise<() => Promise<void>> {
-  const server = createServer((socket) => socket.destroy());
-  server.listen(`\0dormouse-${name}`);
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new Error(taken);
-  }
-  server.unref();
-  return () => new Promise((resolve) => server.close(() => resolve()));
+export async function lockOnMachine(
+  name: string,
+  taken: string,
+  directory = LOCKS_DIRECTORY,
+): Promise<() => Promise<void>> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return locked(path.join(directory, name), taken);
+}
+
+function locked(file: string, taken: string): () => Promise<void> {
+  const unlock = lockFile(file);
+  if (unlock === undefined) throw new Error(taken);
+  return async () => unlock();
 }

@@ -1,9 +1,8 @@
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
 import { access, link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { lockDirectory } from './file-lock.js';
 import type { SlotUsers } from './slot-users.js';
 import { freeSlot } from './slots.js';
 
@@ -91,8 +90,9 @@ export class SlotClaims {
   async sweep(held: ReadonlySet<number>, isUnknown: (sandbox: string) => boolean = () => false): Promise<void> {
     const { directory, stateDir } = this.options;
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const lock = await sweepLock(directory);
-    if (lock === undefined) return;
+    // Two sweeps at once could each take away what the other's successor has just claimed.
+    const unlock = lockDirectory(directory);
+    if (unlock === undefined) return;
     try {
       const bootId = await currentBoot();
       for (const slot of await slotsIn(directory)) {
@@ -107,7 +107,7 @@ export class SlotClaims {
       }
       this.#inUse = (await this.options.users?.inUse()) ?? new Set();
     } finally {
-      lock();
+      unlock();
     }
   }
 
@@ -152,13 +152,3 @@ const exists = (file: string): Promise<boolean> =>
     () => true,
     () => false,
   );
-
-/** Two sweeps at once could each take away what the other's successor has just claimed. @returns undefined when one goes on. */
-async function sweepLock(directory: string): Promise<(() => void) | undefined> {
-  const server = createServer((socket) => socket.destroy());
-  server.listen(`\0dormouse-slots-${directory}`);
-  return once(server, 'listening').then(
-    () => () => void server.close(),
-    () => undefined,
-  );
-}

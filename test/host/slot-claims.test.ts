@@ -1,4 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { lchown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -32,6 +34,16 @@ describe('two host workers on one machine', () => {
     expect([await a.claim('a0'), await b.claim('b1'), await a.claim('a2')]).toEqual([0, 1, 2]);
     await claimsOf('a').sweep(new Set([0]));
     expect(await readdir(path.join(root, 'slots'))).toEqual(['0', '1']);
+  });
+
+  test('no other process can keep it from that by a name of its own', async () => {
+    const a = claimsOf('a');
+    expect([await a.claim('a0'), await a.claim('a1')]).toEqual([0, 1]);
+    const squatter = createServer().listen(`\0dormouse-slots-${path.join(root, 'slots')}`);
+    await once(squatter, 'listening');
+    await claimsOf('a').sweep(new Set([0]));
+    expect(await readdir(path.join(root, 'slots'))).toEqual(['0']);
+    squatter.close();
   });
 
   test('what a sandbox claimed whose manifest cannot be read stays its own', async () => {

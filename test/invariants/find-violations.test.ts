@@ -59,6 +59,7 @@ const healthy = (): Observation => ({
     'api-keys.json',
     'tls',
     'manifests-signed.json',
+    'host.lock',
   ].map((name) => ({
     ...{ name, changedAt: 1 },
   })),
