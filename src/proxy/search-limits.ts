@@ -4,6 +4,9 @@ import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 /** All searches together may take a fifth of this process's time, however slow the machine is. */
 const WINDOW_SECONDS = 10;
 const MOST_MS_IN_WINDOW = 2_000;
+/** Clients that have shown more than so many wrong ones lately leave this part of the time to all others. */
+const FEW_WRONG = 3;
+const MS_FOR_ALL_OTHERS = 1_000;
 /** Signatures of nobody per client and minute. */
 const MOST_WRONG_PER_MINUTE = 30;
 
@@ -27,19 +30,21 @@ export class SearchLimits {
    */
   async run(address: string, search: () => string | undefined, complete = true): Promise<Searched> {
     const client = clientOf(address);
+    let most = MOST_MS_IN_WINDOW;
     try {
-      await this.#wrong.consume(client);
+      const { consumedPoints } = await this.#wrong.consume(client);
+      if (consumedPoints > FEW_WRONG) most -= MS_FOR_ALL_OTHERS;
     } catch (refused) {
       return { waitSeconds: secondsUntil(refused as RateLimiterRes) };
     }
-    const outcome = await this.#oneAfterTheOther(() => this.#inBudget(search));
+    const outcome = await this.#oneAfterTheOther(() => this.#inBudget(search, most));
     if ('waitSeconds' in outcome || outcome.id !== undefined || !complete) await this.#wrong.reward(client);
     return outcome;
   }
 
-  async #inBudget(search: () => string | undefined): Promise<Searched> {
+  async #inBudget(search: () => string | undefined, most: number): Promise<Searched> {
     const spent = await this.#spentMs.get(ALL);
-    if (spent !== null && spent.consumedPoints >= MOST_MS_IN_WINDOW) return { waitSeconds: secondsUntil(spent) };
+    if (spent !== null && spent.consumedPoints >= most) return { waitSeconds: secondsUntil(spent) };
     const before = performance.now();
     const id = search();
     await this.#spentMs.penalty(ALL, Math.ceil(performance.now() - before));

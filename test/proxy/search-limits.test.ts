@@ -15,6 +15,21 @@ test('searches together take a fifth of the time, on a slow machine, too, and wh
   for (const { waitSeconds } of refused) expect(waitSeconds).toBeGreaterThan(0);
 });
 
+test('clients that have shown wrong ones leave a part of the time to all others', async () => {
+  const limits = new SearchLimits();
+  const wrong = (): undefined => {
+    const until = performance.now() + 50;
+    while (performance.now() < until);
+    return undefined;
+  };
+  for (let i = 0; i < 10; i += 1) {
+    await Promise.all(Array.from({ length: 10 }, () => limits.run(`192.0.2.${i}`, wrong)));
+    if ('waitSeconds' in (await limits.run(`192.0.2.${i}`, wrong))) break;
+  }
+  expect(await limits.run('192.0.2.0', () => 'found')).toHaveProperty('waitSeconds');
+  expect(await limits.run('192.0.2.200', () => 'found')).toEqual({ id: 'found' });
+});
+
 test.each([
   ['192.0.2.7', '192.0.2.7'],
   ['::ffff:192.0.2.7', '192.0.2.7'],
