@@ -15,6 +15,7 @@ import {
   type UnreadableSandbox,
 } from '../gateway/wire.js';
 import type { TokenOwner } from '../keys/access-token.js';
+import { Seldom } from '../relay/seldom.js';
 import { ApiError } from './errors.js';
 
 export interface Host {
@@ -77,6 +78,7 @@ const MOST_REMEMBERED = 50_000;
 const ownerOf = ({ id, tokenNonce }: SandboxSpec): TokenOwner => ({ id, tokenNonce });
 
 export function createHostDirectory(hosts: readonly Host[], gatewayToken: string, log: Logger): HostDirectory {
+  const seldom = new Seldom(log);
   const connections = new Agent({ keepAliveTimeout: 10_000, connect: { timeout: ANSWER_WITHIN_MS } });
   /** A sandbox never moves: but for its tokens, this can only be out of date for one that is gone. */
   const places = new Map<string, { place: Located; askedAt: number }>();
@@ -110,7 +112,8 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
           if (answer !== undefined) found.push({ host, answer });
         } catch (error) {
           missing.push(host.hostId);
-          log.warn({ host: host.hostId, url: host.url, err: error }, 'a host does not answer; its part is left out');
+          const { hostId, url } = host;
+          seldom.warn(hostId, { host: hostId, url }, error, 'a host does not answer; its part is left out');
         }
       }),
     );

@@ -8,12 +8,22 @@ import { withoutOurs } from '../relay/headers.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
 import { relayRequest } from '../relay/relay-request.js';
 import { relayUpgrade } from '../relay/relay-upgrade.js';
+import { Seldom } from '../relay/seldom.js';
 import type { Held } from './held.js';
 import { allowAnyOrigin } from './preflight.js';
 import { hostDown, hostLost, stillAsleep, tooManyHeld, wakeFailed } from './refusals.js';
 
 /** A machine that was just woken and sleeps again, or is said to: asked again after this. */
 const AGAIN_MS = 250;
+
+const seldom = new WeakMap<Logger, Seldom>();
+
+/** What is said there is remembered for as long as the log itself. */
+export function seldomIn(log: Logger): Seldom {
+  const known = seldom.get(log) ?? new Seldom(log);
+  seldom.set(log, known);
+  return known;
+}
 
 export type ClientEnd = ServerResponse | { socket: Duplex; head: Buffer };
 
@@ -93,7 +103,8 @@ async function attempt(
   } catch (error) {
     if (error instanceof AnswerDeclined) return error.headers[GATEWAY_ASLEEP_HEADER] as Asleep;
     const refusedAtOnce = (error as NodeJS.ErrnoException).syscall === 'connect';
-    log.warn({ sandbox: id, gateway: `${to.host}:${to.port}`, err: error }, 'a gateway did not answer');
+    const gateway = `${to.host}:${to.port}`;
+    seldomIn(log).warn(gateway, { sandbox: id, gateway }, error, 'a gateway did not answer');
     refuse(outOf(client), refusedAtOnce ? hostDown(id) : hostLost(id), request);
   }
   return undefined;
@@ -115,7 +126,7 @@ async function hold(
   const woken = wake!(asleep).then(
     () => undefined,
     (error: unknown) => {
-      log.warn({ sandbox: id, err: error }, 'a sandbox could not be woken for a request');
+      seldomIn(log).warn(id, { sandbox: id }, error, 'a sandbox could not be woken for a request');
       return wakeFailed(id, error);
     },
   );

@@ -12,7 +12,7 @@ import { CONTROL_REQUEST_MS, lastAnswer, serveWithin } from './control.js';
 import { destination, TRAFFIC_TOKEN_HEADER } from './destination.js';
 import { isInternalRoute } from './internal-routes.js';
 import { mayWake } from './may-wake.js';
-import { outOf, passOn, type ClientEnd } from './pass-on.js';
+import { outOf, passOn, seldomIn, type ClientEnd } from './pass-on.js';
 import { Held } from './held.js';
 import type { SearchLimits } from './search-limits.js';
 import { isPreflight, PREFLIGHT_HEADERS } from './preflight.js';
@@ -121,7 +121,7 @@ async function handle(
     if (place !== undefined && asksForToken(place, port))
       place = await deps.locator.locate(id, ROTATION_COUNTS_WITHIN_MS);
   } catch (error) {
-    deps.log.warn({ sandbox: id, err: error }, 'the host of a sandbox could not be found out');
+    seldomIn(deps.log).warn('', { sandbox: id }, error, 'the host of a sandbox could not be found out');
     return refuse(out, hostDown(id), request);
   }
   if (place === undefined) return refuse(out, notFound(id), request);
