@@ -38,7 +38,7 @@ module.exports = {
     only('journal', '^src/journal/', ['^src/(guest|host)/', '^src/(gateway/wire|log)']),
     only('template', '^src/template/', ['^src/(libvirt|guest|host|sealing|agent)/']),
     only('gateway', '^src/gateway/', [contract, '^src/(host|guest|keys|template|relay)/', '^src/log']),
-    only('api', '^src/api/', [contract, '^src/(keys|relay/stream-server|gateway/(wire|sandbox-query|gateway-token))', '^src/log']),
+    only('api', '^src/api/', [contract, '^src/(keys|relay/(stream-server|seldom)|gateway/(wire|sandbox-query|gateway-token))', '^src/log']),
     only('proxy', '^src/proxy/', [
       contract,
       '^src/(keys|relay|api/host-directory|gateway/(wire|gateway-token))',
