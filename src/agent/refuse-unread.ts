@@ -18,7 +18,29 @@ export function refuseUnread(request: IncomingMessage, response: ServerResponse,
   response.end(Buffer.concat([head, text]));
 }
 
-/** To be called before the answer's head is sent. */
+/** Of the rest of a body so much is let go, for so long, before its connection is reset. */
+const MOST_LET_GO = 65_536;
+const LINGER_MS = 2_000;
+
+/**
+ * To be called before the answer's head is sent. The connection ends after the answer; a short body is let go first, because
+ * a client that still sends meets a reset, which may overtake the answer.
+ */
 export function closeUnlessRead(request: IncomingMessage, response: ServerResponse): void {
-  if (!request.complete) response.setHeader('connection', 'close');
+  if (request.complete) return;
+  response.setHeader('connection', 'close');
+  const { socket } = request;
+  socket.destroySoon = () => {
+    let letGo = 0;
+    socket.removeAllListeners('data');
+    socket.on('data', (chunk: Buffer) => {
+      letGo += chunk.length;
+      if (letGo > MOST_LET_GO) socket.destroy();
+    });
+    socket.on('error', () => socket.destroy()).once('end', () => socket.destroy());
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    socket.once('close', () => clearTimeout(timer));
+    socket.end();
+    socket.resume();
+  };
 }

@@ -21,6 +21,9 @@ export class SearchLimits {
   /** The time of one counts before the next begins. */
   readonly #oneAfterTheOther = pLimit(1);
 
+  /** @param now milliseconds that never go back */
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
   /**
    * Runs `search` if it may be run now. It counts as wrong until it has found something: many at once cannot slip
    * through.
@@ -45,9 +48,9 @@ export class SearchLimits {
   async #inBudget(search: () => string | undefined, most: number): Promise<Searched> {
     const spent = await this.#spentMs.get(ALL);
     if (spent !== null && spent.consumedPoints >= most) return { waitSeconds: secondsUntil(spent) };
-    const before = performance.now();
+    const before = this.now();
     const id = search();
-    await this.#spentMs.penalty(ALL, Math.ceil(performance.now() - before));
+    await this.#spentMs.penalty(ALL, Math.ceil(this.now() - before));
     return { id };
   }
 }

@@ -87,7 +87,9 @@ describe('a guest that has crashed while its machine lives', () => {
     const mine = crashes();
     await mine.notice(scene.id, 'it is silent');
     expect([scene.driver.calls, told, ended]).toEqual([[`reset ${scene.machine}`], [scene.id], []]);
-    expect(new Journal(scene.paths).entries(scene.id)).toMatchObject([{ message: 'it is silent; it is rebooted' }]);
+    expect(await new Journal(scene.paths).entries(scene.id)).toMatchObject([
+      { message: 'it is silent; it is rebooted' },
+    ]);
     await mine.notice(scene.id, 'it is silent still');
     expect(ended).toEqual([`${scene.id} 1 it is silent still`]);
   });
