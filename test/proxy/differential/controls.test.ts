@@ -32,7 +32,7 @@ async function runCopy(classes: Class[], edits: Record<string, [from: string, to
   const { differential } = (await load('run.ts')) as typeof import('./run.js');
   const scene = await twoSandboxes();
   try {
-    const { wrong } = await differential({ seed: 1, ofEach: 120 / classes.length, classes, ...scene }, scene.seen);
+    const { wrong } = await differential({ seed: 1, ofEach: 480 / classes.length, classes, ...scene }, scene.seen);
     return wrong;
   } finally {
     await scene.stop();
@@ -43,25 +43,40 @@ test('a copy in which nothing was changed shows nothing', async () => {
   expect(await runCopy(['header counts', 'Connection'])).toEqual([]);
 }, 120_000);
 
-test('a body that hides behind more headers than Node shows is found in the next request', async () => {
+/** Bytes of a client of one tenant in a request of a client of the other. */
+const MIXED = /^bytes of q\d+r\d+z \(sandbox ([01])\) in a request of q\d+r\d+z \(sandbox (?!\1)[01]\)/;
+
+/** As all connections between proxy and gateway were at first: any of them took the requests of every sandbox. */
+const SHARED: Record<string, [from: string, to: string][]> = {
+  'src/proxy/destination.ts': [['const shareWith = `${target.id}:${target.port}`', "const shareWith = ''"]],
+};
+const SENT_AS_IT_COMES: [from: string, to: string][] = [
+  ['      if (!body) {', '      if (request.destroyed) {'],
+  ["      if (framing.kind === 'length') endAt(framing.bytes);", ''],
+];
+const NOT_COUNTED: [from: string, to: string] = ['  Object.assign(outgoing, { strictContentLength: true });', ''];
+
+test('a body that hides behind more headers than Node shows is found in a request to the other sandbox', async () => {
   const wrong = await runCopy(['header counts'], {
+    ...SHARED,
     'src/relay/bound-heads.ts': [['  server.maxHeadersCount = 0;', '  return server;']],
-    'src/relay/destination.ts': [
-      ['  Object.assign(outgoing, { strictContentLength: true });', ''],
-      ['  outgoing.maxHeadersCount = 0;', ''],
-    ],
-    'src/relay/relay-request.ts': [
-      ['      if (!body) {', '      if (request.destroyed) {'],
-      ["      if (framing.kind === 'length') endAt(framing.bytes);", ''],
-    ],
+    'src/relay/destination.ts': [NOT_COUNTED, ['  outgoing.maxHeadersCount = 0;', '']],
+    'src/relay/relay-request.ts': SENT_AS_IT_COMES,
   });
-  expect(wrong.length).toBeGreaterThan(0);
   // Newer versions of Node refuse so many headers themselves.
-  if (process.version.startsWith('v20.')) expect(wrong.join('\n')).toContain('another body');
+  if (process.version.startsWith('v20.')) expect(wrong.filter((one) => MIXED.test(one))).not.toEqual([]);
+  else expect(wrong).not.toEqual([]);
 }, 120_000);
 
-test('a header that a Connection header takes away is missed', async () => {
-  const wrong = await runCopy(['Connection'], { 'src/relay/headers.ts': [[' && !NEVER_DROPPED.has(lower)', '']] });
-  expect(wrong.length).toBeGreaterThan(0);
-  for (const one of wrong) expect(one).toContain('[Connection]');
+test('a body whose length a Connection header takes away is found in a request to the other sandbox', async () => {
+  // One that was taken away counts as none.
+  const asItCame = "      if (headers.some((name) => name.toLowerCase() === 'content-length')) return [...headers];";
+  const wrong = await runCopy(['Connection'], {
+    ...SHARED,
+    'src/relay/headers.ts': [[' && !NEVER_DROPPED.has(lower)', '']],
+    'src/relay/framing.ts': [["      return [...unframed, 'Content-Length', String(framing.bytes)];", asItCame]],
+    'src/relay/destination.ts': [NOT_COUNTED],
+    'src/relay/relay-request.ts': SENT_AS_IT_COMES,
+  });
+  expect(wrong.filter((one) => MIXED.test(one))).not.toEqual([]);
 }, 120_000);

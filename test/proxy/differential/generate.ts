@@ -339,7 +339,8 @@ class Maker {
   #connection(): Case {
     const sent = this.#sent();
     const named = this.dice.of([
-      ...['content-length', 'Content-Length', 'transfer-encoding', 'host', 'HOST', 'x-dormouse-sandbox', 'upgrade'],
+      ...Array<string>(4).fill('content-length'),
+      ...['Content-Length', 'transfer-encoding', 'host', 'HOST', 'x-dormouse-sandbox', 'upgrade'],
       ...['x-dormouse-gateway-token', 'e2b-sandbox-id', 'close', 'keep-alive', 'te', 'expect', 'connection', 'x-other'],
     ]);
     const value = this.dice.of([

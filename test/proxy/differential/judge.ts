@@ -53,7 +53,7 @@ function judgeConnection(text: string, sandbox: number, meant: Map<string, Meant
   // One that was dialled, and whose client was gone before anything was sent.
   if (text === '') return [];
   const shown = JSON.stringify(text.slice(0, 600));
-  if (marks.length !== 1) return [`a connection with bytes of ${marks.join(' and ') || 'nobody'}: ${shown}`];
+  if (marks.length !== 1) return [`${mixture(marks, text, meant)}: ${shown}`];
   const entry = meant.get(marks[0]!);
   if (entry === undefined) return [`a connection with bytes of ${marks[0]}, which nobody sent: ${shown}`];
   const { one, sent } = entry;
@@ -81,6 +81,17 @@ function judgeConnection(text: string, sandbox: number, meant: Map<string, Meant
   if (request.body !== sent.body) say('another body');
   if (request.rest !== '' && sent.upgrade !== true) say(`more behind its end: ${JSON.stringify(request.rest)}`);
   return wrong;
+}
+
+/** What came together that no one client sent. */
+function mixture(marks: string[], text: string, meant: Map<string, Meant>): string {
+  const request = readMessage(text);
+  const owner = request === undefined ? undefined : valueOf(request, 'x-mark');
+  const name = (mark: string): string => `${mark} (sandbox ${meant.get(mark)?.one.sandbox ?? 'unknown'})`;
+  if (owner === undefined || !marks.includes(owner))
+    return `a request with bytes of ${marks.map(name).join(' and ') || 'nobody'}`;
+  const others = marks.filter((mark) => mark !== owner);
+  return `bytes of ${others.map(name).join(' and ')} in a request of ${name(owner)}`;
 }
 
 const told = (one: Case): string => `[${one.class}] ${one.name}`;
