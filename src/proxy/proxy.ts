@@ -52,7 +52,7 @@ export interface ProxyDeps {
   /** The master key's subkey `tokens`. */
   tokensKey: Buffer;
   /** Requests to this host name are the control plane's, so that one port can be all that clients know. */
-  control?: { host: string; serve: RequestListener };
+  control?: { host: string; serve: RequestListener; withinMs?: number };
   log: Logger;
 }
 
@@ -81,8 +81,8 @@ export function createProxy(deps: ProxyDeps, server: Server | TlsServer = stream
   const isControl = ({ headers }: IncomingMessage): boolean =>
     control !== undefined && headers.host?.replace(/:\d+$/, '').toLowerCase() === control.host;
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (isControl(request)) serveWithin(CONTROL_REQUEST_MS, control!.serve, request, response);
-    else serve(request, response);
+    if (!isControl(request)) return serve(request, response);
+    serveWithin(control!.withinMs ?? CONTROL_REQUEST_MS, control!.serve, request, response);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     if (isControl(request)) control!.serve(request, lastAnswer(request, socket));

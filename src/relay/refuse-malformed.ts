@@ -36,7 +36,6 @@ function whatIsWrong(code: string | undefined): { status: number; message: strin
   if (code === 'HPE_HEADER_OVERFLOW') {
     return { status: 431, message: 'the headers of the request are larger than 16 KiB together: send less in them' };
   }
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return { status: 408, message: 'the head of the request did not come in time' };
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: 408, message: 'the request did not come in time' };
   return { status: 400, message: 'the request is not valid HTTP/1.1' };
 }

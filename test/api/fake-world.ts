@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import type { ErrorCode } from '../../workflows/errors.js';
 import type { ResumeInput, ResumeResult, RotateInput, SetTimeoutInput } from '../../workflows/messages.js';
 import type { SandboxSpec, SandboxView } from '../../workflows/view.js';
-import { createApiServer } from '../../src/api/api-server.js';
+import { createApiServer, REQUEST_MS } from '../../src/api/api-server.js';
 import { createApp } from '../../src/api/app.js';
 import { AskedFor } from '../../src/api/create-from-pool.js';
 import { ApiError } from '../../src/api/errors.js';
@@ -76,6 +76,8 @@ export class FakeWorld implements SandboxClient {
   dialling: Promise<void> = Promise.resolve();
   holdMs = 50_000;
   connectionLimit = 1_000;
+  /** Within this a request to the control plane has to come whole. */
+  requestMs = REQUEST_MS;
   /** The proxy speaks HTTPS with these. */
   secure: { cert: Buffer; key: Buffer } | undefined;
   domain: string | null = 'test.example';
@@ -86,6 +88,7 @@ export class FakeWorld implements SandboxClient {
   gatewayUrl = '';
   directory!: HostDirectory;
   gateway!: Server;
+  proxy!: Server | TlsServer;
   #servers: (Server | TlsServer)[] = [];
 
   async start(extraHosts: Host[] = []): Promise<this> {
@@ -135,15 +138,15 @@ export class FakeWorld implements SandboxClient {
       pausedRetentionMs: 30 * 24 * 3_600_000,
       log,
     });
-    this.apiUrl = await this.listen(createApiServer(app));
+    this.apiUrl = await this.listen(createApiServer(app, undefined, this.requestMs));
     const deps = {
       ...{ locator: this.directory, wake: createWake(lifecycle), holdMs: this.holdMs, gatewayToken: GATEWAY_TOKEN },
       ...{ connectionLimit: this.connectionLimit, searchLimits: new SearchLimits(), tokensKey: TOKENS_KEY, log },
-      control: { host: 'api.sbx.test', serve: app },
+      control: { host: 'api.sbx.test', serve: app, withinMs: this.requestMs },
     };
-    const proxy = createProxy(deps, streamServer(this.secure));
-    this.proxyUrl = await this.listen(proxy);
-    this.proxyPort = (proxy.address() as AddressInfo).port;
+    this.proxy = createProxy(deps, streamServer(this.secure));
+    this.proxyUrl = await this.listen(this.proxy);
+    this.proxyPort = (this.proxy.address() as AddressInfo).port;
     return this;
   }
 

@@ -2,6 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createApiServer } from '../../src/api/api-server.js';
+import { CONTROL_REQUEST_MS } from '../../src/proxy/control.js';
 import { FakeWorld } from '../api/fake-world.js';
 
 /** Raw bytes to the proxy, the gateway and the api: how long a connection lives, and who gets its requests. */
@@ -14,6 +16,11 @@ beforeEach(async () => {
   upgraded = [];
   world.gateway.on('upgrade', (_request: IncomingMessage, socket: Socket) => void upgraded.push(socket));
   world.add('i1');
+  await serve();
+});
+afterEach(() => world.stop());
+
+async function serve(): Promise<void> {
   await world.serveGuest((request, response) => {
     void text(request).then((body) => {
       const headers = request.rawHeaders.join(' ').toLowerCase();
@@ -22,8 +29,7 @@ beforeEach(async () => {
     });
   });
   world.guestPorts.set(8080, world.guest.port);
-});
-afterEach(() => world.stop());
+}
 
 const portOf = (url: string): number => Number(new URL(url).port);
 
@@ -171,4 +177,43 @@ test('a client that goes away ends all its requests, also those that wait for th
   await expect.poll(() => world.activity.openTo('i2')).toBe(3);
   socket.destroy();
   await expect.poll(() => world.activity.openTo('i2')).toBe(0);
+});
+
+describe('a request to the control plane whose body does not come in time', () => {
+  const create = 'POST /sandboxes HTTP/1.1\r\nX-API-Key: key-a\r\nContent-Length: 100000\r\n';
+  beforeEach(async () => {
+    await world.stop();
+    world.requestMs = 200;
+    await world.start();
+    await serve();
+  });
+
+  test.each(['its own port', 'the port of the data plane'])(
+    'is refused, and its connection closed, on %s',
+    async (port) => {
+      const said = await untilClosed(
+        port === 'its own port' ? portOf(world.apiUrl) : world.proxyPort,
+        `${create}Host: api.sbx.test\r\n\r\n{`,
+      );
+      expect(said).toMatch(/^HTTP\/1\.1 408 [^]*connection: close\r\n[^]*the request did not come in time/i);
+      expect(world.countOf('create')).toBe(0);
+    },
+  );
+
+  test('is late after a minute', () => {
+    expect([CONTROL_REQUEST_MS, createApiServer(() => undefined).requestTimeout]).toEqual([60_000, 60_000]);
+  });
+
+  test('has no bearing on a request to a sandbox, which may take as long as it likes', async () => {
+    const socket = connect(world.proxyPort, '127.0.0.1');
+    let said = '';
+    socket.on('data', (chunk) => (said += chunk.toString()));
+    socket.write('POST /slow HTTP/1.1\r\nHost: 8080-i1.x.y\r\nContent-Length: 5\r\n\r\nhe');
+    await expect.poll(() => world.activity.openTo('i1')).toBe(1);
+    expect(await untilClosed(world.proxyPort, `${create}Host: api.sbx.test\r\n\r\n{`)).toMatch(/ 408 /);
+    socket.write('llo');
+    await expect.poll(() => said).toMatch(/^HTTP\/1\.1 200 /);
+    expect(arrived.map(({ body }) => body)).toEqual(['hello']);
+    socket.destroy();
+  });
 });
