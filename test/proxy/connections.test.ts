@@ -179,6 +179,36 @@ test('a client that goes away ends all its requests, also those that wait for th
   await expect.poll(() => world.activity.openTo('i2')).toBe(0);
 });
 
+test('nothing is passed on for a client that went away while its sandbox was looked for', async () => {
+  world.add('i2', {}, { autoResume: true });
+  const passed: string[] = [];
+  for (const event of ['request', 'checkContinue']) {
+    world.gateway.on(event, ({ url = '' }: IncomingMessage) => void passed.push(url));
+  }
+  let found: () => void = () => undefined;
+  const locate = world.directory.locate.bind(world.directory);
+  world.directory.locate = async (...asked) => {
+    await new Promise<void>((resolve) => (found = resolve));
+    return locate(...asked);
+  };
+  let state = 'on its way';
+  world.proxy.once('request', (_request, response) => {
+    state = 'looked for';
+    response.once('close', () => (state = 'gone'));
+  });
+  const post = (path: string): string => `POST ${path} HTTP/1.1\r\nHost: 8080-i2.x.y\r\nContent-Length: 5\r\n\r\n`;
+  const socket = connect(world.proxyPort, '127.0.0.1');
+  socket.write(post('/gone'));
+  await expect.poll(() => state).toBe('looked for');
+  socket.destroy();
+  await expect.poll(() => state).toBe('gone');
+  world.directory.locate = locate;
+  found();
+  expect(await firstAnswer(world.proxyPort, `${post('/next')}hello`)).toMatch(/^HTTP\/1\.1 200 /);
+  await expect.poll(() => world.activity.openTo('i2')).toBe(0);
+  expect(passed.filter((path) => path === '/gone' || path === '/next')).toEqual(['/next']);
+});
+
 describe('a request to the control plane whose body does not come in time', () => {
   const create = 'POST /sandboxes HTTP/1.1\r\nX-API-Key: key-a\r\nContent-Length: 100000\r\n';
   beforeEach(async () => {

@@ -11,6 +11,7 @@ test(`every server sees what its clients sent, and no byte of anybody else's (se
   try {
     const { requests, cases, wrong } = await differential({ seed: SEED, ofEach: OF_EACH, ...scene }, scene.seen);
     expect(wrong).toEqual([]);
+    await expect.poll(() => scene.open()).toEqual([0, 0]);
     expect(requests).toBeGreaterThan(2_000);
     for (const name of CLASSES) expect(cases.filter((one) => one.class === name).length).toBeGreaterThanOrEqual(50);
   } finally {

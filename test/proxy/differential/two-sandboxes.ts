@@ -7,6 +7,8 @@ export interface TwoSandboxes {
   proxyPort: number;
   targets: Targets;
   seen(): Promise<[string[], string[]]>;
+  /** How many requests are under way to each sandbox. */
+  open(): [number, number];
   stop(): Promise<void>;
 }
 
@@ -32,6 +34,7 @@ export async function twoSandboxes(): Promise<TwoSandboxes> {
       [{ host: '49983-mine.x.y', token: accessToken(TOKENS_KEY, { id: 'mine' }) }, { host: '3001-mine.x.y' }],
       [{ host: '49983-theirs.x.y', token: accessToken(TOKENS_KEY, { id: 'theirs' }) }, { host: '3002-theirs.x.y' }],
     ],
+    open: () => [world.activity.openTo('mine'), world.activity.openTo('theirs')],
     seen: () => Promise.resolve([texts(mine), texts(theirs)]),
     stop: async () => {
       mine.stop();
