@@ -11,6 +11,7 @@ import { findViolations, STEP_BOUND_MS } from '../invariants/find-violations.js'
 import { observe } from '../invariants/observe.js';
 import type { Observation } from '../invariants/observation.js';
 import { keyOf, type Violation } from '../invariants/violation.js';
+import { existingMasterKey } from '../keys/master-key.js';
 import { Child } from '../setup/child.js';
 import { clientUrls } from '../setup/client-settings.js';
 import { GUARD_TABLE } from '../setup/guard-rules.js';
@@ -191,7 +192,9 @@ export class Rig {
 
   async observe(): Promise<Observation> {
     const { config, runs } = this;
+    const { derive } = await existingMasterKey(config.masterKeyFile);
     return observe({
+      manifestsKey: derive('manifests'),
       ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase, digests: true },
       ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: GUARD_TABLE },
       secretUuid: (id) => derivedUuid(id, 'secret'),

@@ -75,6 +75,7 @@ function byId<T extends { id: string }>(items: T[]): (id: string) => T[] {
 
 function ofSandbox(facts: SandboxFacts, seen: Observation): Violation[] {
   const { workflow } = facts;
+  if (facts.directory?.damage !== undefined) return [...twice(facts), damaged(facts, facts.directory.damage)];
   if (workflow === undefined || workflow.run !== 'open') return afterItsEnd(facts);
   const found = [...twice(facts), ...strangers(facts, seen.at)];
   const status = workflow.view?.status;
@@ -104,6 +105,21 @@ function afterItsEnd({ id, workflow, ...left }: SandboxFacts): Violation[] {
       repair: { kind: 'destroy', id },
     },
   ];
+}
+
+/**
+ * Invariant 9. Nothing is concluded from what else there is of the sandbox, and nothing is repaired: that may be all that
+ * is left of it, and a good manifest may be put back.
+ */
+function damaged({ id, workflow }: SandboxFacts, damage: string): Violation {
+  const isOpen = workflow?.run === 'open';
+  const why = workflow?.run === 'ended' ? 'its workflow has ended' : 'Temporal does not know its workflow';
+  return {
+    ...{ invariant: 9, sandbox: id, what: `sandbox ${id}: ${damage}` },
+    todo: isOpen
+      ? 'the reaper touches nothing of it. If every manifest is reported, look at the master key. If a newer version was installed and has not run yet, start the host worker. Otherwise bring the manifest back from where you keep copies and start the host worker again, or kill the sandbox'
+      : `the reaper touches nothing of it, though ${why}. If every manifest is reported, look at the master key. If the sandbox is not needed, remove its manifest: the reaper then removes the rest`,
+  };
 }
 
 /** Invariant 2. */

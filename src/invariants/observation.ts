@@ -57,8 +57,10 @@ export interface EntryFact {
 export interface DirectoryFact extends EntryFact {
   id: string;
   files: string[];
-  /** Absent when there is none, or when it cannot be read. */
+  /** Absent when there is none, or when it is damaged. */
   manifest?: ManifestFact;
+  /** Why the manifest that is there is not to be believed. */
+  damage?: string;
   /** What each sealed image is known by (`digestOfImage`), by file name; where it was asked for. */
   digests?: Record<string, string>;
 }

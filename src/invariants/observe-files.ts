@@ -1,6 +1,7 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { readManifest } from '../host/manifest.js';
 import { StatePaths } from '../host/state-paths.js';
 import { isCompleteSave } from '../libvirt/save-image-header.js';
 import { digestOfImage } from '../sealing/image-digest.js';
@@ -19,8 +20,16 @@ const manifestShape = z.object({
 
 type FileFacts = Pick<Observation, 'sandboxes' | 'memory' | 'pool' | 'top' | 'misplaced'>;
 
-/** Files of the state directory, tmpfs included. `digests`: tell that of every sealed image. */
-export async function observeFiles(stateDir: string, digests: boolean): Promise<FileFacts> {
+export interface FilesToObserve {
+  stateDir: string;
+  /** The master key's subkey `manifests`: what is not authentic under it says nothing. */
+  manifestsKey: Buffer;
+  /** Tell the digest of every sealed image. */
+  digests: boolean;
+}
+
+/** Files of the state directory, tmpfs included. */
+export async function observeFiles({ stateDir, manifestsKey, digests }: FilesToObserve): Promise<FileFacts> {
   const paths = new StatePaths(stateDir);
   const onDisk = await entries(paths.sandboxes);
   const notOfSandboxes = [paths.memoryPool, paths.discarded].map((directory) => path.basename(directory));
@@ -28,7 +37,9 @@ export async function observeFiles(stateDir: string, digests: boolean): Promise<
   const ids = new Set(inMemory.map(({ name }) => name.replace(/\.state$/, '')).filter((name) => SANDBOX_ID.test(name)));
   return {
     sandboxes: await Promise.all(
-      onDisk.filter(({ name }) => SANDBOX_ID.test(name)).map((entry) => directoryFact(paths, entry, digests)),
+      onDisk
+        .filter(({ name }) => SANDBOX_ID.test(name))
+        .map((entry) => directoryFact(paths, entry, { manifestsKey, digests })),
     ),
     memory: await Promise.all([...ids].map((id) => memoryFact(paths, id))),
     pool: await entries(paths.overlayPool),
@@ -44,11 +55,13 @@ export async function observeFiles(stateDir: string, digests: boolean): Promise<
   };
 }
 
-async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests: boolean): Promise<DirectoryFact> {
-  const { directory, manifest, overlay } = paths.sandbox(id);
+async function directoryFact(
+  paths: StatePaths,
+  { name: id }: EntryFact,
+  { manifestsKey, digests }: Pick<FilesToObserve, 'manifestsKey' | 'digests'>,
+): Promise<DirectoryFact> {
+  const { directory, overlay } = paths.sandbox(id);
   const inside = await entries(directory);
-  const text = await readFile(manifest, 'utf8').catch(() => '');
-  const parsed = manifestShape.safeParse(parseJson(text));
   const images = digests ? inside.filter(({ name }) => /^image-\d+\.sealed$/.test(name)) : [];
   const hashes = await Promise.all(
     images.map(
@@ -64,7 +77,7 @@ async function directoryFact(paths: StatePaths, { name: id }: EntryFact, digests
         .map((entry) => entry.changedAt),
       await changedAt(directory),
     ),
-    ...(parsed.success ? { manifest: manifestFact(parsed.data) } : {}),
+    ...(await manifestFacts(paths, id, manifestsKey)),
     ...(digests ? { digests: Object.fromEntries(hashes.filter(isThere)) } : {}),
   };
 }
@@ -74,6 +87,19 @@ function goneMeanwhile(error: NodeJS.ErrnoException): undefined {
 }
 const isThere = (entry: readonly [string, string | undefined]): entry is readonly [string, string] =>
   entry[1] !== undefined;
+
+async function manifestFacts(
+  paths: StatePaths,
+  id: string,
+  manifestsKey: Buffer,
+): Promise<Pick<DirectoryFact, 'manifest' | 'damage'>> {
+  try {
+    const found = await readManifest(paths, id, manifestsKey);
+    return found === undefined ? {} : { manifest: manifestFact(manifestShape.parse(found)) };
+  } catch (error) {
+    return { damage: error instanceof Error ? error.message : String(error) };
+  }
+}
 
 const manifestFact = (found: z.infer<typeof manifestShape>): ManifestFact => ({
   ...{ generation: found.generation, phase: found.phase.name, slot: found.slot },
@@ -110,11 +136,3 @@ const changedAt = (file: string): Promise<number> =>
     ({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs),
     () => 0,
   );
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

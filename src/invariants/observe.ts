@@ -10,6 +10,8 @@ import type { Observation, WorkflowFact } from './observation.js';
 
 export interface Scope {
   stateDir: string;
+  /** The master key's subkey `manifests`. */
+  manifestsKey: Buffer;
   libvirtUri: string;
   slotsDirectory: string;
   /** Absent where machines have no network guard. */
@@ -35,7 +37,7 @@ export async function observe(scope: Scope): Promise<Observation> {
   const at = Date.now();
   const known = new Set((await scope.workflows([])).map(({ id }) => id));
   const claims = (await readClaims(scope.slotsDirectory)).filter((claim) => claim.stateDir === scope.stateDir);
-  const files = await observeFiles(scope.stateDir, scope.digests);
+  const files = await observeFiles(scope);
   for (const { id } of [...files.sandboxes, ...files.memory]) known.add(id);
   for (const { sandbox } of claims) known.add(sandbox);
   const places = { stateDir, known, domainPrefix: scope.domainPrefix };

@@ -3,6 +3,8 @@ export type KeyErrorCode =
   | 'KeyFileInsecure'
   /** The master key file is there but does not hold a key. */
   | 'KeyFileInvalid'
+  /** There is no master key file, and whoever asked must not make one. */
+  | 'KeyFileMissing'
   /** A wrapped key does not open: damaged, of another sandbox, or under another master key. */
   | 'WrappedKeyDamaged'
   /** A sealed field does not open: damaged, of another sandbox or name, or under another key. */

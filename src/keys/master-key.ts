@@ -30,7 +30,24 @@ export interface MasterKey {
  *   `KeyFileInvalid` if it holds no key; errors of the file system as they are
  */
 export async function fileMasterKey(file: string): Promise<MasterKey> {
-  const master = (await readKeyFile(file)) ?? (await makeKeyFile(file));
+  return masterKeyOf((await readKeyFile(file)) ?? (await makeKeyFile(file)), file);
+}
+
+/**
+ * As `fileMasterKey`, for those who change nothing.
+ *
+ * @throws KeyError `KeyFileMissing` too
+ */
+export async function existingMasterKey(file: string): Promise<MasterKey> {
+  const master = await readKeyFile(file);
+  if (master === undefined) {
+    const todo = 'the service makes one at its first start; if it has run, set DORMOUSE_MASTER_KEY_FILE as it has it';
+    throw new KeyError('KeyFileMissing', `there is no master key file ${file}: ${todo}`);
+  }
+  return masterKeyOf(master, file);
+}
+
+function masterKeyOf(master: Buffer, file: string): MasterKey {
   const wrapKey = deriveKey(master, 'wrap');
   return {
     derive: (label) => deriveKey(master, label),

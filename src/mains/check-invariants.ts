@@ -5,6 +5,7 @@ import { SLOTS_DIRECTORY } from '../host/slot-claims.js';
 import { findViolations } from '../invariants/find-violations.js';
 import { observe } from '../invariants/observe.js';
 import { describe, keyOf } from '../invariants/violation.js';
+import { existingMasterKey } from '../keys/master-key.js';
 import { GUARD_TABLE } from '../setup/guard-rules.js';
 import { lazyConnection } from '../temporal/connection.js';
 import { SandboxRuns } from '../temporal/sandbox-runs.js';
@@ -18,6 +19,7 @@ const LOOK_AGAIN_MS = 3_000;
  */
 async function main(): Promise<number> {
   const config = readConfig(process.env);
+  const manifestsKey = (await existingMasterKey(config.masterKeyFile)).derive('manifests');
   const connection = await lazyConnection(config.temporal);
   const runs = new SandboxRuns(connection, config.temporal.namespace);
   const look = async () =>
@@ -25,7 +27,7 @@ async function main(): Promise<number> {
       await observe({
         ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase },
         ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, digests: true },
-        guardTable: GUARD_TABLE,
+        ...{ guardTable: GUARD_TABLE, manifestsKey },
         secretUuid: (id) => derivedUuid(id, 'secret'),
         workflows: async (ids) => {
           const listed = await runs.listed(config.hostId);

@@ -296,7 +296,7 @@ async function main(): Promise<void> {
   const runs = new SandboxRuns(client, config.temporal.namespace);
   const reaper = new Reaper(context, config.reapAgeMs, () =>
     observe({
-      ...{ stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase },
+      ...{ stateDir: config.stateDir, manifestsKey, libvirtUri: config.libvirtUri, uidBase: config.uidBase },
       ...{ slotsDirectory: SLOTS_DIRECTORY, domainPrefix: DOMAIN_PREFIX, guardTable: GUARD_TABLE, digests: false },
       secretUuid: (id) => derivedUuid(id, 'secret'),
       workflows: async (ids) => {

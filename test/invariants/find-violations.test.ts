@@ -100,6 +100,50 @@ describe('the comparison of what there is', () => {
     expect(written(11_000)).toMatchObject([{ invariant: 7, repair: { kind: 'remove-file', id: 'a', name: draft } }]);
   });
 
+  describe('of a sandbox whose manifest is damaged', () => {
+    const damaged = (change: (seen: Observation) => void): Violation[] =>
+      broken((seen) => {
+        delete paused(seen).manifest;
+        paused(seen).damage = '/s/sandboxes/b/manifest.json is not as this service wrote it';
+        paused(seen).files.push('image-1.sealed', 'image-2.sealed.00112233445566aa.tmp');
+        seen.secrets.push({ uuid: 'u-b', id: 'b' });
+        seen.processes.push({ pid: 12, kind: 'passt', id: 'b' });
+        change(seen);
+      });
+
+    it('says so, whatever its workflow does, and lets nothing of it be repaired', () => {
+      const found = damaged(() => undefined);
+      expect(found).toEqual([
+        {
+          ...{ invariant: 9, sandbox: 'b', what: expect.stringMatching(/^sandbox b: .*not as this service wrote it/) },
+          todo: expect.stringMatching(/touches nothing.*master key.*bring the manifest back.*or kill the sandbox/),
+        },
+      ]);
+    });
+
+    it('tells how to be rid of it when its workflow has ended or is unknown', () => {
+      for (const run of ['ended', 'unknown'] as const) {
+        const found = damaged((seen) => (seen.workflows[1] = { id: 'b', run }));
+        expect(found).toEqual([
+          {
+            ...{ invariant: 9, sandbox: 'b' },
+            what: expect.any(String),
+            todo: expect.stringMatching(/remove its manifest/),
+          },
+        ]);
+      }
+    });
+
+    it('still finds two machines of it', () => {
+      const domain = { id: 'b', state: 'running' };
+      const found = damaged((seen) => seen.domains.push({ name: 'x', ...domain }, { name: 'y', ...domain }));
+      expect(found.map(({ invariant, repair }) => [invariant, repair])).toEqual([
+        [2, undefined],
+        [9, undefined],
+      ]);
+    });
+  });
+
   const cases: [string, (seen: Observation) => void, number, RegExp, string?][] = [
     ['a running sandbox without a machine', (s) => (s.domains = s.processes = []), 1, /has no machine/],
     ['a running sandbox whose machine stands', (s) => (s.domains[0]!.state = 'paused'), 1, /"paused"/],

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KEY_LABELS } from '../../src/keys/derive.js';
-import { fileMasterKey } from '../../src/keys/master-key.js';
+import { existingMasterKey, fileMasterKey } from '../../src/keys/master-key.js';
 
 let directory: string;
 let file: string;
@@ -28,6 +28,13 @@ describe('the master key file', () => {
     expect(await readdir(path.dirname(file))).toEqual(['master.key']);
   });
 
+  it('is not made by those who change nothing; where it is there, they get the same', async () => {
+    await expect(existingMasterKey(file)).rejects.toMatchObject({ code: 'KeyFileMissing' });
+    expect(await readdir(directory)).toEqual([]);
+    const made = await fileMasterKey(file);
+    expect((await existingMasterKey(file)).derive('manifests')).toEqual(made.derive('manifests'));
+  });
+
   it('is the same for callers that start together in one process', async () => {
     const keys = await Promise.all(Array.from({ length: 20 }, () => fileMasterKey(file)));
     expect(new Set(keys.map((key) => key.derive('wrap').toString('hex'))).size).toBe(1);
@@ -36,7 +43,7 @@ describe('the master key file', () => {
 
   it('is the same for processes that start together', async () => {
     const script = path.join(directory, 'start.mjs');
-    const source = `import { fileMasterKey } from './src/keys/master-key.ts';
+    const source = `import { existingMasterKey, fileMasterKey } from './src/keys/master-key.ts';
       const key = await fileMasterKey(process.argv[2]); process.stdout.write(key.derive('tokens').toString('hex'));`;
     buildSync({
       stdin: { contents: source, resolveDir: process.cwd(), loader: 'ts' },

@@ -76,7 +76,8 @@ export async function startMachinelessHost(
   const paths = new StatePaths(config.stateDir);
   for (const directory of [paths.sandboxes, paths.memory]) await mkdir(directory, { recursive: true });
   const masterKey = await fileMasterKey(config.masterKeyFile);
-  const index = await SandboxIndex.load(paths, masterKey.derive('manifests'), log);
+  const manifestsKey = masterKey.derive('manifests');
+  const index = await SandboxIndex.load(paths, manifestsKey, log);
   const traffic = new Activity();
   const locks = new SandboxLocks();
   const template = await tinyTemplate(path.join(config.stateDir, 'template'));
@@ -163,7 +164,7 @@ export async function startMachinelessHost(
   const scope = { stateDir: config.stateDir, libvirtUri: config.libvirtUri, uidBase: config.uidBase, slotsDirectory };
   const reaper = new Reaper(context, config.reaping?.ageMs ?? 0, () =>
     observe({
-      ...{ ...scope, domainPrefix: DOMAIN_PREFIX, digests: false },
+      ...{ ...scope, manifestsKey, domainPrefix: DOMAIN_PREFIX, digests: false },
       secretUuid: (id) => derivedUuid(id, 'secret'),
       workflows: (ids) => runs.find(ids),
     }),

@@ -5,6 +5,7 @@ import { Client, type Connection } from '@temporalio/client';
 import { sandboxWorkflowId } from '../../../workflows/names.js';
 import { findViolations } from '../../invariants/find-violations.js';
 import { observeFiles } from '../../invariants/observe-files.js';
+import { fileMasterKey } from '../../keys/master-key.js';
 import { lazyConnection } from '../../temporal/connection.js';
 import { SandboxRuns } from '../../temporal/sandbox-runs.js';
 import { TemporalSandboxClient } from '../../temporal/sandbox-client.js';
@@ -123,7 +124,8 @@ export class ScaleScene {
 
   /** The parts of the reaper's look at everything. */
   async #reaping(): Promise<ScaleFigures> {
-    const { stateDir, temporal } = this.service.config;
+    const { stateDir, masterKeyFile, temporal } = this.service.config;
+    const manifestsKey = (await fileMasterKey(masterKeyFile)).derive('manifests');
     const runs = new SandboxRuns(this.connection, temporal.namespace);
     const timed = async <T>(work: () => Promise<T> | T): Promise<[T, number]> => {
       const start = performance.now();
@@ -133,7 +135,7 @@ export class ScaleScene {
     const nothing = { domains: [], processes: [], secrets: [], claims: [], deniedSlots: [] };
     const seconds = { reading: [] as number[], asking: [] as number[], comparing: [] as number[] };
     for (let number = 0; number < LOOKS; number++) {
-      const [files, reading] = await timed(() => observeFiles(stateDir, false));
+      const [files, reading] = await timed(() => observeFiles({ stateDir, manifestsKey, digests: false }));
       const [workflows, asking] = await timed(() => runs.find(files.sandboxes.map(({ id }) => id)));
       const [, comparing] = await timed(() => findViolations({ at: Date.now(), ...nothing, ...files, workflows }));
       seconds.reading.push(reading);
