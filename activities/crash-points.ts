@@ -90,7 +90,7 @@ export const WARM_POINTS = [
   'assign.settled',
 ] as const;
 
-/** Those of a rotation of tokens; played on a host without machines. */
+/** Those of a rotation of tokens; played on a host without machines, too. */
 export const ROTATE_POINTS = ['rotate.begun', 'rotate.agent-told', 'rotate.recorded'] as const;
 
 export type CrashPoint =

@@ -19,7 +19,7 @@ export function judge({ step, fault }: Case, answer: Answer, ending: Ending): st
   }
   // What was in memory went with the power; what was acknowledged as paused was not in memory.
   if (fault.kind === 'power-loss') {
-    const expected = step === 'pause' || step === 'auto-pause' ? 'paused' : 'ended';
+    const expected = step === 'pause' || step === 'auto-pause' || step === 'rotate-paused' ? 'paused' : 'ended';
     return acknowledged(answer) && ending === expected ? undefined : told;
   }
   // Only the death of its own machine may end a sandbox, or a create of which nobody was told that it worked.
@@ -28,6 +28,9 @@ export function judge({ step, fault }: Case, answer: Answer, ending: Ending): st
       return undefined;
     return step === 'create' && !acknowledged(answer) ? undefined : told;
   }
+  // It changes tokens, and nothing else.
+  if (step === 'rotate' || step === 'rotate-paused')
+    return ending === (step === 'rotate' ? 'running' : 'paused') ? undefined : told;
   if (fault.kind === 'damage') return ending === 'paused' && answer.status === 500 ? undefined : told;
   if (step === 'auto-pause' || step === 'seal-ahead') return ending === 'paused' ? undefined : told;
   if (!acknowledged(answer)) return undefined;

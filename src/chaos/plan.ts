@@ -1,9 +1,16 @@
-import { AHEAD_POINTS, CRASH_POINTS, DISK_ONLY_POINTS, type CrashPoint } from '../../activities/crash-points.js';
+import {
+  AHEAD_POINTS,
+  CRASH_POINTS,
+  DISK_ONLY_POINTS,
+  ROTATE_POINTS,
+  type CrashPoint,
+} from '../../activities/crash-points.js';
 import { randomFrom, shuffled } from './random.js';
 
 /**
  * `wake`: a resume by traffic. `seal-ahead`: an automatic pause of a sandbox that is quiet until its memory was sealed for it.
  * `shut-down` and `boot`: pause and resume of the disk alone, a minute each under emulation.
+ * `rotate` and `rotate-paused`: its tokens are rotated; what was handed out before opens nothing.
  * `terminate`: an operator ends the workflow past it; the reaper removes what it owned.
  */
 export const STEPS = [
@@ -15,6 +22,8 @@ export const STEPS = [
   'seal-ahead',
   'shut-down',
   'boot',
+  'rotate',
+  'rotate-paused',
   'timeout-kill',
   'kill',
   'kill-paused',
@@ -96,7 +105,7 @@ function within(verb: string, names: string[], leading: string): Partial<Record<
 
 const STEP_OF: Record<string, Step> = {
   ...{ create: 'create', pause: 'pause', rollback: 'pause', resume: 'resume', 'save-again': 'resume', destroy: 'kill' },
-  ...{ 'shut-down': 'shut-down', boot: 'boot', ahead: 'seal-ahead' },
+  ...{ 'shut-down': 'shut-down', boot: 'boot', ahead: 'seal-ahead', rotate: 'rotate' },
 };
 
 const HOUR_MS = 3_600_000;
@@ -168,6 +177,10 @@ export function matrix(seed: number): Case[] {
     ...of('pause').map((point) => pointCase(point, 'crash', 'auto-pause')),
     ...AHEAD_POINTS.map((point) => pointCase(point, 'crash')),
     pointCase('ahead.sealed', 'fail'),
+    ...ROTATE_POINTS.flatMap((point) => (['crash', 'fail'] as const).map((what) => pointCase(point, what))),
+    ...ROTATE_POINTS.filter((point) => point !== 'rotate.agent-told').map((point) =>
+      pointCase(point, 'crash', 'rotate-paused'),
+    ),
     ...of('destroy').flatMap((point) =>
       (['timeout-kill', 'kill-paused', 'expiry'] as const).map((step) => pointCase(point, 'crash', step)),
     ),
@@ -175,16 +188,21 @@ export function matrix(seed: number): Case[] {
     ...(['create', 'resume'] as const).map((step): Case => ({ step, fault: { kind: 'no-memory' } })),
     ...(['create', 'pause', 'resume'] as const).map((step): Case => ({ step, fault: { kind: 'no-disk' } })),
     { step: 'pause', fault: { kind: 'second-host-worker' } },
-    ...(['pause', 'auto-pause', 'kill'] as const).map((step): Case => ({ step, fault: { kind: 'guest-panic' } })),
+    ...(['pause', 'auto-pause', 'rotate', 'kill'] as const).map((step): Case => ({
+      step,
+      fault: { kind: 'guest-panic' },
+    })),
     ...shuffled(of('resume'), random)
       .slice(0, 6)
       .map((point) => pointCase(point, 'crash', 'wake')),
     ...diskOnlyCases(),
     ...(['create', 'pause', 'resume', 'kill'] as const).map((step): Case => ({ step, fault: { kind: 'host-beside' } })),
-    ...(['create', 'pause', 'auto-pause', 'resume', 'wake', 'kill', 'kill-paused'] as const).map((step): Case => ({
-      step,
-      fault: { kind: 'power-loss' },
-    })),
+    ...(['create', 'pause', 'auto-pause', 'resume', 'wake', 'rotate-paused', 'kill', 'kill-paused'] as const).map(
+      (step): Case => ({
+        step,
+        fault: { kind: 'power-loss' },
+      }),
+    ),
   ];
   for (const step of QUICK) {
     for (const role of ['host-worker', 'control-worker', 'api', 'temporal'] as const) {
@@ -194,7 +212,7 @@ export function matrix(seed: number): Case[] {
     cases.push({ step, fault: { kind: 'restart-libvirtd', afterMs: moment(1_000) } });
     for (const byMs of [HOUR_MS, -HOUR_MS]) cases.push({ step, fault: { kind: 'clock', byMs, afterMs: moment(500) } });
   }
-  for (const step of ['create', 'pause', 'resume', 'kill'] as const)
+  for (const step of ['create', 'pause', 'resume', 'rotate', 'kill'] as const)
     cases.push({ step, fault: { kind: 'freeze-host-worker', afterMs: moment(800) } });
   return shuffled(cases, random);
 }

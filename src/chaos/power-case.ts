@@ -5,6 +5,7 @@ import { machineStarts } from './machine-starts.js';
 import type { Case } from './plan.js';
 import type { Rig } from './rig.js';
 import { proof } from './proof.js';
+import { newToken, stillOpens } from './rotation.js';
 import { endingOf, subjectOf, take } from './take-step.js';
 
 /**
@@ -25,7 +26,9 @@ export async function powerCase(rig: Rig, fleet: Fleet, chaos: Case): Promise<Ca
   const wrong: (string | undefined)[] = [...broken.map(({ what }) => what), judge(chaos, answer, ending)];
   if ((await machineStarts(id)) !== starts) wrong.push(`the machine of sandbox ${id} was started again by itself`);
   if (guest !== undefined && ending === 'paused') {
-    wrong.push(await proof(rig, fleet, guest, 'paused'));
+    const token = newToken(answer);
+    wrong.push(await proof(rig, fleet, { ...guest, ...(token === undefined ? {} : { token }) }, 'paused'));
+    if (token !== undefined) wrong.push(await stillOpens(rig, guest, token));
     await rig.client.call('DELETE', `/sandboxes/${id}`);
   }
   wrong.push(await fleet.proveBystanders(true));

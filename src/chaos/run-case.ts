@@ -10,6 +10,7 @@ import type { Case, Step } from './plan.js';
 import { powerCase } from './power-case.js';
 import { proof } from './proof.js';
 import type { Rig } from './rig.js';
+import { ROTATIONS, stillOpens, withNewToken } from './rotation.js';
 import { endingOf, hasCome, subjectOf, take } from './take-step.js';
 
 /** Steps whose sandbox is new each time, and goes after the case. */
@@ -41,10 +42,21 @@ export async function runCase(
   }
   const { sandboxID, envdAccessToken: token } = (answer.body ?? {}) as { sandboxID?: string; envdAccessToken?: string };
   const id = guest?.id ?? sandboxID ?? (await unclaimed(rig, fleet));
-  const marked = guest ?? (token === undefined || id === undefined ? undefined : { id, token });
-  const { ending, wrong } = await conclude(rig, fleet, chaos, { answer, id, marked, ...options });
+  const rotated =
+    guest !== undefined && ROTATIONS.has(chaos.step) ? await afterRotation(rig, guest, answer) : undefined;
+  const marked = rotated ?? guest ?? (token === undefined || id === undefined ? undefined : { id, token });
+  const { ending, wrong } = await conclude(rig, fleet, chaos, {
+    ...{ answer, id, marked, ...options },
+    former: rotated === undefined ? undefined : guest,
+  });
   if (id !== undefined) wrong.push(usedTwice(chaos, (await machineStarts(id)) - startsBefore));
   return outcome(injected, answer, ending, wrong);
+}
+
+/** Once it is where it stays. @returns undefined where that is its end. */
+async function afterRotation(rig: Rig, guest: Guest, answer: Answer): Promise<Guest | undefined> {
+  if (endingOf(await rig.settled(guest.id)) === 'ended') return undefined;
+  return withNewToken(rig, guest, answer);
 }
 
 /** A sandbox of a create that was not answered. */
@@ -60,11 +72,14 @@ async function conclude(
     answer,
     id,
     marked,
+    former,
     wakeToProve,
   }: {
     answer: Answer;
     id: string | undefined;
     marked: Guest | { id: string; token: string } | undefined;
+    /** With the token from before its rotation. */
+    former: Guest | undefined;
     wakeToProve: boolean;
   },
 ): Promise<{ ending: Ending; wrong: (string | undefined)[] }> {
@@ -75,6 +90,8 @@ async function conclude(
   const wrong: (string | undefined)[] = [...broken.map(({ what }) => what), judge(chaos, answer, ending)];
   const asleep = ending === 'paused' && !wakeToProve;
   if (marked !== undefined && ending !== 'ended' && !asleep) wrong.push(await proof(rig, fleet, marked, ending));
+  if (marked !== undefined && former !== undefined && ending !== 'ended' && !asleep)
+    wrong.push(await stillOpens(rig, former, marked.token));
   wrong.push(await fleet.proveBystanders(false));
   const keeps = ending !== 'ended' && marked !== undefined && 'nonce' in marked && !OF_ITS_OWN.has(chaos.step);
   if (keeps) fleet.keep(marked, asleep);

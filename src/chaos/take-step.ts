@@ -5,8 +5,9 @@ import type { Answer, Guest } from './guest.js';
 import type { Ending } from './judge.js';
 import type { Step } from './plan.js';
 import type { Rig } from './rig.js';
+import { rotate } from './rotation.js';
 
-const ASLEEP: ReadonlySet<Step> = new Set(['resume', 'kill-paused']);
+const ASLEEP: ReadonlySet<Step> = new Set(['resume', 'kill-paused', 'rotate-paused']);
 const BY_TIMER: ReadonlySet<Step> = new Set(['auto-pause', 'seal-ahead', 'timeout-kill', 'expiry']);
 /** Half of it is over before anything is sealed: time to arm the fault. */
 const QUIET_SECONDS = 20;
@@ -72,6 +73,9 @@ async function ask(rig: Rig, step: Step, guest: Guest | undefined): Promise<Answ
     case 'auto-pause':
     case 'timeout-kill':
       return client.call('POST', `${route}/timeout`, { timeout: 1 });
+    case 'rotate':
+    case 'rotate-paused':
+      return rotate(rig, guest!);
     case 'expiry':
     case 'seal-ahead':
       return { status: 204, body: undefined };

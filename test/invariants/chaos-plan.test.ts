@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { AHEAD_POINTS, CRASH_POINTS } from '../../activities/crash-points.js';
+import { AHEAD_POINTS, CRASH_POINTS, ROTATE_POINTS } from '../../activities/crash-points.js';
 import { judge } from '../../src/chaos/judge.js';
 import { keyOfCase, matrix, shortForm, type Case } from '../../src/chaos/plan.js';
 import { usedTwice } from '../../src/chaos/machine-starts.js';
@@ -8,7 +8,8 @@ const linesOf = ({ fault }: Case): string[] => (fault.kind === 'point' ? fault.l
 
 test('the matrix crashes the host worker at every point, and is the same for the same seed', () => {
   const crashed = new Set(matrix(7).map((chaos) => linesOf(chaos).at(-1)));
-  for (const point of [...CRASH_POINTS, ...AHEAD_POINTS]) expect(crashed, point).toContain(`${point} crash`);
+  for (const point of [...CRASH_POINTS, ...AHEAD_POINTS, ...ROTATE_POINTS])
+    expect(crashed, point).toContain(`${point} crash`);
   expect(matrix(7).map(keyOfCase)).toEqual(matrix(7).map(keyOfCase));
   expect(matrix(8).map(keyOfCase)).not.toEqual(matrix(7).map(keyOfCase));
 });
@@ -33,9 +34,28 @@ test('what a caller was told must be true, and only the death of its own machine
   expect(judge({ step: 'pause', fault: panic }, { status: 500, body: undefined }, 'ended')).toBeUndefined();
   expect(judge({ step: 'pause', fault: panic }, ok, 'ended')).toMatch(/answered 204/);
   expect(judge({ step: 'auto-pause', fault: panic }, ok, 'paused')).toMatch(/paused/);
+  for (const answer of [ok, unknown]) {
+    expect(judge({ step: 'rotate', fault: point }, answer, 'running')).toBeUndefined();
+    expect(judge({ step: 'rotate', fault: point }, answer, 'paused')).toMatch(/the sandbox is paused/);
+    expect(judge({ step: 'rotate-paused', fault: point }, answer, 'paused')).toBeUndefined();
+    expect(judge({ step: 'rotate-paused', fault: point }, answer, 'running')).toMatch(/the sandbox is running/);
+    expect(judge({ step: 'rotate-paused', fault: point }, answer, 'ended')).toMatch(/ended/);
+  }
+  expect(judge({ step: 'rotate', fault: qemu }, ok, 'ended')).toBeUndefined();
+  expect(judge({ step: 'rotate-paused', fault: { kind: 'power-loss' } }, ok, 'paused')).toBeUndefined();
+  expect(judge({ step: 'rotate-paused', fault: { kind: 'power-loss' } }, ok, 'ended')).toMatch(/ended/);
   expect(judge({ step: 'kill', fault: point }, ok, 'paused')).toMatch(/paused/);
   expect(judge({ step: 'create', fault: point }, unknown, 'ended')).toBeUndefined();
   expect(judge({ step: 'resume', fault: { kind: 'damage', what: 'older' } }, ok, 'running')).toMatch(/older/);
+});
+
+test('a rotation is tried awake and asleep, with every fault that other quick steps meet', () => {
+  const faults = (step: Case['step']): Set<string> =>
+    new Set(matrix(7).flatMap((one) => (one.step === step ? [one.fault.kind] : [])));
+  for (const step of ['rotate', 'rotate-paused'] as const)
+    expect([...faults(step)]).toEqual(expect.arrayContaining(['point', 'kill', 'restart-libvirtd', 'clock']));
+  expect([...faults('rotate')]).toEqual(expect.arrayContaining(['kill-qemu', 'guest-panic', 'freeze-host-worker']));
+  expect(faults('rotate-paused')).toContain('power-loss');
 });
 
 test('a machine that was started again after its image had run is found', () => {
