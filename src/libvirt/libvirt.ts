@@ -9,6 +9,7 @@ import type { ComingImage, MachineState, VmDriver } from './driver.js';
 import { DomainError } from './errors.js';
 import { LongCalls } from './long-calls.js';
 import { ignoreSharedMemory, ignoresSharedMemory } from './migration-capability.js';
+import { clearPlantedPasstFiles } from './passt-files.js';
 import { pinned } from './pinned.js';
 import { restoreThroughPipe } from './restore-pipe.js';
 import { headFor, streamOf } from './save-image-header.js';
@@ -192,6 +193,7 @@ export class LibvirtDriver implements VmDriver {
     memoryIgnored: () => void = () => undefined,
   ): Promise<void> {
     await rm(spec.qmpSocket, { force: true });
+    await clearPlantedPasstFiles(spec);
     const over = new AbortController();
     let settled = false;
     const starting = start()

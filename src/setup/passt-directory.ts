@@ -1,7 +1,6 @@
 import { chmod, chown, readFile, stat } from 'node:fs/promises';
+import { PASST_DIRECTORY } from '../libvirt/passt-files.js';
 import type { Logger } from '../log.js';
-
-export const PASST_DIRECTORY = '/run/libvirt/qemu/passt';
 
 /** With these the kernel lets nobody follow a link, or write through a name, that another user planted in such a directory. */
 const PROTECTIONS = ['protected_symlinks', 'protected_regular'];
@@ -11,7 +10,8 @@ const PROTECTIONS = ['protected_symlinks', 'protected_regular'];
  * to libvirt's QEMU user alone. The group (that of all sandboxes' QEMU) gets to write there too; the sticky bit keeps
  * each sandbox from another's files. libvirt makes the directory anew at its own start, so this is done again then.
  *
- * The kernel's protection from planted links is for directories that all may write to: where it is on, this is one.
+ * The kernel's protection from planted links is for directories that all may write to: where it is on, this is one. What
+ * was planted before a machine's start is removed right before it in any case, see `clearPlantedPasstFiles`.
  */
 export async function openPasstDirectory(gid: number, log?: Logger, directory = PASST_DIRECTORY): Promise<void> {
   const isProtected = await Promise.all(
