@@ -16,7 +16,7 @@ const MOST_HUNG = 3;
  * @returns how many requests there were, and what is wrong
  */
 export async function differential(
-  options: { seed: number; ofEach: number; classes?: Class[]; proxyPort: number; targets: Targets },
+  options: { seed: number; ofEach: number; classes?: Class[]; proxyPort: number; targets: Targets; hungMs?: number },
   seen: () => Promise<[string[], string[]]>,
 ): Promise<{ requests: number; cases: Case[]; wrong: string[] }> {
   const generated = generate(options.seed, options.ofEach, options.targets, options.classes);
@@ -27,7 +27,7 @@ export async function differential(
     const answers: Heard[] = [];
     const lane = async (): Promise<void> => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        answers[next[0]] = await speak(options.proxyPort, next[1]);
+        answers[next[0]] = await speak(options.proxyPort, next[1], options.hungMs);
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));
