@@ -61,7 +61,12 @@ test.each([...STEPS, ['publish', 'ImageDamaged', (input: Asked) => publishView(s
 
 test('no create takes the place of a sandbox whose manifest was changed; a kill removes it', async () => {
   await changeTenant();
-  await expect(createVm(scene.context, asked('t'), never)).rejects.toMatchObject({ type: 'CreateFailed' });
+  const there = await scene.files(scene.sandbox.directory);
+  await expect(createVm(scene.context, asked('t'), never)).rejects.toMatchObject({
+    ...{ type: 'CreateFailed', message: expect.stringMatching(/not authentic/) },
+  });
+  expect(await scene.files(scene.sandbox.directory)).toEqual(there);
+  expect([scene.driver.machines.get(scene.machine), scene.driver.calls]).toEqual(['running', []]);
   await destroyVm(scene.context, { id: scene.id, generation: 3 }, never);
   expect([await scene.files(scene.paths.sandboxes), [...scene.claims]]).toEqual([[], []]);
   expect(scene.context.index.isUnreadable(scene.id)).toBe(false);
