@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { readConfig } from '../../src/config.js';
 import { EarlierVersion } from './earlier-version.js';
+import { whileHostWorkerIsFrozen } from './frozen-host-worker.js';
 import { pythonWith, runPython } from './python-client.js';
 import { serviceEnvironment, startService, type RunningService } from './running-service.js';
 
@@ -36,18 +37,17 @@ test(
     const env = serviceEnvironment('upgrade', PORTS, templates);
     const config = readConfig(env);
     earlier = await EarlierVersion.build(commit, `${config.stateDir}-earlier`);
-    const down = await earlier.up(env, AbortSignal.timeout(BUILD_WITHIN_MS));
     const play = async (apiKey: string, program: string): Promise<string[]> => {
       const { stdout, stderr } = await runPython(python, { config, apiKey } as RunningService, program);
       expect(stderr).toBe('');
       return stdout.trim().split('\n');
     };
-    let id: string;
-    let then: Record<string, unknown>;
-    try {
-      const [printedId, before] = await play(
-        await earlier.apiKey(),
-        `
+    const pausedByEarlier = async (version: EarlierVersion): Promise<[id: string, then: string]> => {
+      const down = await version.up(env, AbortSignal.timeout(BUILD_WITHIN_MS));
+      try {
+        const printed = await play(
+          await version.apiKey(),
+          `
 import time
 from ucloud_sandbox import Sandbox
 s = Sandbox.create(timeout=600)
@@ -61,12 +61,17 @@ print(s.sandbox_id)
 print(r.stdout.strip())
 s.beta_pause()
 `,
-      );
-      id = printedId!;
-      then = JSON.parse(before!) as Record<string, unknown>;
-    } finally {
-      await down();
-    }
+        );
+        return printed as [string, string];
+      } finally {
+        await down();
+      }
+    };
+    const version = earlier;
+    // Its guard of the network is another table of the same name, which the host worker that all tests share puts right.
+    const { stateDir: beside } = (inject('service') as RunningService).config;
+    const [id, before] = await whileHostWorkerIsFrozen(beside, () => pausedByEarlier(version));
+    const then = JSON.parse(before) as Record<string, unknown>;
     await execa('cp', ['-al', '--no-clobber', `${shared.templateDir}/.`, config.templateDir]);
     service = await startService('upgrade', PORTS, templates);
     const manifest = await readFile(path.join(config.stateDir, 'sandboxes', id, 'manifest.json'), 'utf8');
