@@ -7,10 +7,14 @@ import { domainName } from './machine.js';
 
 /**
  * The guests of this host's sandboxes, watched for crashes. Machines of the warm pool are left out: a create that takes one
- * finds out.
+ * finds out. Nobody is judged while the host itself keeps the guests from answering.
  */
 export function watchGuests(
-  host: Pick<HostContext, 'driver' | 'index' | 'locks' | 'log'> & { isGateOpen: (id: string) => boolean },
+  host: Pick<HostContext, 'driver' | 'index' | 'locks' | 'log'> & {
+    isGateOpen: (id: string) => boolean;
+    /** Every guest's network is stopped. */
+    areCutOff: () => boolean;
+  },
   afterMs: number | undefined,
   onCrash: (id: string, why: string) => Promise<void>,
 ): GuestLife {
@@ -19,7 +23,7 @@ export function watchGuests(
     ...{ afterMs, onCrash },
     running: () =>
       index.all().flatMap(({ id, phase, view }) => {
-        if (phase.name !== 'running' || view.spec.warm === true) return [];
+        if (host.areCutOff() || phase.name !== 'running' || view.spec.warm === true) return [];
         const held = locks.isHeld(id);
         return [{ id, held, boots: !held && !host.isGateOpen(id) }];
       }),

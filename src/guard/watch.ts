@@ -31,6 +31,11 @@ export class GuardWatch {
 
   constructor(private readonly options: GuardWatchOptions) {}
 
+  /** Whether guests are cut off now, so that the host does not hear them either. */
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Resolves when a look that began after this call has ended; never rejects. */
   async look(): Promise<void> {
     if (this.#going !== undefined) {

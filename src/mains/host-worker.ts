@@ -173,7 +173,7 @@ async function main(): Promise<void> {
   });
   const endings = new Map<string, string>();
   const life = watchGuests(
-    { driver, index, locks, log, isGateOpen: (id) => traffic.isGateOpen(id) },
+    { driver, index, locks, log, isGateOpen: (id) => traffic.isGateOpen(id), areCutOff: () => guards.isStopped },
     config.unresponsiveAfterMs,
     (id, why) => crashes.notice(id, why),
   );

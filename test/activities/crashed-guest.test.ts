@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Crashes } from '../../activities/after-crash.js';
 import { machineSpec } from '../../activities/machine.js';
 import { pauseVm } from '../../activities/pause-vm.js';
+import { watchGuests } from '../../activities/watch-guests.js';
 import { Journal } from '../../src/journal/journal.js';
 import type { PauseVmResult } from '../../workflows/host-activities.js';
 import { HostScene } from './host-scene.js';
@@ -108,6 +109,34 @@ describe('a guest that has crashed while its machine lives', () => {
     await scene.context.locks.hold(scene.id, 2, never, () => crashes().notice(scene.id, 'it is silent'));
     expect([ended, scene.driver.calls]).toEqual([[], []]);
   });
+});
+
+test('no guest is judged by its silence while the host has stopped the network of all, nor by that time afterwards', async () => {
+  vi.useFakeTimers();
+  try {
+    const ended: string[] = [];
+    let areCutOff = false;
+    const host = { ...scene.context, isGateOpen: () => true, areCutOff: () => areCutOff };
+    scene.agentIsSilent = true;
+    scene.driver.cpuSeconds = () => Promise.resolve(performance.now() / 1000);
+    const life = watchGuests(host, 40_000, async (id) => void ended.push(id));
+    const stop = life.start();
+    const pass = (seconds: number): Promise<unknown> => vi.advanceTimersByTimeAsync(1_000 * seconds);
+    life.look();
+    life.heard(scene.id);
+    await pass(15);
+    areCutOff = true;
+    await pass(1_000);
+    areCutOff = false;
+    await pass(30);
+    expect([ended, life.crashed(scene.id)]).toEqual([[], undefined]);
+    life.heard(scene.id);
+    await pass(60);
+    expect(ended).not.toEqual([]);
+    stop();
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('a machine has the panic device that its template was recorded with, and none when it was recorded without', async () => {

@@ -49,12 +49,16 @@ describe('guests', () => {
       return 'put back';
     });
     await watch.look();
+    expect(watch.isStopped).toBe(false);
     await watch.look();
     expect(did).toEqual(['let run', 'stop', 'the network guard is not in place']);
+    expect(watch.isStopped).toBe(true);
     await watch.look();
+    expect(watch.isStopped).toBe(true);
     did = [];
     await watch.look();
     expect(did).toEqual(['let run']);
+    expect(watch.isStopped).toBe(false);
   });
 
   test('are stopped while it takes long to put it back', async () => {
