@@ -1,6 +1,7 @@
 import type { Reboots } from './after-reboot.js';
 import type { HostContext } from './host-context.js';
 import { domainName } from './machine.js';
+import { tell } from './tell.js';
 
 /** What becomes of sandboxes whose guests have crashed while their machines live. */
 export class Crashes {
@@ -15,7 +16,7 @@ export class Crashes {
   ) {}
 
   async notice(id: string, why: string): Promise<void> {
-    const { index, driver, locks, log, onCrash } = this.context;
+    const { index, driver, life, locks, log, onCrash } = this.context;
     const manifest = index.get(id);
     if (manifest?.phase.name !== 'running' || locks.isHeld(id)) return;
     const { generation, bootId } = manifest;
@@ -27,21 +28,26 @@ export class Crashes {
       return;
     }
     log.warn({ sandbox: id, generation, reason: why }, 'a guest has crashed; its machine is reset');
-    this.#resetBoots.set(id, bootId);
-    this.#record(id, `${why}; it is rebooted`);
     await driver.reset(domainName(id));
+    // Only now: whoever counts as reset, and is silent, ends.
+    this.#resetBoots.set(id, bootId);
+    life.boots(id);
     this.reboots.notice(id);
+    await this.#record(id, `${why}; it is rebooted`);
   }
 
   /** libvirt ends or resets such a machine by itself. */
   panicked(id: string): void {
     this.context.log.warn({ sandbox: id }, 'the kernel of a guest panicked');
-    this.#record(id, 'the kernel of the guest panicked');
+    void this.#record(id, 'the kernel of the guest panicked');
   }
 
-  #record(id: string, message: string): void {
+  /** Never rejects. */
+  #record(id: string, message: string): Promise<void> {
     const generation = String(this.context.index.get(id)?.generation);
     const fields = { source: 'host', event: 'crashed', generation };
-    this.context.journal.addEntries(id, [{ at: Date.now(), level: 'error', message, fields }]);
+    return tell(this.context, id, (journal) =>
+      journal.addEntries(id, [{ at: Date.now(), level: 'error', message, fields }]),
+    );
   }
 }

@@ -58,6 +58,8 @@ export interface SignsOfLife {
   answersWithinMs: number;
   /** An agent has answered. */
   heard(id: string): void;
+  /** Its machine has been made to boot: its silence begins anew. */
+  boots(id: string): void;
   /** @returns why a guest must have crashed though its machine is there; undefined while it may live. */
   crashed(id: string): string | undefined;
   /** @returns what was heard of the end of a sandbox's machine, if anything. */

@@ -68,6 +68,11 @@ export class GuestLife {
     if (this.options.afterMs !== undefined) this.#known.set(id, this.#anew(true));
   }
 
+  /** Its machine has been made to boot. */
+  boots(id: string): void {
+    this.#known.set(id, this.#anew(false));
+  }
+
   /** Its virtual CPUs stand, as for want of room on a disk: it cannot answer. */
   stands(id: string): void {
     this.#known.set(id, this.#anew(this.#known.get(id)?.wasHeard === true));

@@ -183,6 +183,7 @@ async function main(): Promise<void> {
     life: {
       answersWithinMs: PAUSE_WAITS_MS,
       heard: (id) => life.heard(id),
+      boots: (id) => life.boots(id),
       crashed: (id) => life.crashed(id),
       howItEnded: (id) => endings.get(id),
     },

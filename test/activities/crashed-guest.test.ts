@@ -88,6 +88,7 @@ describe('a guest that has crashed while its machine lives', () => {
     const mine = crashes();
     await mine.notice(scene.id, 'it is silent');
     expect([scene.driver.calls, told, ended]).toEqual([[`reset ${scene.machine}`], [scene.id], []]);
+    expect(scene.booted).toEqual([scene.id]);
     expect(await new Journal(scene.paths).entries(scene.id)).toMatchObject([
       { message: 'it is silent; it is rebooted' },
     ]);
@@ -103,6 +104,31 @@ describe('a guest that has crashed while its machine lives', () => {
     await scene.context.index.change(scene.id, { bootId: 'boot-2' });
     await mine.notice(scene.id, 'it is silent again');
     expect([scene.driver.calls.length, ended]).toEqual([2, []]);
+  });
+
+  test('is reset, and does not end, where its log cannot be written', async () => {
+    scene.onCrash = 'reboot';
+    await scene.restart();
+    const full = (): never => {
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    };
+    scene.context.journal.addEntries = full;
+    const mine = crashes();
+    mine.panicked(scene.id);
+    await mine.notice(scene.id, 'it is silent');
+    expect([scene.driver.calls, told, ended]).toEqual([[`reset ${scene.machine}`], [scene.id], []]);
+  });
+
+  test('does not end for want of a reset that failed: it is reset at the next notice', async () => {
+    scene.onCrash = 'reboot';
+    await scene.restart();
+    const mine = crashes();
+    const { reset } = scene.driver;
+    scene.driver.reset = () => Promise.reject(new Error('libvirt is away'));
+    await expect(mine.notice(scene.id, 'it is silent')).rejects.toThrow('libvirt is away');
+    scene.driver.reset = reset;
+    await mine.notice(scene.id, 'it is silent still');
+    expect([scene.driver.calls, ended]).toEqual([[`reset ${scene.machine}`], []]);
   });
 
   test('is left alone while somebody works on it', async () => {

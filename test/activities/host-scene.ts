@@ -44,6 +44,8 @@ export class HostScene {
   knownToken: string | undefined;
   /** Whose agents were heard. */
   readonly heard: string[] = [];
+  /** Whose machines were made to boot. */
+  readonly booted: string[] = [];
   /** Why its guest must have crashed, and what was heard of its machine's end. */
   crash: string | undefined;
   howItEnded: string | undefined;
@@ -202,6 +204,7 @@ export class HostScene {
       life: {
         answersWithinMs: this.answersWithinMs,
         heard: (id: string) => void this.heard.push(id),
+        boots: (id: string) => void this.booted.push(id),
         crashed: () => this.crash,
         howItEnded: () => this.howItEnded,
       },

@@ -109,6 +109,16 @@ describe('a guest that is watched', () => {
     expect(life.crashed('a')).toBeUndefined();
   });
 
+  test('that was reset after a long silence is given the time of a boot', async () => {
+    speed = 0.05;
+    await pass(330);
+    expect(crashes).not.toEqual([]);
+    const before = crashes.length;
+    life.boots('a');
+    await pass(300);
+    expect(crashes).toHaveLength(before);
+  });
+
   test('that was seen to stand, again and again, starts anew each time', async () => {
     await pass(600, () => now % 30_000 === 0 && life.stands('a'));
     expect(crashes).toEqual([]);

@@ -114,7 +114,10 @@ export async function startMachinelessHost(
   const context: HostContext = {
     ...{ libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid: 0, reserved },
     ...{ driver, index, locks, slots, pool, memories, discarded, masterKey, traffic, journal, log },
-    life: { answersWithinMs: 20_000, heard: () => undefined, crashed: () => undefined, howItEnded: () => undefined },
+    life: {
+      ...{ answersWithinMs: 20_000, heard: () => undefined, boots: () => undefined },
+      ...{ crashed: () => undefined, howItEnded: () => undefined },
+    },
     onCrash: 'end',
     makeRoom: () => warmPool.makeRoom(),
     reached: noCrashes,
