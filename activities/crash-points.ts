@@ -91,7 +91,7 @@ export const WARM_POINTS = [
 ] as const;
 
 /** Those of a rotation of tokens; played on a host without machines, too. */
-export const ROTATE_POINTS = ['rotate.begun', 'rotate.agent-told', 'rotate.recorded'] as const;
+export const ROTATE_POINTS = ['rotate.begun', 'rotate.noted', 'rotate.agent-told', 'rotate.recorded'] as const;
 
 export type CrashPoint =
   | (typeof CRASH_POINTS)[number]

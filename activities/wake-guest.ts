@@ -1,4 +1,4 @@
-import { agentTokenOwner, type Manifest } from '../src/host/manifest.js';
+import { possibleTokenOwners, type Manifest } from '../src/host/manifest.js';
 import { slotAddress } from '../src/host/slots.js';
 import { AGENT_PORT } from '../src/gateway/wire.js';
 import { initGuest } from '../src/guest/init-guest.js';
@@ -30,7 +30,8 @@ export async function wakeGuest(
 ): Promise<string> {
   const bootId = await tellGuest(context, manifest, signal, after);
   const agentNonce = manifest.view.spec.tokenNonce;
-  if (agentNonce !== manifest.agentNonce) await context.index.change(manifest.id, { agentNonce });
+  if (agentNonce !== manifest.agentNonce || manifest.agentMayKnow !== undefined)
+    await context.index.change(manifest.id, { agentNonce, agentMayKnow: undefined });
   return bootId;
 }
 
@@ -61,7 +62,7 @@ export async function tellGuest(
         machineId: machineIdOf(tokensKey, manifest.id),
       },
       within(AGENT_TIMEOUT_MS, signal),
-      [accessToken(tokensKey, agentTokenOwner(manifest))],
+      possibleTokenOwners(manifest).map((owner) => accessToken(tokensKey, owner)),
     ),
   );
   context.life.heard(manifest.id);

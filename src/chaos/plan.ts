@@ -178,9 +178,7 @@ export function matrix(seed: number): Case[] {
     ...AHEAD_POINTS.map((point) => pointCase(point, 'crash')),
     pointCase('ahead.sealed', 'fail'),
     ...ROTATE_POINTS.flatMap((point) => (['crash', 'fail'] as const).map((what) => pointCase(point, what))),
-    ...ROTATE_POINTS.filter((point) => point !== 'rotate.agent-told').map((point) =>
-      pointCase(point, 'crash', 'rotate-paused'),
-    ),
+    ...(['rotate.begun', 'rotate.recorded'] as const).map((point) => pointCase(point, 'crash', 'rotate-paused')),
     ...of('destroy').flatMap((point) =>
       (['timeout-kill', 'kill-paused', 'expiry'] as const).map((step) => pointCase(point, 'crash', step)),
     ),

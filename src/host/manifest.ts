@@ -27,6 +27,8 @@ export interface Manifest {
    * the sandbox sleeps, or a step goes on, that of `view.spec` may be newer.
    */
   agentNonce?: string | undefined;
+  /** Nonces of rotations that have not ended well, oldest first: the agent may have been told one of them instead. */
+  agentMayKnow?: string[] | undefined;
   /** What it is started from while it sleeps. */
   image?: SavedImage;
   /** What the next pause builds on; null or absent: nothing, and then no image file but that of `image` is kept. */
@@ -40,6 +42,10 @@ export const agentTokenOwner = ({ id, agentNonce }: Pick<Manifest, 'id' | 'agent
   id,
   tokenNonce: agentNonce,
 });
+
+/** All of them that the agent may let in, the likeliest first. */
+export const possibleTokenOwners = ({ id, agentNonce, agentMayKnow = [] }: Manifest): TokenOwner[] =>
+  [agentNonce, ...agentMayKnow].map((tokenNonce) => ({ id, tokenNonce }));
 
 /** The newest sealed image of a sandbox, or what was sealed ahead of the next. While it runs nothing can be restored from it: only `image` counts for that. */
 export interface Basis {

@@ -79,12 +79,36 @@ describe('a rotation of tokens', () => {
   test.each(ROTATE_POINTS)('by a host worker that dies at %s is finished by the second run', async (point) => {
     scene.failAt(point);
     await expect(rotate()).rejects.toThrow(`at ${point}`);
-    if (point !== 'rotate.begun') scene.knownToken = token(tokenNonce);
+    if (point !== 'rotate.begun' && point !== 'rotate.noted') scene.knownToken = token(tokenNonce);
     scene.reached = () => undefined;
     await scene.restart();
     await rotate();
     expect(lastInit()[1]).toBe(token(tokenNonce));
     expect(nonces()).toEqual([tokenNonce, tokenNonce]);
+  });
+
+  describe('that the agent was told, and nobody heard of it,', () => {
+    beforeEach(async () => {
+      scene.failAt('rotate.agent-told');
+      await expect(rotate()).rejects.toThrow('at rotate.agent-told');
+      scene.knownToken = token(tokenNonce);
+      scene.reached = () => undefined;
+      await scene.restart();
+    });
+
+    test('locks nobody out when another rotation is asked for instead', async () => {
+      const next = newTokenNonce();
+      await rotate(next);
+      expect(lastInit()).toEqual([token(tokenNonce), token(next)]);
+      expect([...nonces(), scene.manifest.agentMayKnow]).toEqual([next, next, undefined]);
+    });
+
+    test('is taken back by a wake with the token of before', async () => {
+      await wakeGuest(scene.context, scene.manifest, never);
+      expect(lastInit()).toEqual([token(tokenNonce), token()]);
+      await scene.restart();
+      expect([...nonces(), scene.manifest.agentMayKnow]).toEqual([undefined, undefined, undefined]);
+    });
   });
 
   test('of a sleeping sandbox asks no agent; however many there were, the next wake shows the token of before', async () => {
