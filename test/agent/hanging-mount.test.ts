@@ -23,10 +23,13 @@ beforeAll(async () => {
   await symlink('mnt/file', at('home/link'));
   if (why !== '') return;
   hanging = spawn('python3', [program, at('home/mnt')], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(hanging.stdout!, 'data');
+  const refused = once(hanging, 'exit').then(([code]) => {
+    throw new Error(`nothing was mounted: ${program} ended with ${String(code)}`);
+  });
+  await Promise.race([once(hanging.stdout!, 'data'), refused]);
 }, LIMIT_MS);
 afterAll(async () => {
-  if (hanging !== undefined) {
+  if (hanging !== undefined && hanging.exitCode === null) {
     const ended = once(hanging, 'exit');
     hanging.kill('SIGKILL');
     await ended;
