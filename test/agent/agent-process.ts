@@ -78,7 +78,7 @@ export async function startAgent(options: { initialised?: boolean } = {}): Promi
 }
 
 async function untilHealthy(address: GuestAddress): Promise<void> {
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(30_000);
   while (!(await health(address, signal).catch(() => false))) await delay(20, undefined, { signal });
 }
 
