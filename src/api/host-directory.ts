@@ -142,6 +142,20 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return { found: undefined, ...(found.length > 0 ? { unreadable: true as const } : {}), ...who };
   }
 
+  /** A request to a sandbox must not wait for another one's host that does not answer. @returns undefined when it is not there */
+  async function atKnownHost({ hostId, url }: Host, id: string): Promise<Located | undefined> {
+    const askedAt = performance.now();
+    const host = { hostId, url };
+    const answer = await ask<SandboxView | UnreadableSandbox>(
+      host,
+      `/internal/sandboxes/${id}`,
+      ANSWER_WITHIN_MS,
+    ).catch(() => undefined);
+    if (answer === undefined || 'unreadable' in answer) return undefined;
+    remember(host, answer.spec, askedAt);
+    return places.get(id)?.place;
+  }
+
   async function list(query: SandboxQuery): Promise<FromHosts<SandboxPage>> {
     const text = encodeURIComponent(JSON.stringify(query));
     const { found, ...who } = await askAll(`/internal/sandboxes?query=${text}`, ANSWER_WITHIN_MS, isSandboxPage);
@@ -196,6 +210,8 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     async locate(id, maxAgeMs = REMEMBER_PLACE_MS) {
       const known = places.get(id);
       if (known !== undefined && performance.now() - known.askedAt < maxAgeMs) return known.place;
+      const again = known === undefined ? undefined : await atKnownHost(known.place, id);
+      if (again !== undefined) return again;
       const { found, missing } = await find(id);
       if (found !== undefined) return places.get(id)?.place;
       if (missing.length > 0) throw new ApiError('Unavailable', `these hosts do not answer: ${missing.join(', ')}`);

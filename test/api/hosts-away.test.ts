@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { accessToken } from '../../src/keys/access-token.js';
 import { signFile } from '../../src/keys/file-signature.js';
@@ -22,6 +24,27 @@ describe('while a host does not answer', () => {
     for (let count = 0; count < 35; count += 1) expect((await ask('v1_x')).status).toBe(503);
     const file = { path: '/a', operation: 'read', user: '', expiration: undefined } as const;
     expect((await ask(signFile(file, accessToken(TOKENS_KEY, { id: 'i1' })))).status).toBe(200);
+  });
+
+  test('what is known of a sandbox of another host is brought up to date without asking that one', async () => {
+    let asked = 0;
+    const silent = createServer((_request, response) => {
+      asked += 1;
+      if (asked === 1) response.writeHead(404).end();
+    });
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    await world.start([{ hostId: 'h2', url: `http://127.0.0.1:${port}` }]);
+    world.add('i1');
+    const { directory } = world;
+    expect((await directory.locate('i1'))?.owner.tokenNonce).toBeUndefined();
+    world.add('i1', {}, { tokenNonce: 'ab'.repeat(16) });
+    expect(await directory.locate('i1', 0)).toMatchObject({ hostId: 'h1', owner: { tokenNonce: 'ab'.repeat(16) } });
+    expect(asked).toBe(1);
+    world.views.clear();
+    await expect(directory.locate('i1', 0)).rejects.toThrow('h2');
+    silent.closeAllConnections();
+    silent.close();
   });
 
   test('metrics of many say whose part is missing', async () => {
