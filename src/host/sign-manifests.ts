@@ -44,7 +44,7 @@ export interface SigningOptions {
 /** In the state directory, and beside the master key where that has a place of its own. */
 export function signingRecords(stateDir: string, masterKeyFile: string): [string, ...string[]] {
   const first = path.join(stateDir, RECORD);
-  if (path.dirname(masterKeyFile) === stateDir) return [first];
+  if (path.resolve(path.dirname(masterKeyFile)) === path.resolve(stateDir)) return [first];
   const which = createHash('sha256').update(path.resolve(stateDir)).digest('hex').slice(0, 16);
   return [first, `${masterKeyFile}.${which}.${RECORD}`];
 }

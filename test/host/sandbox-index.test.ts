@@ -100,6 +100,12 @@ describe('a manifest is authenticated', () => {
   });
 });
 
+test('a master key in the state directory, however that is spelled, has no second record beside it', () => {
+  expect(signingRecords('/srv/state/', '/srv/state/master.key')).toHaveLength(1);
+  expect(signingRecords('/srv/state', '/srv/state/../state/master.key')).toHaveLength(1);
+  expect(signingRecords('/srv/state', '/srv/keys/master.key')).toHaveLength(2);
+});
+
 describe('the first start on manifests of the version before', () => {
   const start = async (write?: typeof writeManifest): Promise<SandboxIndex> => {
     await signEarlierManifests(paths, { manifestsKey: KEY, records: records(), log, ...(write ? { write } : {}) });
