@@ -46,7 +46,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/mains/**/*.ts', 'test/**/*.ts', 'src/setup/**/*.ts'],
+    files: ['src/mains/**/*.ts', 'src/agent/main.ts', 'test/**/*.ts', 'src/setup/**/*.ts'],
     rules: { 'no-restricted-properties': 'off' },
   },
 );

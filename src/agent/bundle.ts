@@ -22,9 +22,10 @@ export async function bundleAgent(outDir: string): Promise<void> {
   await build({
     entryPoints: [path.join(here, entry)],
     absWorkingDir: here,
-    outfile: path.join(outDir, 'agent.mjs'),
+    outfile: path.join(outDir, 'dormoused.cjs'),
     bundle: true,
-    format: 'esm',
+    // Half of the time to start of an ES module: that form has Node load all of its own modules, its HTTP client included.
+    format: 'cjs',
     platform: 'node',
     target: 'node24',
     charset: 'utf8',
@@ -32,9 +33,8 @@ export async function bundleAgent(outDir: string): Promise<void> {
     legalComments: 'none',
     sourcemap: false,
     logLevel: 'warning',
-    banner: {
-      js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
-    },
+    define: { 'import.meta.url': 'ownUrl' },
+    banner: { js: "const ownUrl = require('node:url').pathToFileURL(__filename).href;" },
   });
   for (const file of NATIVE_FILES) await copyNative(file, path.join(outDir, 'node_modules'));
 }

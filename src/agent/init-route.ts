@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
@@ -6,6 +5,7 @@ import { HttpError, sendJson } from './http-error.js';
 import { readJsonBody } from './read-body.js';
 import type { Identity } from './identity.js';
 import type { ReseedWatch } from './reseed.js';
+import { BOOT_ID } from './survival/record.js';
 import { setClock } from './set-clock.js';
 import { AGENT_VERSION } from './version.js';
 
@@ -16,9 +16,9 @@ export interface InitOptions {
   identity?: Identity | undefined;
   /** Called once for each wake that asked for a reseed. */
   onRestored: (request: IncomingMessage) => void;
+  /** Called when the state has changed, or a reseed was taken. */
+  onChanged: () => void;
 }
-
-const BOOT_ID = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
 /** What the host says after a boot and after every restore. The first token is believed, later inits must bring it. */
 export async function initRoute(
@@ -53,6 +53,7 @@ export async function initRoute(
   if (defaultUser) state.defaultUser = defaultUser;
   if (defaultWorkdir) state.defaultWorkdir = defaultWorkdir;
   const ms = { clock: clockSet - began, all: performance.now() - began };
+  options.onChanged();
   sendJson(response, 200, { bootId: BOOT_ID, envdVersion: AGENT_VERSION, ms });
 }
 

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Identity } from './identity.js';
 import { PipePool } from './process/pipe-pool.js';
@@ -5,6 +6,7 @@ import { rehearse } from './rehearse.js';
 import { ReseedWatch } from './reseed.js';
 import { createAgent } from './server.js';
 import { serveSideCalls } from './side/serve.js';
+import { Survival } from './survival/survival.js';
 
 const AGENT_PORT = 49_983;
 
@@ -16,33 +18,45 @@ const { values } = parseArgs({
     'run-directory': { type: 'string' },
     root: { type: 'string' },
     'side-process': { type: 'boolean' },
+    cgroups: { type: 'string' },
   },
 });
 
 const identityIn = (root: string | undefined): Identity | undefined =>
   root === undefined ? undefined : new Identity(root);
 
+// Whoever ends programs by name means others. Before this line the name is that of the file which systemd starts.
+process.title = 'dormoused';
 process.umask(0o022);
 if (values['side-process'] === true) serveSideCalls();
-else await serveAgent();
+else void serveAgent();
 
 async function serveAgent(): Promise<void> {
+  const directory = values['run-directory'] ?? '/run/dormouse-agent';
+  const reseeds = new ReseedWatch();
+  const survival = new Survival(directory, reseeds, process.env);
   const options = {
     setsClock: values['no-set-clock'] !== true,
-    reseeds: new ReseedWatch(),
+    reseeds,
     identity: identityIn(values.root ?? (values['no-set-clock'] === true ? undefined : '/')),
-    pipes: new PipePool(values['run-directory'] ?? '/run/dormouse-agent'),
+    pipes: new PipePool(path.join(directory, 'pipes')),
   };
-  const agent = createAgent(options);
+  const cgroups = values.cgroups ?? (options.setsClock ? '/sys/fs/cgroup' : undefined);
+  const agent = createAgent({ ...options, survival, cgroups });
   agent.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EAFNOSUPPORT') agent.listen(port, '0.0.0.0');
     else throw error;
   });
-  // An agent that starts again knows neither its token nor its processes: whatever went wrong, it goes on.
+  // Whatever goes wrong in one call, the others go on.
   for (const event of ['uncaughtException', 'unhandledRejection']) {
     process.on(event, (error: unknown) => console.error(event, error));
   }
   const port = Number(values.port ?? AGENT_PORT);
-  if (options.setsClock) await rehearse(options).catch((error: unknown) => console.error('rehearsal', error));
-  agent.listen(port, '::');
+  // Somebody waits for an agent that is started again.
+  if (options.setsClock && survival.before === undefined) {
+    await rehearse({ ...options, cgroups }).catch((error: unknown) => console.error('rehearsal', error));
+  }
+  survival.listen(agent, port, '::');
+  // The whole log of the kernel: not at the next wake, when somebody waits.
+  if (options.setsClock) setImmediate(() => reseeds.readOn());
 }

@@ -48,6 +48,16 @@ export class ReseedWatch {
     return true;
   }
 
+  /** What an agent that is started later in the same guest has to know. */
+  taken(): { taken: number; wake: string | undefined } {
+    return { taken: this.#taken, wake: this.#wake };
+  }
+
+  restore(before: { taken: number; wake?: string | undefined }): void {
+    this.#taken = before.taken;
+    this.#wake = before.wake;
+  }
+
   /** A wake that asks for no reseed: what the kernel did for it is not for the next one. */
   pass(): void {
     this.readOn();

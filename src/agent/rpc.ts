@@ -5,9 +5,8 @@ import { Process } from '../gen/process/process_pb.js';
 import type { AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
 import { filesystemService } from './filesystem/filesystem-service.js';
-import type { PipePool } from './process/pipe-pool.js';
 import type { ProcessEvents } from './process/process-events.js';
-import { processService } from './process/process-service.js';
+import { processService, type ProcessOptions } from './process/process-service.js';
 import { refuseUnread } from './refuse-unread.js';
 import { normaliseTimeout } from './rpc-timeout.js';
 
@@ -16,10 +15,10 @@ const LONGEST_MESSAGE = 32 * 1024 * 1024;
 
 export const isRpc = (pathname: string): boolean => /^\/(process\.Process|filesystem\.Filesystem)\//.test(pathname);
 
-export function rpcListener(state: AgentState, events: ProcessEvents, pipes: PipePool): RequestListener {
+export function rpcListener(state: AgentState, events: ProcessEvents, options: ProcessOptions): RequestListener {
   const adapter = connectNodeAdapter({
     routes: (router) => {
-      router.service(Process, processService(state, events, pipes));
+      router.service(Process, processService(state, events, options));
       router.service(Filesystem, filesystemService(state));
     },
     acceptCompression: [],

@@ -10,20 +10,31 @@ import { initRoute, type InitOptions } from './init-route.js';
 import { readMetrics } from './metrics.js';
 import type { PipePool } from './process/pipe-pool.js';
 import { ProcessEvents } from './process/process-events.js';
+import { ProgramsGroup } from './process/programs-group.js';
 import { closeUnlessRead } from './refuse-unread.js';
 import { isRpc, rpcListener } from './rpc.js';
+import type { Survival } from './survival/survival.js';
 import { syncRoute } from './sync-route.js';
 import { tunnel } from './tunnel.js';
 
-export interface AgentOptions extends Omit<InitOptions, 'onRestored'> {
+export interface AgentOptions extends Omit<InitOptions, 'onRestored' | 'onChanged'> {
   pipes: PipePool;
+  /** Where cgroups of version 2 are mounted. Absent: what users start stays in the agent's. */
+  cgroups?: string | undefined;
+  /** Absent where the agent leaves nothing to a later one. */
+  survival?: Survival | undefined;
 }
 
 /** The guest's agent, not yet listening. */
 export function createAgent(options: AgentOptions): Server {
-  const state = newAgentState();
+  const { survival } = options;
+  const state = survival?.before?.state ?? newAgentState();
+  survival?.ofState(state);
   const events = new ProcessEvents();
-  const rpc = rpcListener(state, events, options.pipes);
+  const { cgroups } = options;
+  const group =
+    cgroups === undefined ? undefined : ProgramsGroup.open(cgroups, (event, count) => events.note(event, count));
+  const rpc = rpcListener(state, events, { ...options, group });
   const sockets = new Set<Socket>();
   // Connections from before a pause lead nowhere, and nobody will ever say so. They are reset, not ended: the kernel would
   // keep an ended one for minutes, and reset a new connection that happens to come from the same port.
@@ -34,9 +45,11 @@ export function createAgent(options: AgentOptions): Server {
     const [pathname = '/', search = ''] = (request.url ?? '/').split('?', 2);
     if (isRpc(pathname)) return rpc(request, response);
     const asked = { pathname, query: new URLSearchParams(search) };
-    route(request, response, asked, state, events, { ...options, onRestored }).catch((error: unknown) =>
-      refuse(request, response, error),
-    );
+    route(request, response, asked, state, events, {
+      ...options,
+      onRestored,
+      onChanged: () => survival?.changed(),
+    }).catch((error: unknown) => refuse(request, response, error));
   });
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (creditUnit(request) === undefined && isAdmitted(request, state)) response.writeContinue();

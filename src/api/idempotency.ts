@@ -40,14 +40,8 @@ export async function answerAgain(client: SandboxClient, known: SandboxView, dig
     if (hasEnded(known) && codeOf(error) === 'NotFound') return known;
     throw error;
   });
-  if (!hasEnded(known)) return withPresentTokens(view, known);
+  if (!hasEnded(known)) return view;
   throw conflict(`made sandbox ${known.spec.id}, which has ended (${known.reason}). Use another key for another one`);
-}
-
-/** What the first create was answered is of that moment: the tokens may have been rotated since. */
-function withPresentTokens(view: SandboxView, { spec: { tokenNonce }, startedAt }: SandboxView): SandboxView {
-  if (view.startedAt !== startedAt || tokenNonce === undefined) return view;
-  return { ...view, spec: { ...view.spec, tokenNonce } };
 }
 
 const hasEnded = ({ status }: SandboxView): boolean =>

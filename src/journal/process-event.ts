@@ -12,6 +12,18 @@ const event = z.object({
   exitCode: z.number().int().min(-1).max(255).optional(),
 });
 
+/** Of all programs of the guest together. */
+const shortage = z.object({
+  at: z.number(),
+  event: z.enum(['out-of-memory', 'too-many-threads']),
+  count: z.number().int().min(1).max(1e9),
+});
+
+const SAID = {
+  'out-of-memory': 'memory ran out: the kernel ended programs',
+  'too-many-threads': 'too many threads: the kernel refused to start more',
+};
+
 const answer = z.object({ events: z.array(z.unknown()), dropped: z.number().int().min(0).max(1e9).default(0) });
 
 /**
@@ -22,12 +34,14 @@ export function processEntries(text: unknown, now: number): LogEntry[] {
   const parsed = answer.safeParse(text);
   if (!parsed.success) return [];
   const entries = parsed.data.events.slice(-MOST_EVENTS).flatMap((item): LogEntry[] => {
+    const short = shortage.safeParse(item);
+    if (short.success) return [shortageEntry(short.data, now)];
     const known = event.safeParse(item);
     if (!known.success) return [];
     const { at, event: what, pid, user, exitCode } = known.data;
     return [
       {
-        at: Math.max(0, Math.min(now, Math.floor(at))),
+        at: notLater(at, now),
         level: 'info',
         message: `process ${what}`,
         fields: {
@@ -44,3 +58,12 @@ export function processEntries(text: unknown, now: number): LogEntry[] {
   const fields = { source: 'agent', event: 'dropped', count: String(parsed.data.dropped) };
   return [{ at: now, level: 'warn', message: 'process events were dropped', fields }, ...entries];
 }
+
+const shortageEntry = ({ at, event: what, count }: z.infer<typeof shortage>, now: number): LogEntry => ({
+  at: notLater(at, now),
+  level: 'warn',
+  message: SAID[what],
+  fields: { source: 'agent', event: what, count: String(count) },
+});
+
+const notLater = (at: number, now: number): number => Math.max(0, Math.min(now, Math.floor(at)));

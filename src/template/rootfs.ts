@@ -87,10 +87,9 @@ async function installAgent(extras: string, options: RootfsOptions): Promise<voi
   await mkdir(opt, { recursive: true });
   await mkdir(path.join(local, 'bin'), { recursive: true });
   await mkdir(path.join(local, 'lib/node_modules'), { recursive: true });
-  await cp(options.agentDir, path.join(opt, 'agent'), { recursive: true });
+  await cp(options.agentDir, path.join(opt, 'lib'), { recursive: true });
   await copyFile(options.nodeBinary, path.join(local, 'bin/node'));
   await chmod(path.join(local, 'bin/node'), 0o755);
-  await symlink('/usr/local/bin/node', path.join(opt, 'node'));
   const npm = path.dirname(createRequire(import.meta.url).resolve('npm/package.json'));
   await cp(npm, path.join(local, 'lib/node_modules/npm'), { recursive: true });
   await symlink('../lib/node_modules/npm/bin/npm-cli.js', path.join(local, 'bin/npm'));

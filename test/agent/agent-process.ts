@@ -31,11 +31,13 @@ export interface RunningAgent {
   stop: () => Promise<void>;
 }
 
-export async function startAgent(options: { initialised?: boolean } = {}): Promise<RunningAgent> {
+export async function startAgent(
+  options: { initialised?: boolean; restarted?: boolean; cgroups?: string } = {},
+): Promise<RunningAgent> {
   const directory = await mkdtemp(path.join(tmpdir(), 'agent-test-'));
   await bundleAgent(path.join(directory, 'agent'));
   const address = { host: '127.0.0.1', port: await freePort() };
-  const script = path.join(directory, 'agent/agent.mjs');
+  const script = path.join(directory, 'agent/dormoused.cjs');
   const flags = [
     '--port',
     String(address.port),
@@ -45,7 +47,14 @@ export async function startAgent(options: { initialised?: boolean } = {}): Promi
     '--root',
     path.join(directory, 'root'),
   ];
-  const child = spawn(guestNode, [script, ...flags], { stdio: 'inherit' });
+  if (options.cgroups !== undefined) flags.push('--cgroups', options.cgroups);
+  const command = [guestNode, script, ...flags];
+  // `restarted`: by a parent that does what systemd does for it in a guest. Its process id is in the file `pid`.
+  if (options.restarted === true) {
+    const own = [path.join(directory, 'notify'), path.join(directory, 'pid')];
+    command.unshift('/usr/bin/env', 'python3', fileURLToPath(new URL('fake-systemd.py', import.meta.url)), ...own);
+  }
+  const child = spawn(command[0]!, command.slice(1), { stdio: 'inherit' });
   await untilHealthy(address);
   if (options.initialised !== false) await initialise(address);
   const url = `http://127.0.0.1:${address.port}`;
@@ -71,14 +80,14 @@ export async function startAgent(options: { initialised?: boolean } = {}): Promi
     fetch: (route, given = {}) =>
       fetch(url + route, { ...given, headers: { 'x-access-token': TOKEN, ...(given.headers as object) } }),
     stop: async () => {
-      if (child.kill('SIGKILL')) await once(child, 'close');
+      if (child.kill(options.restarted === true ? 'SIGTERM' : 'SIGKILL')) await once(child, 'close');
       await rm(directory, { recursive: true, force: true });
     },
   };
 }
 
 async function untilHealthy(address: GuestAddress): Promise<void> {
-  const signal = AbortSignal.timeout(30_000);
+  const signal = AbortSignal.timeout(10_000);
   while (!(await health(address, signal).catch(() => false))) await delay(20, undefined, { signal });
 }
 

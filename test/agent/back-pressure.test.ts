@@ -50,7 +50,7 @@ test('a listener that reads nothing is cut, alone and with a reason; the process
     expect(last.error.code).toBe('resource_exhausted');
     expect(last.error.message).toContain(`Process ${pid} goes on`);
   }
-}, 120_000);
+}, 60_000);
 
 test('a process whose only listener reads nothing for long goes on without it', async () => {
   const response = await startUnread(`seq ${LINES}; echo done > ${agent.directory}/alone`);

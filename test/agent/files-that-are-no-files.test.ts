@@ -9,7 +9,7 @@ import { bash, run } from './run-command.js';
 
 /** Named pipes, sockets and devices: to open one may wait for ever for another program. */
 let agent: RunningAgent;
-let socket: Server | undefined;
+let socket: Server;
 beforeAll(async () => {
   agent = await startAgent();
   await mkdir(at('odd'));
@@ -19,7 +19,7 @@ beforeAll(async () => {
   socket = createServer().listen(at('odd/socket'));
 });
 afterAll(async () => {
-  socket?.close();
+  socket.close();
   await agent.stop();
 });
 

@@ -23,13 +23,10 @@ beforeAll(async () => {
   await symlink('mnt/file', at('home/link'));
   if (why !== '') return;
   hanging = spawn('python3', [program, at('home/mnt')], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const refused = once(hanging, 'exit').then(([code]) => {
-    throw new Error(`nothing was mounted: ${program} ended with ${String(code)}`);
-  });
-  await Promise.race([once(hanging.stdout!, 'data'), refused]);
+  await once(hanging.stdout!, 'data');
 }, LIMIT_MS);
 afterAll(async () => {
-  if (hanging !== undefined && hanging.exitCode === null) {
+  if (hanging !== undefined) {
     const ended = once(hanging, 'exit');
     hanging.kill('SIGKILL');
     await ended;

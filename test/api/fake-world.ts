@@ -207,16 +207,11 @@ export class FakeWorld implements SandboxClient {
     return view;
   }
 
-  /** Temporal answers a repeat with what the first create was answered, whatever has happened since. */
-  readonly #createdAs = new Map<string, SandboxView>();
-
   async create(spec: SandboxSpec, options: { mayExist: boolean }): Promise<SandboxView> {
     await this.#called('create', spec.id, options);
     const known = this.views.get(spec.id);
-    if (known !== undefined && options.mayExist) return this.#createdAs.get(spec.id) ?? known;
-    const view = this.add(spec.id, { endAt: Date.now() + spec.timeoutMs }, spec);
-    this.#createdAs.set(spec.id, { ...view });
-    return view;
+    if (known !== undefined && options.mayExist) return known;
+    return this.add(spec.id, { endAt: Date.now() + spec.timeoutMs }, spec);
   }
 
   async assign(spec: SandboxSpec): Promise<SandboxView> {

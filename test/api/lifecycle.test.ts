@@ -66,7 +66,8 @@ describe('a rotation of tokens', () => {
   test('is its owner’s, and two at once are one', async () => {
     world.add('i1');
     expect((await rotate({ 'x-api-key': 'key-b' })).status).toBe(404);
-    Object.assign(world, { delayMs: 50, lookups: world.lookedUp + 2 });
+    world.delayMs = 50;
+    world.lookups = 2;
     const [one, other] = await Promise.all([rotate(), rotate()]);
     expect([world.countOf('rotateTokens'), other!.body]).toEqual([1, one!.body]);
   });

@@ -23,7 +23,7 @@ afterEach(() => api.call('DELETE', `/sandboxes/${id}`));
 
 /** In the guest: stops the agent once it has taken the first part of an upload, and lets it go on after a while. */
 const STOP_AGENT = `
-agent=$(pgrep -o -f /opt/dormouse/agent/agent.mjs)
+agent=$(pgrep -o -x dormoused)
 until [ "$(cat /home/user/.upload-* 2> /dev/null | wc -c)" -ge 262144 ]; do sleep 0.1; done
 kill -STOP $agent; sleep ${STANDSTILL_S}; kill -CONT $agent`;
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openGuard } from '../../src/guard/guard.js';
 import type { GuardRules } from '../../src/guard/rules.js';
 import { FarEnd } from './far-end.js';
@@ -179,17 +179,16 @@ c.recv(1)
     socket.on('data', (data) => received.push(String(data)));
     socket.on('error', () => undefined);
   }).listen(8079, '0.0.0.0');
-  onTestFinished(() => void server.close());
   await once(server, 'listening');
   const user = ['--reuid', String(UID), '--regid', String(UID), '--clear-groups'];
   const client = execFile('setpriv', [...user, '/usr/bin/python3', '-c', program]);
-  onTestFinished(() => void client.kill());
   const ended = once(client, 'exit');
   await once(client.stdout!, 'data');
   await guard.ensure();
   client.stdin!.write('\n');
   await ended;
   expect(received).toEqual([]);
+  server.close();
 });
 
 test("the host's connections to an agent go on while the rules are put in place anew", async () => {
@@ -205,7 +204,6 @@ while True:
     c.sendall(data)
 `;
   const passt = execFile('setpriv', [...user, '/usr/bin/python3', '-c', echo]);
-  onTestFinished(() => void passt.kill());
   await once(passt.stdout!, 'data');
   const socket = connect({ host: '127.64.0.9', port: 8090 });
   await once(socket, 'connect');
@@ -216,4 +214,5 @@ while True:
     await guard.ensure();
   }
   socket.destroy();
+  passt.kill();
 });

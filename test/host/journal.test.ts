@@ -67,6 +67,24 @@ describe('what a guest says of itself', () => {
     ]);
   });
 
+  test('names what happened to all programs together', () => {
+    const events = [
+      { at: 50, event: 'out-of-memory', count: 2 },
+      { at: 51, event: 'too-many-threads', count: 9, user: 'x y' },
+      { at: 52, event: 'out-of-memory', count: 'many' },
+    ];
+    expect(processEntries({ events }, 100)).toEqual([
+      {
+        ...{ at: 50, level: 'warn', message: 'memory ran out: the kernel ended programs' },
+        fields: { source: 'agent', event: 'out-of-memory', count: '2' },
+      },
+      {
+        ...{ at: 51, level: 'warn', message: 'too many threads: the kernel refused to start more' },
+        fields: { source: 'agent', event: 'too-many-threads', count: '9' },
+      },
+    ]);
+  });
+
   test('whatever it is, makes bounded entries or none', () => {
     const hostile = fc.oneof(
       fc.anything(),

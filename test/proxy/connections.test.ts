@@ -145,8 +145,7 @@ test('a connection of an upgrade that is reset while its port is dialled ends no
 
 test('a request that is held keeps no connection to the gateway while its sandbox wakes', async () => {
   world.add('i1', { status: 'paused' }, { autoResume: true });
-  let awake = false;
-  world.waitsFor.set('resume', () => awake);
+  world.delayMs = 1_000;
   const toGateway = new Set<Socket>();
   world.gateway.on('request', (request: IncomingMessage) => {
     if (request.method !== 'POST') return;
@@ -163,7 +162,6 @@ test('a request that is held keeps no connection to the gateway while its sandbo
   await expect.poll(() => seen).toBe(1);
   await expect.poll(() => toGateway.size, { interval: 5 }).toBe(0);
   expect(world.views.get('i1')?.status).toBe('paused');
-  awake = true;
   expect(await held).toMatch(/^HTTP\/1\.1 200 /);
   expect(arrived.map(({ line, body }) => [line, body])).toEqual([['POST /held', 'ok']]);
 });

@@ -9,6 +9,8 @@ export interface CommandPipes {
   stdin: Socket;
   stdout: Socket;
   stderr: Socket;
+  /** The numbers of these three. */
+  ours: { stdin: number; stdout: number; stderr: number };
 }
 
 /**
@@ -36,6 +38,7 @@ export function openPipes(names: string[], uid: number): CommandPipes {
     }) as [readonly [number, number], readonly [number, number]];
     return {
       stdio: [stdin[0], stdout[0], stderr[0]],
+      ours: { stdin: stdin[1], stdout: stdout[1], stderr: stderr[1] },
       stdin: new Socket({ fd: stdin[1], readable: false, writable: true }),
       stdout: new Socket({ fd: stdout[1], readable: true, writable: false }),
       stderr: new Socket({ fd: stderr[1], readable: true, writable: false }),

@@ -29,6 +29,22 @@ export function exitedWith(exitCode: number): ProcessEnd {
   return exitCode === 0 ? { exitCode, exited: true, status } : { exitCode, exited: true, status, error: status };
 }
 
+const OUT_OF_MEMORY = 'the sandbox ran out of memory, and the kernel ended a program';
+/** How a shell tells that SIGKILL ended what it ran. */
+const KILLED_IN_SHELL = 137;
+
+/** Says so where the kernel's search for memory may have ended the process, or one that it waited for. */
+export function forWantOfMemory(end: ProcessEnd): ProcessEnd {
+  if (end.status !== 'signal: killed' && end.exitCode !== KILLED_IN_SHELL) return end;
+  return { ...end, error: `${end.error ?? end.status}: ${OUT_OF_MEMORY}` };
+}
+
+/** Of a process that was started before the agent itself was started again. */
+export function endedUnseen(): ProcessEnd {
+  const error = 'the exit code is not known: the agent was started again while the process ran';
+  return { exitCode: -1, exited: true, status: 'ended', error };
+}
+
 export function killedBy(signal: NodeJS.Signals): ProcessEnd {
   const status = `signal: ${WORDS[signal] ?? `signal ${constants.signals[signal]}`}`;
   return { exitCode: -1, exited: false, status, error: status };

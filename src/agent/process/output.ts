@@ -17,6 +17,8 @@ export class Output {
   #patience: NodeJS.Timeout | undefined;
   /** Of the process; what is cut names it. */
   pid = 0;
+  /** Adds to an end what is known of its reason. */
+  explain = (end: ProcessEnd): ProcessEnd => end;
 
   /** `flow`: reads from the process, or stops doing so. */
   constructor(private readonly flow: (reading: boolean) => void) {}
@@ -45,7 +47,8 @@ export class Output {
     this.#adjust();
   }
 
-  end(end: ProcessEnd): void {
+  end(given: ProcessEnd): void {
+    const end = this.explain(given);
     this.#end = end;
     clearTimeout(this.#patience);
     for (const listener of this.#listeners) listener.push({ kind: 'end', end });

@@ -15,8 +15,37 @@ import { killGroup, refuseBacklog, type Running } from './running.js';
 /** Starts a command over pipes, in a session of its own. */
 export async function startPiped(command: Command, withStdin: boolean, pool: PipePool): Promise<Running> {
   const pipes = openPipes(await pool.take(3), command.user.uid);
-  const { stdin, stdout, stderr } = pipes;
-  const closed = Promise.all([stdout, stderr].map((stream) => new Promise((resolve) => stream.once('close', resolve))));
+  const { stdin } = pipes;
+  if (!withStdin) stdin.destroy();
+  const readable = readPipes(pipes);
+  const child = await spawned(command, pipes, withStdin);
+  const running = runningOver(readable, pipes, pipes.ours, child.pid!);
+  child.once('exit', (code, signal) => {
+    const end = signal === null ? exitedWith(code ?? -1) : killedBy(signal);
+    void readable.closed.then(() => {
+      stdin.destroy();
+      running.output.end(end);
+    });
+  });
+  return running;
+}
+
+type Ends = Pick<CommandPipes, 'stdin' | 'stdout' | 'stderr'>;
+
+/** A process that runs over pipes already. `closed`: nothing more comes. */
+export function overPipes(
+  pipes: Ends,
+  descriptors: ReturnType<Running['descriptors']>,
+  pid: number,
+): { running: Running; closed: Promise<unknown> } {
+  const readable = readPipes(pipes);
+  return { running: runningOver(readable, pipes, descriptors, pid), closed: readable.closed };
+}
+
+function readPipes({ stdin, stdout, stderr }: Ends): { output: Output; closed: Promise<unknown> } {
+  const closed = Promise.all(
+    [stdout, stderr].map((stream) => stream.closed || new Promise((resolve) => stream.once('close', resolve))),
+  );
   for (const stream of [stdin, stdout, stderr]) stream.on('error', () => undefined);
   const readers: (() => void)[] = [];
   let reading = true;
@@ -28,21 +57,22 @@ export async function startPiped(command: Command, withStdin: boolean, pool: Pip
     passFairly(stdout, output, 'stdout', () => reading),
     passFairly(stderr, output, 'stderr', () => reading),
   );
-  const child = await spawned(command, pipes, withStdin);
-  const pid = child.pid!;
+  return { output, closed };
+}
+
+function runningOver(
+  { output }: { output: Output },
+  { stdin }: Ends,
+  descriptors: ReturnType<Running['descriptors']>,
+  pid: number,
+): Running {
   output.pid = pid;
-  child.once('exit', (code, signal) => {
-    const end = signal === null ? exitedWith(code ?? -1) : killedBy(signal);
-    void closed.then(() => {
-      stdin.destroy();
-      output.end(end);
-    });
-  });
-  if (!withStdin) stdin.destroy();
   return {
     pid,
     terminal: false,
     output,
+    descriptors: () => (stdin.destroyed ? { ...descriptors, stdin: undefined } : descriptors),
+    onInputClosed: (callback) => void stdin.once('close', callback),
     write: (bytes) => writeTo(stdin, bytes),
     closeStdin: () => void openStdin(stdin).end(() => stdin.destroy()),
     resize: () => {

@@ -3,17 +3,41 @@ import { Signal, type Process, type ProcessInput, type StartRequest } from '../.
 import type { AgentState } from '../agent-state.js';
 import { keepaliveMs } from '../keepalive.js';
 import { requestUser } from '../request-user.js';
+import { monotonicMs } from '../survival/record.js';
+import type { Survival } from '../survival/survival.js';
+import { adopt } from './adopt.js';
 import { prepareCommand } from './command.js';
 import { processEvents } from './events.js';
 import type { PipePool } from './pipe-pool.js';
 import { startPiped } from './piped.js';
+import type { ProgramsGroup } from './programs-group.js';
 import type { ProcessEvents } from './process-events.js';
+import { forWantOfMemory } from './exit-status.js';
 import { ProcessTable } from './process-table.js';
 import type { Running } from './running.js';
 import { startOnTerminal } from './terminal.js';
 
-export function processService(state: AgentState, events: ProcessEvents, pipes: PipePool): ServiceImpl<typeof Process> {
+export interface ProcessOptions {
+  pipes: PipePool;
+  survival?: Survival | undefined;
+  /** Absent where the agent can make no cgroup. */
+  group?: ProgramsGroup | undefined;
+}
+
+export function processService(
+  state: AgentState,
+  events: ProcessEvents,
+  options: ProcessOptions,
+): ServiceImpl<typeof Process> {
   const table = new ProcessTable();
+  const { survival } = options;
+  for (const record of survival?.before?.processes ?? []) {
+    const entry = adopt(record, survival!);
+    table.add(entry);
+    events.followEnd(entry.running, record.user);
+    survival!.follow(entry, record.user, record.killAtMs);
+    killAfter(entry.running, record.killAtMs === undefined ? undefined : record.killAtMs - monotonicMs());
+  }
   return {
     list: () => ({
       processes: table
@@ -22,10 +46,14 @@ export function processService(state: AgentState, events: ProcessEvents, pipes: 
     }),
 
     async *start(request, context) {
-      const running = await launch(request, context, state, events, pipes);
+      const { running, user } = await launch(request, context, state, options);
+      events.follow(running, user);
       const listener = running.output.listen();
-      table.add({ running, config: request.process!, tag: request.tag });
-      const isLate = killAfter(running, context.timeoutMs());
+      const entry = { running, config: request.process!, tag: request.tag };
+      table.add(entry);
+      const ms = context.timeoutMs();
+      survival?.follow(entry, user, ms === undefined ? undefined : monotonicMs() + ms);
+      const isLate = killAfter(running, ms);
       for await (const event of processEvents(running, listener, keepaliveMs(context.requestHeader), context.signal)) {
         // This timer and the stream's own run out together: whichever is first, the client hears of its limit.
         if (event.event.event?.case === 'end' && isLate()) {
@@ -83,9 +111,8 @@ async function launch(
   request: StartRequest,
   context: HandlerContext,
   state: AgentState,
-  events: ProcessEvents,
-  pipes: PipePool,
-): Promise<Running> {
+  { pipes, group }: ProcessOptions,
+): Promise<{ running: Running; user: string }> {
   const user = await requestUser(context.requestHeader, state);
   if (request.process === undefined) throw new ConnectError('process is missing', Code.InvalidArgument);
   const { cmd, args, envs, cwd } = request.process;
@@ -94,8 +121,12 @@ async function launch(
     request.pty === undefined
       ? await startPiped(command, request.stdin ?? true, pipes)
       : startOnTerminal(command, request.pty.size);
-  events.follow(running, user.name);
-  return running;
+  if (group !== undefined) {
+    const before = group.kills;
+    running.output.explain = (end) => (end.exitCode !== 0 && group.killsNow() > before ? forWantOfMemory(end) : end);
+    void group.add(running.pid);
+  }
+  return { running, user: user.name };
 }
 
 /** The time that a start allows is the process's, also when its client is gone by then. @returns whether it is over. */

@@ -6,6 +6,9 @@ export interface Running {
   readonly pid: number;
   readonly terminal: boolean;
   readonly output: Output;
+  /** What the agent has open of it, by name; without those that are closed. */
+  descriptors(): Partial<Record<'stdin' | 'stdout' | 'stderr' | 'pty', number | undefined>>;
+  onInputClosed(callback: () => void): void;
   /** Resolves when the bytes were handed over. @throws ConnectError when there is no input to write to. */
   write(bytes: Uint8Array): Promise<void>;
   closeStdin(): void;

@@ -39,6 +39,8 @@ export function startOnTerminal(command: Command, size: PTY_Size | undefined): R
     pid: terminal.pid,
     terminal: true,
     output,
+    descriptors: () => ({ pty: fd }),
+    onInputClosed: () => undefined,
     write: (bytes) => input.write(bytes),
     closeStdin: () => {
       throw new ConnectError('the stdin of a terminal cannot be closed', Code.FailedPrecondition);

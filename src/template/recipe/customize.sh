@@ -17,6 +17,9 @@ rm -f "$root/etc/update-motd.d/"* "$root/etc/issue.net"
 rm -f "$root/etc/resolv.conf"
 ln -s /run/systemd/resolve/resolv.conf "$root/etc/resolv.conf"
 
+# The same file as users' Node, so that it is in memory once. Theirs can be replaced: the agent's stays.
+ln "$root/usr/local/bin/node" "$root/opt/dormouse/dormoused"
+
 # Filled in at the template's boot, which all clones share: the agent gives each its own at its first init.
 : > "$root/etc/machine-id"
 

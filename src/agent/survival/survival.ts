@@ -1,0 +1,120 @@
+import { closeSync } from 'node:fs';
+import { toJson } from '@bufbuild/protobuf';
+import type { Server } from 'node:http';
+import { ProcessConfigSchema } from '../../gen/process/process_pb.js';
+import type { AgentState } from '../agent-state.js';
+import type { Entry } from '../process/process-table.js';
+import type { ReseedWatch } from '../reseed.js';
+import { DescriptorStore } from './descriptor-store.js';
+import { BOOT_ID, readRecord, startTimeOf, writeRecord, type AgentRecord, type ProcessRecord } from './record.js';
+
+/** A command that has ended by then needs no record: most do, and the first one is what somebody waits for. */
+const WRITTEN_AFTER_MS = 100;
+const LISTENING = 'listening';
+
+/** What an agent leaves to the one that is started when it has died: its state, its processes, its open ends of them. */
+export class Survival {
+  /** What the agent before this one left. */
+  readonly before: AgentRecord | undefined;
+  readonly #passed: Map<string, number>;
+  readonly #store: DescriptorStore;
+  readonly #processes = new Map<number, ProcessRecord>();
+  #timer: NodeJS.Timeout | undefined;
+  #state: AgentState | undefined;
+
+  /**
+   * @param directory on tmpfs, of the agent alone
+   * @param env as systemd made it
+   */
+  constructor(
+    private readonly directory: string,
+    private readonly reseeds: ReseedWatch,
+    env: NodeJS.ProcessEnv,
+  ) {
+    this.#passed = DescriptorStore.takePassed(env);
+    this.#store = new DescriptorStore(env['NOTIFY_SOCKET']);
+    this.before = readRecord(directory);
+    if (this.before !== undefined) reseeds.restore(this.before.reseed);
+  }
+
+  /** Whose changes are kept. */
+  ofState(state: AgentState): void {
+    this.#state = state;
+  }
+
+  /** To be called whenever the state or a process has changed. Does not write at once. */
+  changed(): void {
+    this.#timer ??= setTimeout(() => this.#write(), WRITTEN_AFTER_MS);
+  }
+
+  follow({ running, config, tag }: Entry, user: string, killAtMs: number | undefined): void {
+    const { pid, terminal, output } = running;
+    const kept = new Set<string>();
+    const timer = setTimeout(() => {
+      const startTime = startTimeOf(pid);
+      if (startTime === undefined) return;
+      for (const [end, descriptor] of Object.entries(running.descriptors())) {
+        if (descriptor === undefined) continue;
+        kept.add(end);
+        this.#store.keep(nameOf(pid, end), descriptor);
+      }
+      const asJson = toJson(ProcessConfigSchema, config);
+      this.#processes.set(pid, { pid, startTime, config: asJson, tag, user, terminal, killAtMs });
+      this.#write();
+    }, WRITTEN_AFTER_MS);
+    running.onInputClosed(() => {
+      if (kept.delete('stdin')) this.#store.forget(nameOf(pid, 'stdin'));
+    });
+    output.onEnd(() => {
+      clearTimeout(timer);
+      for (const end of kept) this.#store.forget(nameOf(pid, end));
+      if (this.#processes.delete(pid)) this.changed();
+    });
+  }
+
+  /** The open ends of a process of the agent before this one; each is given once. */
+  takeDescriptor(pid: number, end: string): number | undefined {
+    return this.#take(nameOf(pid, end));
+  }
+
+  /** Listens on the socket of the agent before this one: who came meanwhile waits there. Ends what has no record. */
+  listen(server: Server, port: number, host: string): void {
+    const fd = this.#take(LISTENING);
+    if (fd !== undefined) server.listen({ fd });
+    else server.listen(port, host);
+    this.#closeRest();
+    server.once('listening', () => {
+      const { _handle: handle } = server as Server & { _handle?: { fd?: number } };
+      if (handle?.fd !== undefined && handle.fd >= 0) this.#store.keep(LISTENING, handle.fd);
+    });
+  }
+
+  #closeRest(): void {
+    for (const [name, descriptor] of this.#passed) {
+      closeSync(descriptor);
+      this.#store.forget(name);
+    }
+    this.#passed.clear();
+  }
+
+  #take(name: string): number | undefined {
+    const descriptor = this.#passed.get(name);
+    this.#passed.delete(name);
+    return descriptor;
+  }
+
+  #write(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#state?.accessToken === undefined) return;
+    const reseed = this.reseeds.taken();
+    const processes = [...this.#processes.values()];
+    try {
+      writeRecord(this.directory, { bootId: BOOT_ID, state: this.#state, reseed, processes });
+    } catch (error) {
+      console.error('the record cannot be written', error);
+    }
+  }
+}
+
+const nameOf = (pid: number, end: string): string => `${pid}-${end}`;
