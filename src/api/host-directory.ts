@@ -100,7 +100,8 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
   async function askAll<T>(
     path: string,
     withinMs = ANSWER_WITHIN_MS,
-    isAnswer: (answer: T) => boolean = () => true,
+    /** Of one that is there; absent: any, or a 404. */
+    isAnswer?: (answer: T) => boolean,
   ): Promise<FromHosts<{ host: Host; answer: T }[]>> {
     const missing: string[] = [];
     const found: { host: Host; answer: T }[] = [];
@@ -108,7 +109,8 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
       hosts.map(async (host) => {
         try {
           const answer = await ask<T>(host, path, withinMs);
-          if (answer !== undefined && !isAnswer(answer)) throw new Error('its answer is that of another version');
+          if (isAnswer !== undefined && (answer === undefined || !isAnswer(answer)))
+            throw new Error('its answer is that of another version');
           if (answer !== undefined) found.push({ host, answer });
         } catch (error) {
           missing.push(host.hostId);
@@ -172,13 +174,19 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
   }
 
   async function newest(most: number): Promise<FromHosts<TokenOwner[]>> {
-    const { found, ...who } = await askAll<NewestList>(`/internal/newest?most=${most}`);
+    const { found, ...who } = await askAll<NewestList>(
+      `/internal/newest?most=${most}`,
+      ANSWER_WITHIN_MS,
+      ({ newest }) => Array.isArray(newest),
+    );
     const rows = found.flatMap(({ answer }) => answer.newest).sort((a, b) => b.startedAt - a.startedAt);
     return { found: rows.slice(0, most).map(({ id, tokenNonce }) => ({ id, tokenNonce })), ...who };
   }
 
   async function uses(tenant: string): Promise<FromHosts<TemplateUses['uses']>> {
-    const { found, ...who } = await askAll<TemplateUses>(`/internal/uses?tenant=${encodeURIComponent(tenant)}`);
+    const path = `/internal/uses?tenant=${encodeURIComponent(tenant)}`;
+    const isAnswer = (answer: TemplateUses): boolean => typeof answer.uses === 'object';
+    const { found, ...who } = await askAll(path, ANSWER_WITHIN_MS, isAnswer);
     const sum: TemplateUses['uses'] = {};
     for (const [key, { count, lastAt }] of found.flatMap(({ answer }) => Object.entries(answer.uses))) {
       const known = sum[key] ?? { count: 0, lastAt: 0 };

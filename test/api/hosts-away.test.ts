@@ -47,6 +47,16 @@ describe('while a host does not answer', () => {
     silent.close();
   });
 
+  test('or is of a version that does not know the question, its part counts as missing', async () => {
+    const older = createServer((_request, response) => void response.writeHead(404).end('{"code":404}'));
+    await new Promise<void>((resolve) => older.listen(0, '127.0.0.1', resolve));
+    await world.start([{ hostId: 'h2', url: `http://127.0.0.1:${(older.address() as AddressInfo).port}` }]);
+    const { directory } = world;
+    for (const { missing } of [await directory.newest(10), await directory.uses('a')]) expect(missing).toEqual(['h2']);
+    older.closeAllConnections();
+    older.close();
+  });
+
   test('metrics of many say whose part is missing', async () => {
     await world.start([AWAY]);
     const { status, headers, body } = await world.api('GET', '/sandboxes/metrics?sandbox_ids=i1');
