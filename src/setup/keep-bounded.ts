@@ -13,15 +13,19 @@ export function keepBounded(file: string, { mostBytes = MOST_BYTES, everyMs = EV
   let looking = false;
   const look = async (): Promise<void> => {
     if ((await stat(file)).size <= mostBytes) return;
-    await copyFile(file, `${file}.1`);
-    await truncate(file);
+    try {
+      await copyFile(file, `${file}.1`);
+    } finally {
+      // Also without a copy, as on a full disk: the file must not go on growing.
+      await truncate(file);
+    }
   };
   const timer = setInterval(() => {
     if (looking) return;
     looking = true;
-    // An absent file is not there yet, and a full disk may have room the next time.
+    // An absent file is not there yet, and what cannot be done now is tried again.
     void look()
-      .catch(() => truncate(file).catch(() => undefined))
+      .catch(() => undefined)
       .finally(() => (looking = false));
   }, everyMs);
   timer.unref();
