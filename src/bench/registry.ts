@@ -1,4 +1,5 @@
 import type { Measurement } from './measurement.js';
+import { agentReturn } from './measurements/agent-return.js';
 import { ahead } from './measurements/ahead.js';
 import { curve } from './measurements/curve.js';
 import { frozen } from './measurements/frozen.js';
@@ -14,6 +15,6 @@ import { workflow } from './measurements/workflow.js';
 
 /** All measurements, in the order of the results page. */
 export const MEASUREMENTS: Measurement[] = [
-  ...[lightUse, twoGib, ahead, frozen, sealing, warm],
+  ...[lightUse, twoGib, ahead, frozen, sealing, warm, agentReturn],
   ...[workflow, list, scale, parallel, idle, curve],
 ];
