@@ -22,6 +22,9 @@ type Progress =
 
 const RECORD = 'manifests-signed.json';
 
+/** Every start waits for all of them, and each for the disk: at once they share what it takes. */
+const AT_ONCE = 32;
+
 const recordShape = z.object({ text: z.string(), mac: z.string() });
 const progressShape = z.discriminatedUnion('state', [
   z.object({ state: z.literal('begun'), unsigned: z.record(z.string(), z.string()) }),
@@ -51,21 +54,34 @@ export function signingRecords(stateDir: string, masterKeyFile: string): [string
 
 /** Call it before the index is loaded. Repeating is fine, also after it was interrupted. */
 export async function signEarlierManifests(paths: StatePaths, options: SigningOptions): Promise<void> {
-  const { manifestsKey, log, write = writeManifest } = options;
+  const { log } = options;
   const known = await readProgress(options);
   if (known?.state === 'done') return record(options, known);
   const begun = known ?? (await begin(paths, options));
   await record(options, begun);
   if (begun.state === 'done') return;
-  for (const [id, digest] of Object.entries(begun.unsigned)) {
+  const unsigned = Object.entries(begun.unsigned);
+  if (unsigned.length > 0) log.warn({ sandboxes: unsigned.length }, 'signing the manifests of an earlier version');
+  for (let at = 0; at < unsigned.length; at += AT_ONCE) await signAll(paths, options, unsigned.slice(at, at + AT_ONCE));
+  await record(options, { state: 'done' });
+  if (unsigned.length > 0) log.warn({ sandboxes: unsigned.length }, 'signed the manifests of an earlier version');
+}
+
+/** @throws the first error, once none is being written any more */
+async function signAll(
+  paths: StatePaths,
+  { manifestsKey, write = writeManifest }: SigningOptions,
+  some: [id: string, digest: string][],
+): Promise<void> {
+  const sign = async ([id, digest]: [string, string]): Promise<void> => {
     const bytes = await readManifestBytes(paths, id);
     // Signed by an attempt that was interrupted, or gone since: the index says what it is now.
-    if (bytes === undefined || sha256(bytes) !== digest) continue;
+    if (bytes === undefined || sha256(bytes) !== digest) return;
     await write(paths, parseManifest(paths.sandbox(id).manifest, id, bytes).manifest, manifestsKey);
+  };
+  for (const outcome of await Promise.allSettled(some.map(sign))) {
+    if (outcome.status === 'rejected') throw outcome.reason;
   }
-  await record(options, { state: 'done' });
-  const ids = Object.keys(begun.unsigned);
-  if (ids.length > 0) log.warn({ sandboxes: ids.length }, 'signed the manifests that an earlier version had written');
 }
 
 /** Without a record: this is the first start of this version, unless there is a manifest that only this version writes. */

@@ -119,6 +119,19 @@ describe('the first start on manifests of the version before', () => {
     (to, manifest, key) =>
       manifest.id === id ? Promise.reject(new Error('for a test')) : writeManifest(to, manifest, key);
 
+  test('does not wait for the disk once for each of them', async () => {
+    await putUnsigned('a', 'b');
+    let both!: () => void;
+    const begun = new Promise<void>((resolve) => (both = resolve));
+    let count = 0;
+    const index = await start(async (...args) => {
+      if (++count === 2) both();
+      await begun;
+      await writeManifest(...args);
+    });
+    expect(['a', 'b'].map((id) => index.get(id))).toEqual(['a', 'b'].map(manifestOf));
+  });
+
   test('signs them, and an unsigned one that comes later is refused', async () => {
     await putUnsigned('a', 'b');
     const first = await start();
