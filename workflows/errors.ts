@@ -87,7 +87,12 @@ export const ERRORS = {
   /** The service behind (Temporal) certainly did not take the request. */
   Unavailable: { status: 503, retryable: true, nothingHappened: true },
   /** The outcome is not known (yet): the work goes on, a repeat of the request joins it. */
-  OutcomeUnknown: { status: 504, retryable: false, nothingHappened: false },
+  OutcomeUnknown: {
+    status: 504,
+    retryable: false,
+    nothingHappened: false,
+    says: 'the outcome is not known yet. The work goes on: ask for the state of the sandbox, or send the same request again',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -22,7 +22,7 @@ function told(error: Error): string {
 
 const OF_THE_HOST: ErrorCode[] = [
   ...(['InsufficientCapacity', 'ImageDamaged', 'ImageIncompatible', 'PauseFailed', 'ResumeFailed'] as const),
-  ...(['CreateFailed', 'Lost', 'HostFailure'] as const),
+  ...(['CreateFailed', 'Lost', 'HostFailure', 'OutcomeUnknown'] as const),
 ];
 
 test.each(OF_THE_HOST)('a %s of a host tells its tenant neither paths nor figures of the host', (code) => {
