@@ -83,6 +83,12 @@ export class SandboxLocks {
     return [...this.#held.values()].some(({ yields, since }) => !yields && now - since < ms);
   }
 
+  /** As {@link anyHeldFor}, of one sandbox. */
+  isHeldFor(id: string, ms: number): boolean {
+    const holder = this.#held.get(id);
+    return holder !== undefined && !holder.yields && this.now() - holder.since < ms;
+  }
+
   isHeld(id: string): boolean {
     return this.#held.get(id)?.yields === false;
   }

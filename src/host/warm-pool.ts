@@ -36,6 +36,8 @@ export class WarmPool {
       fits: (memoryMiB: number) => Promise<boolean>;
       /** Not in use, and not being worked on. */
       isFree: (id: string) => boolean;
+      /** A step on it has begun a moment ago. One that lasts waits for its guest, and must not hold the pool up. */
+      isUnderWay: (id: string) => boolean;
       newId: () => string;
       /** Starts its workflow; answers when the machine runs. */
       start: (spec: SandboxSpec) => Promise<unknown>;
@@ -47,7 +49,7 @@ export class WarmPool {
 
   /** Brings the pool one step nearer to what it should be; after a failure not before a while. */
   async tend(): Promise<void> {
-    const { size, hostId, index, newest, fits, start, newId, log } = this.options;
+    const { size, hostId, index, newest, fits, isUnderWay, start, newId, log } = this.options;
     if (performance.now() < this.#notBefore) return;
     const machines = this.#machines();
     if (size === 0 && machines.length === 0) return;
@@ -58,7 +60,7 @@ export class WarmPool {
         machines: machines.map(({ id, templateKey, phase, view }) => {
           return { id, templateKey, phase: phase.name, startedAt: view.startedAt };
         }),
-        othersAreMade: index.all().some(isBeingMade),
+        othersAreMade: index.all().some((manifest) => isBeingMade(manifest) && isUnderWay(manifest.id)),
         fits: template !== undefined && machines.length < size && (await fits(template.memoryMiB)),
       });
       for (const { id, why } of discard) await this.#discard(id, why);

@@ -168,6 +168,7 @@ async function main(): Promise<void> {
     newest: async () => (await listTemplates(config.templateDir))[0],
     fits: async (memoryMiB) => missingRoom(await measureRoom(index, reserved), memoryMiB) === undefined,
     isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
+    isUnderWay: (id) => locks.isHeldFor(id, LONGEST_STEP_MS),
     start: (spec) => workflows.create(spec),
     discard: (id, why) => workflows.discard(id, why),
   });

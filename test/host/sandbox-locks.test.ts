@@ -90,9 +90,9 @@ test('a step counts for those who wait for a quiet moment until it takes long, a
   const locks = new SandboxLocks(() => now);
   let end = (): void => undefined;
   const held = locks.hold('i1', 1, new AbortController().signal, () => new Promise<void>((resolve) => (end = resolve)));
-  expect(locks.anyHeldFor(10)).toBe(true);
+  expect([locks.anyHeldFor(10), locks.isHeldFor('i1', 10), locks.isHeldFor('i2', 10)]).toEqual([true, true, false]);
   now = 10;
-  expect([locks.anyHeldFor(10), locks.isHeld('i1')]).toEqual([false, true]);
+  expect([locks.anyHeldFor(10), locks.isHeldFor('i1', 10), locks.isHeld('i1')]).toEqual([false, false, true]);
   end();
   await held;
 });

@@ -108,6 +108,7 @@ export async function startMachinelessHost(
     newest: () => Promise.resolve(template),
     fits: async (memoryMiB) => missingRoom(await measureRoom(index, reserved), memoryMiB) === undefined,
     isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
+    isUnderWay: (id) => locks.isHeldFor(id, 10_000),
     start: (spec) => workflows.create(spec),
     discard: (id, why) => workflows.discard(id, why),
   });
