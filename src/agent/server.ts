@@ -42,9 +42,11 @@ export function createAgent(options: AgentOptions): Server {
     for (const socket of sockets) if (socket !== request.socket) socket.resetAndDestroy();
   };
   const server = createServer({ requestTimeout: 0, noDelay: true }, (request, response) => {
-    const [pathname = '/', search = ''] = (request.url ?? '/').split('?', 2);
+    const url = request.url ?? '/';
+    const [pathname = '/'] = url.split('?', 1);
     if (isRpc(pathname)) return rpc(request, response);
-    const asked = { pathname, query: new URLSearchParams(search) };
+    // All behind the first `?`: a later one belongs to a value.
+    const asked = { pathname, query: new URLSearchParams(url.slice(pathname.length)) };
     route(request, response, asked, state, events, {
       ...options,
       onRestored,

@@ -36,6 +36,13 @@ test('what is uploaded as it is can be downloaded as it is', async () => {
   expect(await readdir(at('new/dir'))).toEqual(['a.bin']);
 });
 
+test('a path with a question mark in it is taken whole, escaped or not', async () => {
+  await octets(at('what'), 'another file');
+  expect((await octets(at('what?'), 'asked')).status).toBe(200);
+  for (const mark of ['?', '%3F'])
+    expect(await (await agent.fetch(`/files?path=${at('what')}${mark}`)).text()).toBe('asked');
+});
+
 test('a compressed body and one of unknown length are taken', async () => {
   await octets(at('zipped'), gzipSync('unzipped'), { 'content-encoding': 'gzip' });
   expect(await readFile(at('zipped'), 'utf8')).toBe('unzipped');
