@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** What a guest takes for its identity, in files; all clones of a template have been given the same. */
@@ -57,7 +57,9 @@ export class Identity {
 
   #replace(name: string, content: string | Buffer, mode: number): void {
     const draft = this.#file(`${name}.dormouse`);
-    writeFileSync(draft, content, { mode });
+    // Whoever is root in the guest may have put a pipe there, which nobody reads.
+    rmSync(draft, { force: true });
+    writeFileSync(draft, content, { mode, flag: 'wx' });
     renameSync(draft, this.#file(name));
   }
 }

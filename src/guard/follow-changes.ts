@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 
 const AGAIN_AFTER_MS = 3_000;
 
@@ -20,10 +21,12 @@ export function followChanges(table: string, changed: () => void): () => void {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     monitor = child;
-    for (const stream of [child.stdout, child.stderr])
-      createInterface({ input: stream }).on('line', (line) => {
-        if (speaks.test(line)) changed();
-      });
+    // A program that could not be started, for want of descriptors, has no outputs.
+    for (const stream of [child.stdout, child.stderr] as (Readable | undefined)[])
+      if (stream !== undefined)
+        createInterface({ input: stream }).on('line', (line) => {
+          if (speaks.test(line)) changed();
+        });
     child.on('error', () => undefined);
     child.once('close', () => {
       if (over) return;

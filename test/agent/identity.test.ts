@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { lstat, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -78,4 +79,11 @@ test('the machine id of a sandbox is always the same, another’s is another, an
   expect(machineIdOf(KEY, 'i')).toMatch(/^[0-9a-f]{32}$/);
   expect(machineIdOf(KEY, 'i')).toBe(machineIdOf(KEY, 'i'));
   expect(new Set([machineIdOf(KEY, 'i'), machineIdOf(KEY, 'j'), machineIdOf(Buffer.alloc(32, 4), 'i')]).size).toBe(3);
+});
+
+test('a pipe that the guest has put in the way of a file holds nothing up', async () => {
+  const [root] = roots;
+  execFileSync('mkfifo', [path.join(root, 'etc/machine-id.dormouse')]);
+  new Identity(root).adopt(machineIdOf(KEY, 'i1'));
+  expect(await read(root, 'etc/machine-id')).toBe(`${machineIdOf(KEY, 'i1')}\n`);
 });
