@@ -29,7 +29,7 @@ export class SearchLimits {
    * through.
    *
    * @param search returns the id that it found
-   * @param complete whether what it does not find is nobody's; else it does not count as wrong
+   * @param complete whether all hosts were searched; else a signature that is not found does not count as wrong
    */
   async run(address: string, search: () => string | undefined, complete = true): Promise<Searched> {
     const client = clientOf(address);

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 
 /**
- * Does something while the host worker of a service stands still: for what it would undo at once. No step of it may be
+ * Does something while the host worker of a service is stopped, because that would undo it at once. No step of it may be
  * under way.
  */
 export async function whileHostWorkerIsFrozen<T>(stateDir: string, work: () => Promise<T>): Promise<T> {

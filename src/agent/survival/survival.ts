@@ -8,7 +8,7 @@ import type { ReseedWatch } from '../reseed.js';
 import { DescriptorStore } from './descriptor-store.js';
 import { BOOT_ID, readRecord, startTimeOf, writeRecord, type AgentRecord, type ProcessRecord } from './record.js';
 
-/** A command that has ended by then needs no record: most do, and the first one is what somebody waits for. */
+/** A command that has ended by then needs no record: most do, and somebody waits for the first one. */
 const WRITTEN_AFTER_MS = 100;
 const LISTENING = 'listening';
 
