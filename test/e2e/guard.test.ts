@@ -98,7 +98,7 @@ test('two guests of one template differ in what says who they are', async () => 
 
 describe('from inside a guest', () => {
   test('a public address is reachable, and it is the guard that keeps the others out of reach', async () => {
-    expect(await reached(open, [['203.0.113.1', PORT]])).toEqual(['203.0.113.1']);
+    expect(await reached(open, [['198.51.100.1', PORT]])).toEqual(['198.51.100.1']);
   });
 
   test("the host's loopback is not reachable by the gateway's address, which leads there", async () => {
@@ -113,7 +113,7 @@ describe('from inside a guest', () => {
 
   test("none of the host's own addresses is reachable", async () => {
     const addresses = ownAddresses();
-    expect(addresses).toEqual(expect.arrayContaining(['203.0.113.2', '2001:db8:77::2']));
+    expect(addresses).toEqual(expect.arrayContaining(['198.51.100.2', '2001:db8:77::2']));
     expect(
       await reached(
         open,
@@ -155,7 +155,7 @@ describe('from inside a guest', () => {
   });
 
   test('nothing is reachable without internet access, and the agent still is', async () => {
-    const addresses = ['203.0.113.1', '10.88.0.1', '203.0.113.2', ...(await gateways(shut))];
+    const addresses = ['198.51.100.1', '10.88.0.1', '198.51.100.2', ...(await gateways(shut))];
     expect(
       await reached(
         shut,
@@ -168,8 +168,8 @@ describe('from inside a guest', () => {
   test('a sandbox without internet access has none after a pause either', async () => {
     expect((await api.call('POST', `/sandboxes/${shut}/pause`)).status).toBe(204);
     expect((await api.call('POST', `/sandboxes/${shut}/connect`, { timeout: 300 })).status).toBe(201);
-    expect(await reached(shut, [['203.0.113.1', PORT]])).toEqual([]);
-    expect(await reached(open, [['203.0.113.1', PORT]])).toEqual(['203.0.113.1']);
+    expect(await reached(shut, [['198.51.100.1', PORT]])).toEqual([]);
+    expect(await reached(open, [['198.51.100.1', PORT]])).toEqual(['198.51.100.1']);
   });
 
   test('nothing of the host is reachable while somebody removes the rules, and they are back at once', async () => {
@@ -202,7 +202,7 @@ print(json.dumps(sorted(reached)))
     expect(await nft('list', 'set', 'inet', GUARD_TABLE, 'no_internet')).toMatch(/elements = \{ \d+/);
     await inGuest(open, 'touch /tmp/enough');
     expect(JSON.parse(await trying)).toEqual([]);
-    expect(await reached(open, [['203.0.113.1', PORT]])).toEqual(['203.0.113.1']);
-    expect(await reached(shut, [['203.0.113.1', PORT]])).toEqual([]);
+    expect(await reached(open, [['198.51.100.1', PORT]])).toEqual(['198.51.100.1']);
+    expect(await reached(shut, [['198.51.100.1', PORT]])).toEqual([]);
   });
 });

@@ -15,7 +15,7 @@ for port in sys.argv[1:]: threading.Thread(target=serve, args=(int(port),)).star
 
 /** The far end's addresses: a public one, two private ones, a resolver, the metadata of clouds; IPv6 alike. */
 const FAR = [
-  '203.0.113.1/24',
+  '198.51.100.1/24',
   '192.168.77.1/24',
   '10.88.0.1/24',
   '10.77.0.1/24',
@@ -27,7 +27,7 @@ const FAR = [
   'fd77::1/64',
 ];
 /** The host's own on the same wire. */
-const NEAR = ['203.0.113.2/24', '192.168.77.2/24', '10.88.0.2/24', '10.77.0.2/24', '2001:db8:77::2/64', 'fd77::2/64'];
+const NEAR = ['198.51.100.2/24', '192.168.77.2/24', '10.88.0.2/24', '10.77.0.2/24', '2001:db8:77::2/64', 'fd77::2/64'];
 
 const nodad = (address: string): string[] => (address.includes(':') ? ['nodad'] : []);
 

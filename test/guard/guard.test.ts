@@ -27,7 +27,7 @@ const far = new FarEnd();
 beforeAll(async () => {
   await far.start(8077);
   await guard.ensure();
-  for (const address of ['203.0.113.1', '127.0.0.1']) {
+  for (const address of ['198.51.100.1', '127.0.0.1']) {
     await vi.waitUntil(() => connects(address, 8077, 0), { timeout: 10_000, interval: 100 });
   }
 }, 60_000);
@@ -47,7 +47,7 @@ async function connects(host: string, port: number, uid: number): Promise<boolea
 }
 
 describe('a guest, by the unix user of its passt,', () => {
-  test.each(['127.0.0.1', '::1', '127.64.0.9', '203.0.113.2', '2001:db8:77::2'])(
+  test.each(['127.0.0.1', '::1', '127.64.0.9', '198.51.100.2', '2001:db8:77::2'])(
     "cannot reach the host's own %s",
     async (address) => {
       expect(await connects(address, 8077, 0)).toBe(true);
@@ -63,7 +63,7 @@ describe('a guest, by the unix user of its passt,', () => {
     expect(await connects(address, 8077, UID)).toBe(false);
   });
 
-  test.each(['203.0.113.1', '10.88.0.1'])('reaches %s', async (address) => {
+  test.each(['198.51.100.1', '10.88.0.1'])('reaches %s', async (address) => {
     expect(await connects(address, 8077, UID)).toBe(true);
   });
 
@@ -73,23 +73,23 @@ describe('a guest, by the unix user of its passt,', () => {
   });
 
   test('reaches no mail server on port 25', async () => {
-    expect(await connects('203.0.113.1', 25, 0)).toBe(true);
-    expect(await connects('203.0.113.1', 25, UID)).toBe(false);
+    expect(await connects('198.51.100.1', 25, 0)).toBe(true);
+    expect(await connects('198.51.100.1', 25, UID)).toBe(false);
   });
 
   test('reaches nothing at all when it has no internet, and its neighbours still do', async () => {
     await guard.setInternet(UID, false);
-    expect(await connects('203.0.113.1', 8077, UID)).toBe(false);
+    expect(await connects('198.51.100.1', 8077, UID)).toBe(false);
     expect(await connects('10.77.0.1', 53, UID)).toBe(false);
-    expect(await connects('203.0.113.1', 8077, UID + 1)).toBe(true);
+    expect(await connects('198.51.100.1', 8077, UID + 1)).toBe(true);
     await guard.ensure();
-    expect(await connects('203.0.113.1', 8077, UID)).toBe(false);
+    expect(await connects('198.51.100.1', 8077, UID)).toBe(false);
     await guard.setInternet(UID, true);
     await guard.setInternet(UID, true);
     await guard.setInternet(UID, false);
     await guard.forget(UID);
     await guard.forget(UID);
-    expect(await connects('203.0.113.1', 8077, UID)).toBe(true);
+    expect(await connects('198.51.100.1', 8077, UID)).toBe(true);
   });
 
   test('leaves every other user of the host alone', async () => {
@@ -127,8 +127,8 @@ describe('what somebody does to the rules', () => {
     expect(open).toBe(true);
     await guard.check();
     expect(await connects('127.0.0.1', 8077, UID)).toBe(false);
-    expect(await connects('203.0.113.1', 8077, UID)).toBe(true);
-    expect(await connects('203.0.113.1', 8077, UID + 1)).toBe(false);
+    expect(await connects('198.51.100.1', 8077, UID)).toBe(true);
+    expect(await connects('198.51.100.1', 8077, UID + 1)).toBe(false);
     await guard.forget(UID + 1);
   });
 
@@ -142,8 +142,8 @@ describe('what somebody does to the rules', () => {
   test('a host worker that starts again knows from its manifests who has no internet', async () => {
     await guard.remove();
     await openGuard({ wanted: async () => rules, noInternet: [UID + 2] }).ensure();
-    expect(await connects('203.0.113.1', 8077, UID + 2)).toBe(false);
-    expect(await connects('203.0.113.1', 8077, UID)).toBe(true);
+    expect(await connects('198.51.100.1', 8077, UID + 2)).toBe(false);
+    expect(await connects('198.51.100.1', 8077, UID)).toBe(true);
     await run('nft', ['flush', 'set', 'inet', TABLE, 'no_internet']);
     await guard.ensure();
   });
@@ -167,7 +167,7 @@ test('a connection that was opened while there were no rules carries nothing onc
   await guard.remove();
   const program = `
 import socket, sys
-c = socket.create_connection(("203.0.113.2", 8079), 5)
+c = socket.create_connection(("198.51.100.2", 8079), 5)
 print("open", flush=True)
 sys.stdin.readline()
 c.sendall(b"after")

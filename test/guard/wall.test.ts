@@ -19,7 +19,7 @@ const wall = openWall({ wanted: async () => wanted, run });
 const LINK_LOCAL = '169.254.169.254';
 beforeAll(async () => {
   await hosts.start();
-  await hosts.addresses([LINK_LOCAL, '203.0.113.9', 'fd00:ec2::254']);
+  await hosts.addresses([LINK_LOCAL, '198.51.100.9', 'fd00:ec2::254']);
   for (const number of [1, 2] as const) await hosts.serve(number, PORT);
   await hosts.serve(2, 53);
   await hosts.serve(1, AGENT_PORT, { address: '127.64.0.9', uid: UID });
@@ -53,7 +53,7 @@ describe('with every rule of the packet filter flushed', () => {
     expect(await hosts.connects(address, PORT, UID)).toBe(false);
   });
 
-  test.each(['203.0.113.9', '2001:db8:9::2'])('a guest reaches the public address %s', async (address) => {
+  test.each(['198.51.100.9', '2001:db8:9::2'])('a guest reaches the public address %s', async (address) => {
     expect(await hosts.connects(address, PORT, UID)).toBe(true);
   });
 
@@ -66,7 +66,7 @@ describe('with every rule of the packet filter flushed', () => {
   });
 
   test("a guest reaches the host's resolver on port 53 only, and the wall follows another one", async () => {
-    wanted = { ...rules, resolvers: ['10.9.0.2', '203.0.113.53'] };
+    wanted = { ...rules, resolvers: ['10.9.0.2', '198.51.100.53'] };
     expect(await wall.ensure()).toContain('other resolvers');
     expect(await hosts.connects('10.9.0.2', 53, UID)).toBe(true);
     expect(await hosts.connects('10.9.0.2', PORT, UID)).toBe(false);
@@ -81,7 +81,7 @@ describe('with every rule of the packet filter flushed', () => {
   });
 });
 
-test.each(['203.0.113.9', '2001:db8:9::2'])(
+test.each(['198.51.100.9', '2001:db8:9::2'])(
   'a rule for one user can lead %s to a proxy on the loopback, and the wall lets it',
   async (address) => {
     const proxied = `meta skuid ${UID} tcp dport 443`;
