@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readFile, stat } from 'node:fs/promises';
 import { startAgent, TOKEN, type RunningAgent } from './agent-process.js';
-import { bash, collect } from './run-command.js';
+import { bash, collect, type Result } from './run-command.js';
 
 /** The agent is killed, again and again; what it knew, the next one knows. */
 let agent: RunningAgent;
@@ -42,6 +42,15 @@ async function killAgent(): Promise<void> {
     .toBe(true);
 }
 
+/** Listens to a command; returns once the agent has said so: what is printed from then on is heard. */
+async function listen(pid: number): Promise<{ rest: () => Promise<Result> }> {
+  const stream = agent.processes.connect({ process: byPid(pid) }, { timeoutMs: 0 });
+  const events = stream[Symbol.asyncIterator]();
+  const first = await events.next();
+  expect(first.value?.event?.event).toMatchObject({ case: 'start', value: { pid } });
+  return { rest: () => collect({ [Symbol.asyncIterator]: () => events }) };
+}
+
 const listed = async (): Promise<number[]> => (await agent.processes.list({})).processes.map(({ pid }) => pid);
 
 test('a command is listed with its tag, and heard and written to, by the agent that comes after', async () => {
@@ -53,16 +62,16 @@ test('a command is listed with its tag, and heard and written to, by the agent t
   // Nobody has initialised this one: it has the token of the one before.
   const { processes } = await agent.processes.list({});
   expect(processes).toMatchObject([{ pid, tag: 'ear', config: { cmd: '/bin/bash' } }]);
-  const heard = collect(agent.processes.connect({ process: byPid(pid) }));
+  const heard = await listen(pid);
   const input = (text: string) => ({ input: { case: 'stdin', value: Buffer.from(text) } }) as const;
   await agent.processes.sendInput({ process: byPid(pid), input: input('one\n') });
-  const broken = expect(heard).rejects.toThrow();
+  const broken = expect(heard.rest()).rejects.toThrow();
   await killAgent();
   await broken;
-  const again = collect(agent.processes.connect({ process: byPid(pid) }));
+  const again = await listen(pid);
   await agent.processes.sendInput({ process: byPid(pid), input: input('two\n') });
   await agent.processes.closeStdin({ process: byPid(pid) });
-  const result = await again;
+  const result = await again.rest();
   expect(result.stdout).toContain('heard two\n');
   expect(result.end?.error).toContain('the exit code is not known');
   expect(await listed()).not.toContain(pid);
@@ -74,13 +83,13 @@ test('a terminal goes on, takes input and is resized by the agent that comes aft
     pty: { size: { cols: 80, rows: 24 } },
   });
   await killAgent();
-  const heard = collect(agent.processes.connect({ process: byPid(pid) }));
+  const heard = await listen(pid);
   await agent.processes.update({ process: byPid(pid), pty: { size: { cols: 101, rows: 33 } } });
   await agent.processes.sendInput({
     process: byPid(pid),
     input: { input: { case: 'pty', value: Buffer.from('one\n') } },
   });
-  const result = await heard;
+  const result = await heard.rest();
   expect(result.pty).toContain('33 101');
   expect(result.pty).toContain('heard one');
 }, 60_000);

@@ -35,7 +35,7 @@ export function processService(
     const entry = adopt(record, survival!);
     table.add(entry);
     events.followEnd(entry.running, record.user);
-    survival!.follow(entry, record.user, record.killAtMs);
+    survival!.goOn(entry, record.user, record.killAtMs);
     killAfter(entry.running, record.killAtMs === undefined ? undefined : record.killAtMs - monotonicMs());
   }
   return {

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { ProcessConfigSchema } from '../../gen/process/process_pb.js';
 import type { AgentState } from '../agent-state.js';
 import type { Entry } from '../process/process-table.js';
+import type { Running } from '../process/running.js';
 import type { ReseedWatch } from '../reseed.js';
 import { DescriptorStore } from './descriptor-store.js';
 import { BOOT_ID, readRecord, startTimeOf, writeRecord, type AgentRecord, type ProcessRecord } from './record.js';
@@ -47,28 +48,42 @@ export class Survival {
     this.#timer ??= setTimeout(() => this.#write(), WRITTEN_AFTER_MS);
   }
 
-  follow({ running, config, tag }: Entry, user: string, killAtMs: number | undefined): void {
-    const { pid, terminal, output } = running;
+  /** A command that has just been started. */
+  follow(entry: Entry, user: string, killAtMs: number | undefined): void {
     const kept = new Set<string>();
-    const timer = setTimeout(() => {
-      const startTime = startTimeOf(pid);
-      if (startTime === undefined) return;
-      for (const [end, descriptor] of Object.entries(running.descriptors())) {
-        if (descriptor === undefined) continue;
-        kept.add(end);
-        this.#store.keep(nameOf(pid, end), descriptor);
-      }
-      const asJson = toJson(ProcessConfigSchema, config);
-      this.#processes.set(pid, { pid, startTime, config: asJson, tag, user, terminal, killAtMs });
-      this.#write();
-    }, WRITTEN_AFTER_MS);
+    const timer = setTimeout(() => this.#keep(entry, user, killAtMs, kept), WRITTEN_AFTER_MS);
+    entry.running.output.onEnd(() => clearTimeout(timer));
+    this.#forgetInTime(entry.running, kept);
+  }
+
+  /** A process of the agent before this one. systemd has its open ends already: what closes one has to reach systemd from the start. */
+  goOn(entry: Entry, user: string, killAtMs: number | undefined): void {
+    const kept = new Set<string>();
+    this.#keep(entry, user, killAtMs, kept);
+    this.#forgetInTime(entry.running, kept);
+  }
+
+  #keep({ running, config, tag }: Entry, user: string, killAtMs: number | undefined, kept: Set<string>): void {
+    const { pid, terminal } = running;
+    for (const [end, descriptor] of Object.entries(running.descriptors())) {
+      if (descriptor === undefined) continue;
+      kept.add(end);
+      this.#store.keep(nameOf(pid, end), descriptor);
+    }
+    const startTime = startTimeOf(pid);
+    if (startTime === undefined) return;
+    const asJson = toJson(ProcessConfigSchema, config);
+    this.#processes.set(pid, { pid, startTime, config: asJson, tag, user, terminal, killAtMs });
+    this.#write();
+  }
+
+  #forgetInTime(running: Running, kept: Set<string>): void {
     running.onInputClosed(() => {
-      if (kept.delete('stdin')) this.#store.forget(nameOf(pid, 'stdin'));
+      if (kept.delete('stdin')) this.#store.forget(nameOf(running.pid, 'stdin'));
     });
-    output.onEnd(() => {
-      clearTimeout(timer);
-      for (const end of kept) this.#store.forget(nameOf(pid, end));
-      if (this.#processes.delete(pid)) this.changed();
+    running.output.onEnd(() => {
+      for (const end of kept) this.#store.forget(nameOf(running.pid, end));
+      if (this.#processes.delete(running.pid)) this.changed();
     });
   }
 
