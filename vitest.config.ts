@@ -13,7 +13,7 @@ const level = (name: string, include: string[], options: object = {}) => ({
 export default defineConfig({
   test: {
     projects: [
-      level('pure', ['test/{lifecycle,keys,sealing,libvirt,host,invariants,bench}/**/*.test.ts']),
+      level('pure', ['test/{lifecycle,keys,sealing,libvirt,host,tenants,invariants,bench}/**/*.test.ts']),
       level('loopback', ['test/{activities,api,proxy,gateway,agent,guard,template,setup,tls}/**/*.test.ts']),
       // Temporal's servers need the processors, and so do guests: what waits for them has a time limit.
       level('workflow', ['test/{workflows,replay,machineless,linearizability}/**/*.test.ts'], {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { syncToDisk } from './sync-to-disk.js';
 
 /**
@@ -35,5 +36,38 @@ export async function readJson(file: string): Promise<unknown> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
+  }
+}
+
+const LOCK_WITHIN_MS = 10_000;
+const LOCK_TRY_EVERY_MS = 20;
+/** Nobody holds it for so long: whoever made it has died. */
+const LOCK_STALE_MS = 30_000;
+
+/** Runs what reads `file` and replaces it, alone among all processes: of two changes at once neither is lost. */
+export async function changeAlone<T>(file: string, change: () => Promise<T>): Promise<T> {
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const lock = `${file}.lock`;
+  await lockAt(lock);
+  try {
+    return await change();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+async function lockAt(lock: string): Promise<void> {
+  const until = performance.now() + LOCK_WITHIN_MS;
+  for (;;) {
+    const made = await open(lock, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    if (made !== undefined) return made.close();
+    const found = await stat(lock).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    if (found !== undefined && Date.now() - found.mtimeMs > LOCK_STALE_MS) await rm(lock, { force: true });
+    else if (performance.now() > until) throw new Error(`the file is being changed by another process: ${lock}`);
+    await delay(LOCK_TRY_EVERY_MS);
   }
 }

@@ -1,9 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
-import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { writeDurably } from '../durable-file.js';
+import { changeAlone, writeDurably } from '../durable-file.js';
 
 /**
  * The file of API keys: hashes only, `{keys: [{tenant, hash, createdAt, label}]}`. A plain SHA-256 is enough: a key is 32
@@ -21,11 +19,6 @@ const fileShape = z.object({
 });
 
 type KeyFile = z.infer<typeof fileShape>;
-
-const LOCK_WITHIN_MS = 10_000;
-const LOCK_TRY_EVERY_MS = 20;
-/** Nobody holds it for so long: whoever made it has died. */
-const LOCK_STALE_MS = 30_000;
 
 /** Knows which tenant a key belongs to. Looks at the file for each request: a key that is revoked opens nothing from then on. */
 export class ApiKeys {
@@ -119,32 +112,10 @@ const factsOf = ({ hash, tenant, label, createdAt }: KeyFile['keys'][number]): K
 
 /** Alone: of two changes at once neither is lost. */
 async function changeKeys(file: string, change: (keys: KeyFile['keys']) => KeyFile['keys']): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-  const unlock = await lockBeside(file);
-  try {
+  await changeAlone(file, async () => {
     const { keys } = await readKeys(file);
     await writeKeys(file, fileShape.parse({ keys: change(keys) }));
-  } finally {
-    await unlock();
-  }
-}
-
-async function lockBeside(file: string): Promise<() => Promise<void>> {
-  const lock = `${file}.lock`;
-  const until = performance.now() + LOCK_WITHIN_MS;
-  for (;;) {
-    const made = await open(lock, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-    if (made !== undefined) {
-      await made.close();
-      return () => rm(lock, { force: true });
-    }
-    const found = await stat(lock).catch(missing);
-    if (found !== undefined && Date.now() - found.mtimeMs > LOCK_STALE_MS) await rm(lock, { force: true });
-    else if (performance.now() > until) throw new Error(`the API keys are being changed by somebody else: ${lock}`);
-    await delay(LOCK_TRY_EVERY_MS);
-  }
+  });
 }
 
 /** On the first run, when there is no file yet: makes it with one key. @returns that key, or undefined. */
