@@ -21,6 +21,9 @@ const duration = z.string().transform((text, ctx): number => {
 const durationOrOff = z.union([z.literal('off').transform(() => null), duration]);
 const port = z.coerce.number().int().min(1).max(65_535);
 const count = z.coerce.number().int().positive();
+/** `off` is null, as above. */
+const countOrOff = z.union([z.literal('off').transform(() => null), z.coerce.number().int().nonnegative()]);
+const rateOrOff = z.union([z.literal('off').transform(() => null), count]);
 const flag = z
   .enum(['1', '0', 'true', 'false', 'yes', 'no'])
   .transform((text) => text === '1' || text === 'true' || text === 'yes');
@@ -145,6 +148,24 @@ const schema = z.object({
   DORMOUSE_SANDBOX_MEMORY_MIB: count.default(512),
   DORMOUSE_SANDBOX_DISK_MIB: count.default(4096),
 
+  /**
+   * What a tenant may use, unless an operator has set it otherwise for that tenant. `off`: as much as there is. The defaults
+   * suit a service with one owner.
+   */
+  DORMOUSE_TENANT_RUNNING_SANDBOXES: countOrOff.default(1_000),
+  DORMOUSE_TENANT_CPUS: countOrOff.default(null),
+  DORMOUSE_TENANT_MEMORY_MIB: countOrOff.default(null),
+  DORMOUSE_TENANT_DISK_MIB: countOrOff.default(null),
+  DORMOUSE_TENANT_SLEEPING_SANDBOXES: countOrOff.default(100_000),
+  DORMOUSE_TENANT_SLEEPING_MIB: countOrOff.default(null),
+  DORMOUSE_TENANT_CREATES_PER_MINUTE: rateOrOff.default(6_000),
+  DORMOUSE_TENANT_REQUESTS_PER_SECOND: rateOrOff.default(1_000),
+  /** Requests and WebSockets that all of a tenant's sandboxes, and its calls of the api, have open at a time. */
+  DORMOUSE_TENANT_CONNECTIONS: rateOrOff.default(10_000),
+  /** Limits of single tenants, as the operator's API sets them, and the key that opens that. */
+  DORMOUSE_TENANTS_FILE: z.string().optional(),
+  DORMOUSE_OPERATOR_KEY_FILE: z.string().optional(),
+
   DORMOUSE_PAUSED_RETENTION: duration.default(30 * 24 * 3_600_000),
   DORMOUSE_MAX_TIMEOUT: duration.default(24 * 3_600_000),
 });
@@ -219,6 +240,19 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     },
     masterKeyFile: v.DORMOUSE_MASTER_KEY_FILE ?? path.join(stateDir, 'master.key'),
     apiKeysFile: v.DORMOUSE_API_KEYS_FILE ?? path.join(stateDir, 'api-keys.json'),
+    tenantsFile: v.DORMOUSE_TENANTS_FILE ?? path.join(stateDir, 'tenants.json'),
+    operatorKeyFile: v.DORMOUSE_OPERATOR_KEY_FILE ?? path.join(stateDir, 'operator.key'),
+    tenantLimits: {
+      runningSandboxes: v.DORMOUSE_TENANT_RUNNING_SANDBOXES,
+      cpus: v.DORMOUSE_TENANT_CPUS,
+      memoryMiB: v.DORMOUSE_TENANT_MEMORY_MIB,
+      diskMiB: v.DORMOUSE_TENANT_DISK_MIB,
+      sleepingSandboxes: v.DORMOUSE_TENANT_SLEEPING_SANDBOXES,
+      sleepingMiB: v.DORMOUSE_TENANT_SLEEPING_MIB,
+      createsPerMinute: v.DORMOUSE_TENANT_CREATES_PER_MINUTE,
+      requestsPerSecond: v.DORMOUSE_TENANT_REQUESTS_PER_SECOND,
+      connections: v.DORMOUSE_TENANT_CONNECTIONS,
+    },
     libvirtUri: v.DORMOUSE_LIBVIRT_URI,
     uidBase: v.DORMOUSE_UID_BASE,
     uidCount: v.DORMOUSE_UID_COUNT,

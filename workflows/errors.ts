@@ -35,6 +35,8 @@ export const ERRORS = {
     nothingHappened: true,
     says: 'the host has too little free memory or disk for this; nothing was changed. Kill or pause a sandbox, or try again later',
   },
+  /** A quota of the tenant has no room; waiting alone frees nothing. */
+  QuotaExceeded: { status: 429, retryable: false, nothingHappened: true },
   TooManyRequests: { status: 429, retryable: false, nothingHappened: true },
   /** A caller with a lower generation than the host has already seen. */
   StaleGeneration: { status: 409, retryable: false, nothingHappened: true },

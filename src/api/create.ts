@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express';
 import type { SandboxView } from '../../workflows/view.js';
 import { tenantOf } from './authenticate.js';
+import { admitted, claimOf } from './admitted.js';
 import { createFromPool } from './create-from-pool.js';
 import type { ApiDeps } from './deps.js';
 import { answerAgain, requestDigest, requireSameRequest } from './idempotency.js';
@@ -37,15 +38,22 @@ export const create =
     response.status(201).json(presentSandbox(deps, view));
   };
 
-/** Takes a warm machine if there is one, without asking for room: that has its own already. */
+/** Takes a warm machine if there is one, without asking for the host's room: that has its own already. */
 async function createNew(deps: ApiDeps, wanted: Wanted): Promise<SandboxView> {
   const name = nameIn(wanted);
   const { found: reports, missing } = await deps.directory.reports();
   const build = chooseBuild(reports, missing, name);
-  const warm = await createFromPool(deps, reports, build, (id, placement) => sandboxSpec(deps, id, wanted, placement));
-  if (warm !== undefined) return warm;
-  const spec = sandboxSpec(deps, randomSandboxId(), wanted, place(reports, missing, name));
-  return naming(spec.id, deps.client.create(spec, { mayExist: false }));
+  const claim = claimOf('create', build.template, wanted.body.autoPause === true);
+  return admitted(deps.admission, wanted.tenant, claim, async (held) => {
+    const warm = await createFromPool(deps, reports, build, (id, placement) => {
+      held.isOf(id);
+      return sandboxSpec(deps, id, wanted, placement);
+    });
+    if (warm !== undefined) return warm;
+    const spec = sandboxSpec(deps, randomSandboxId(), wanted, place(reports, missing, name));
+    held.isOf(spec.id);
+    return naming(spec.id, deps.client.create(spec, { mayExist: false }));
+  });
 }
 
 /**
@@ -56,8 +64,13 @@ async function createOnce(deps: ApiDeps, id: string, wanted: Wanted & { digest: 
   const known = await deps.client.get(id);
   if (known !== undefined) return answerAgain(deps.client, known, wanted.digest);
   const { found: reports, missing } = await deps.directory.reports();
-  const spec = sandboxSpec(deps, id, wanted, place(reports, missing, nameIn(wanted)));
-  return requireSameRequest(await deps.client.create(spec, { mayExist: true }), wanted.digest);
+  const name = nameIn(wanted);
+  const { template } = chooseBuild(reports, missing, name);
+  const claim = claimOf('create', { ...template, id }, wanted.body.autoPause === true);
+  const view = await admitted(deps.admission, wanted.tenant, claim, () =>
+    deps.client.create(sandboxSpec(deps, id, wanted, place(reports, missing, name)), { mayExist: true }),
+  );
+  return requireSameRequest(view, wanted.digest);
 }
 
 function nameIn({ body, tenant }: Wanted): string {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Admission } from '../tenants/admission.js';
 import type { AskedFor } from './create-from-pool.js';
 import type { HostDirectory } from './host-directory.js';
 import type { Join } from './join.js';
@@ -21,5 +22,6 @@ export interface ApiDeps {
   join: Join;
   updateIds: UpdateIds;
   askedFor: AskedFor;
+  admission: Admission;
   log: Logger;
 }

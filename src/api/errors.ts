@@ -9,6 +9,8 @@ export class ApiError extends Error {
   constructor(
     readonly code: ErrorCode,
     message: string,
+    /** Of a refusal that time mends; absent: a second. */
+    readonly retryAfterSeconds = 1,
   ) {
     super(message);
   }
@@ -41,7 +43,11 @@ export const errorHandler =
     if (code !== undefined) {
       const { status, nothingHappened } = ERRORS[code];
       if (status === 401) response.set('WWW-Authenticate', CHALLENGE);
-      if (code === 'TooManyRequests') response.set('Retry-After', '1');
+      if (code === 'TooManyRequests') {
+        response.set('Retry-After', String(error instanceof ApiError ? error.retryAfterSeconds : 1));
+      }
+      // Clients would send a 429 again, creates included.
+      if (code === 'QuotaExceeded') response.set('Should-Retry', 'false');
       if (status >= 500) log.warn({ err: error, method: request.method, path: request.path }, 'a request failed');
       return sendError(response, status, messageFor(code, error as Error), nothingHappened);
     }

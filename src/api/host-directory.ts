@@ -15,6 +15,7 @@ import {
   type UnreadableSandbox,
 } from '../gateway/wire.js';
 import type { TokenOwner } from '../keys/access-token.js';
+import { NO_USE, sumOfUses, type TenantUse } from '../tenants/use.js';
 import { Seldom } from '../relay/seldom.js';
 import { ApiError } from './errors.js';
 
@@ -56,6 +57,8 @@ export interface HostDirectory {
   latestSamples(ids: readonly string[]): Promise<FromHosts<Record<string, MetricSample>>>;
   /** How often a tenant's sandboxes use each template, by its key. */
   uses(tenant: string): Promise<FromHosts<TemplateUses['uses']>>;
+  /** What a tenant's sandboxes take up now. Of a host that does not answer, what it said last. */
+  use(tenant: string): Promise<FromHosts<TenantUse>>;
   /**
    * The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told.
    * @param maxAgeMs the answer is not from before that; absent: a minute
@@ -82,6 +85,7 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
   const connections = new Agent({ keepAliveTimeout: 10_000, connect: { timeout: ANSWER_WITHIN_MS } });
   /** A sandbox never moves: but for its tokens, this can only be out of date for one that is gone. */
   const places = new Map<string, { place: Located; askedAt: number }>();
+  const lastUses = new Map<string, Map<string, TenantUse>>();
   let recent: { most: number; owners: Promise<FromHosts<TokenOwner[]>>; until: number } | undefined;
 
   /** @returns undefined for a 404. */
@@ -195,9 +199,22 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return { found: sum, ...who };
   }
 
+  async function use(tenant: string): Promise<FromHosts<TenantUse>> {
+    const path = `/internal/use?tenant=${encodeURIComponent(tenant)}`;
+    const isAnswer = (answer: TenantUse): boolean => Array.isArray(answer.awake);
+    const { found, missing, answered } = await askAll(path, ANSWER_WITHIN_MS, isAnswer);
+    const last = lastUses.get(tenant);
+    const now = new Map(found.map(({ host, answer }) => [host.hostId, answer]));
+    for (const hostId of missing) now.set(hostId, last?.get(hostId) ?? NO_USE);
+    if (lastUses.size >= MOST_REMEMBERED) lastUses.clear();
+    lastUses.set(tenant, now);
+    return { found: sumOfUses([...now.values()]), missing, answered };
+  }
+
   return {
     list,
     find,
+    use,
     uses,
     async reports() {
       const { found, ...who } = await askAll<HostReport>('/internal/host');

@@ -11,5 +11,6 @@ export const kill =
       deps.updateIds.run(spec.id, 'kill', generation, (updateId) => deps.client.kill(spec.id, { updateId })),
     );
     await outcome;
+    deps.admission.ended(spec.tenant, spec.id);
     response.status(204).end();
   };

@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express';
+import { admitted, claimOf } from './admitted.js';
 import type { ApiDeps } from './deps.js';
 import { findSandbox } from './find-sandbox.js';
 import { parse } from './parse.js';
@@ -14,8 +15,11 @@ export const pause =
     const memory = parse(pauseRequest, request.body).memory !== false;
     const verb = memory ? 'pause' : 'shut-down';
     const { spec, generation } = await findSandbox(deps, request, response);
+    const claim = claimOf('pause', spec, spec.onTimeout === 'pause');
     const { outcome } = deps.join.run(`${verb} ${spec.id}`, () =>
-      deps.updateIds.run(spec.id, verb, generation, (updateId) => deps.client.pause(spec.id, { updateId, memory })),
+      admitted(deps.admission, spec.tenant, claim, () =>
+        deps.updateIds.run(spec.id, verb, generation, (updateId) => deps.client.pause(spec.id, { updateId, memory })),
+      ),
     );
     await outcome;
     response.status(204).end();

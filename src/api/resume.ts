@@ -1,12 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import type { RequestHandler } from 'express';
 import { wholeView } from '../../workflows/view.js';
 import type { ApiDeps } from './deps.js';
 import { findSandbox } from './find-sandbox.js';
 import { parse } from './parse.js';
 import { presentSandbox } from './present.js';
+import { admittedResume } from './resume-joined.js';
 import { resumeRequest } from './schemas.js';
 import { timeoutMs } from './timeout-ms.js';
-import { randomUUID } from 'node:crypto';
 
 const DEFAULT_TIMEOUT_SECONDS = 15;
 
@@ -25,6 +26,8 @@ export const resume =
       ...(typeof body.autoPause === 'boolean' ? { onTimeout } : {}),
     };
     // Not joined by name: "was it already running?" has an answer for each caller.
-    const result = await deps.client.resume(id, input, { updateId: `resume-only:${randomUUID()}` });
+    const result = await admittedResume(deps, view, () =>
+      deps.client.resume(id, input, { updateId: `resume-only:${randomUUID()}` }),
+    );
     response.status(201).json(presentSandbox(deps, wholeView(view.spec, result.view)));
   };

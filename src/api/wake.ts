@@ -19,7 +19,7 @@ const MOST_REMEMBERED = 10_000;
  * @throws Error with a code of `workflows/errors.ts`: `NotFound` also for one that traffic may not wake
  */
 export function createWake(
-  deps: Pick<ApiDeps, 'client' | 'directory' | 'join' | 'updateIds' | 'maxTimeoutMs'>,
+  deps: Pick<ApiDeps, 'client' | 'directory' | 'join' | 'updateIds' | 'maxTimeoutMs' | 'admission'>,
 ): (id: string, asleep: Asleep) => Promise<void> {
   const failures = new Map<string, { error: unknown; until: number }>();
 

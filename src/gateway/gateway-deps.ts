@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { SandboxView } from '../../workflows/view.js';
+import type { TenantUse } from '../tenants/use.js';
 import type { Activity } from './activity.js';
 import type { HostReport, LogEntry, MetricSample } from './wire.js';
 
@@ -29,6 +30,8 @@ export interface GatewayDeps {
     isUnreadable(id: string): boolean;
   };
   report(): Promise<HostReport>;
+  /** What a tenant's sandboxes take up here. */
+  use(tenant: string): TenantUse;
   /** What is kept of a sandbox for its owner; only asked for sandboxes of the index. */
   journal: {
     /** With a sample of now, if it runs and answers soon. */

@@ -17,7 +17,7 @@ export interface SandboxFacts {
 export const STEP_BOUND_MS = { creating: 300_000, pausing: 300_000, resuming: 300_000, killing: 120_000 } as const;
 
 const TOP_LEVEL =
-  /^(sandboxes|memory|overlays|logs|temporal\.db(-wal|-shm|-journal)?|temporal-namespace|master\.key|api-keys\.json|manifests-signed\.json|host\.lock|tls|lost\+found)$/;
+  /^(sandboxes|memory|overlays|logs|temporal\.db(-wal|-shm|-journal)?|temporal-namespace|master\.key|api-keys\.json|tenants\.json|operator\.key|manifests-signed\.json|host\.lock|tls|lost\+found)$/;
 const SANDBOX_FILE = /^(manifest\.json|key\.wrapped|overlay\.qcow2|metrics\.jsonl|log\.jsonl|image-\d+\.sealed)$/;
 const IMAGE = /^image-\d+\.sealed$/;
 const IMAGE_DRAFT = /^image-\d+\.sealed\.[0-9a-f]{16}\.tmp$/;

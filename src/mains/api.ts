@@ -14,6 +14,8 @@ import { gatewayToken } from '../gateway/gateway-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
 import { forbidCoreDumps } from '../host/core-dumps.js';
 import { createLogger } from '../log.js';
+import { Admission } from '../tenants/admission.js';
+import { FileTenantStore } from '../tenants/tenant-store.js';
 import { createProxy } from '../proxy/proxy.js';
 import { SearchLimits } from '../proxy/search-limits.js';
 import { streamServer } from '../relay/stream-server.js';
@@ -38,9 +40,16 @@ async function main(): Promise<void> {
   const token = gatewayToken(masterKey);
   const tokensKey = masterKey.derive('tokens');
   const directory = createHostDirectory(config.hosts, token, log);
+  const tenants = await FileTenantStore.open(config.tenantsFile, config.tenantLimits, (error) =>
+    log.error({ err: error }, 'limits of tenants cannot be read; those that were read before go on counting'),
+  );
+  const admission = new Admission(
+    (tenant) => tenants.limitsOf(tenant),
+    async (tenant) => (await directory.use(tenant)).found,
+  );
   const lifecycle = {
     client: new TemporalSandboxClient(connection, config.temporal.namespace),
-    ...{ directory, join: new Join(), updateIds: new UpdateIds(), maxTimeoutMs: config.maxTimeoutMs },
+    ...{ directory, join: new Join(), updateIds: new UpdateIds(), admission, maxTimeoutMs: config.maxTimeoutMs },
   };
   const app = createApp({
     ...lifecycle,

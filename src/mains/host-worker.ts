@@ -38,6 +38,7 @@ import { signEarlierManifests, signingRecords } from '../host/sign-manifests.js'
 import { unixSlotUsers } from '../host/slot-users.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
+import { TenantUses } from '../host/tenant-uses.js';
 import { WarmPool } from '../host/warm-pool.js';
 import { observe } from '../invariants/observe.js';
 import { GuestWatch } from '../journal/guest-watch.js';
@@ -232,9 +233,11 @@ async function main(): Promise<void> {
     onForgotten: (id) => reboots.notice(id),
     log,
   });
+  const tenantUses = new TenantUses(index);
   const gateway = createGateway({
     token: gatewayToken(masterKey),
     index: { list: () => index.views(), get: (id) => index.view(id), isUnreadable: (id) => index.isUnreadable(id) },
+    use: (tenant) => tenantUses.of(tenant),
     report: async () => ({
       hostId: config.hostId,
       templates: (await listTemplates(config.templateDir)).map(({ key, ...template }) => ({

@@ -75,6 +75,14 @@ export const stillAsleep = (sandboxId: string): Refusal => ({
   headers: { 'retry-after': '5' },
 });
 
+/** A full quota stays full, however long one waits. */
+const headersOf = (code: unknown, status: number): Pick<Refusal, 'headers'> =>
+  code === 'QuotaExceeded'
+    ? { headers: { 'should-retry': 'false' } }
+    : [409, 429, 503].includes(status)
+      ? { headers: { 'retry-after': '5' } }
+      : {};
+
 /** The sandbox could not be woken. Why stands in the log: a visitor of a public URL learns no more than the kind. */
 export function wakeFailed(sandboxId: string, error: unknown): Refusal {
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
@@ -86,6 +94,6 @@ export function wakeFailed(sandboxId: string, error: unknown): Refusal {
   return {
     status,
     body: { sandboxId, message, code: status },
-    ...(status === 429 || status === 503 || status === 409 ? { headers: { 'retry-after': '5' } } : {}),
+    ...headersOf(code, status),
   };
 }

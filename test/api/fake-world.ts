@@ -21,6 +21,10 @@ import type { GuestAddress } from '../../src/gateway/gateway-deps.js';
 import type { HostReport, LogEntry, MetricSample } from '../../src/gateway/wire.js';
 import { accessToken } from '../../src/keys/access-token.js';
 import { createProxy } from '../../src/proxy/proxy.js';
+import { Admission } from '../../src/tenants/admission.js';
+import type { Limits, OwnLimits } from '../../src/tenants/limits.js';
+import type { TenantUse } from '../../src/tenants/use.js';
+import { NO_LIMITS } from '../tenants/limits.js';
 import { streamServer } from '../../src/relay/stream-server.js';
 import { SearchLimits } from '../../src/proxy/search-limits.js';
 
@@ -81,6 +85,8 @@ export class FakeWorld implements SandboxClient {
   /** The proxy speaks HTTPS with these. */
   secure: { cert: Buffer; key: Buffer } | undefined;
   domain: string | null = 'test.example';
+  /** Of tenants; absent: none. */
+  limits: Record<string, OwnLimits> = {};
 
   apiUrl = '';
   proxyUrl = '';
@@ -103,6 +109,7 @@ export class FakeWorld implements SandboxClient {
         isUnreadable: (id) => this.unreadable.has(id),
       },
       report: () => Promise.resolve(this.report),
+      use: (tenant) => this.useOf(tenant),
       route: (id) => {
         const status = this.views.get(id)?.status;
         if (status !== 'running' && status !== 'pausing') return undefined;
@@ -127,6 +134,10 @@ export class FakeWorld implements SandboxClient {
     const lifecycle = {
       ...{ client: this, directory: this.directory, join: new Join(), updateIds: new UpdateIds() },
       maxTimeoutMs: 24 * 3_600_000,
+      admission: new Admission(
+        (tenant) => this.limitsOf(tenant),
+        async (tenant) => (await this.directory.use(tenant)).found,
+      ),
     };
     const app = createApp({
       ...lifecycle,
@@ -155,6 +166,23 @@ export class FakeWorld implements SandboxClient {
     this.#servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  limitsOf(tenant: string): Limits {
+    return { ...NO_LIMITS, ...(this.limits[tenant] as Limits | undefined) };
+  }
+
+  useOf(tenant: string): TenantUse {
+    const views = [...this.views.values()].filter(({ spec }) => spec.tenant === tenant);
+    const asleep = views.filter(({ status }) => status === 'paused');
+    return {
+      awake: views
+        .filter((view) => !asleep.includes(view))
+        .map(({ spec: { id, cpuCount: cpus, memoryMiB, diskMiB, onTimeout } }) => ({
+          ...{ id, cpus, memoryMiB, diskMiB, fallsAsleep: onTimeout === 'pause' },
+        })),
+      asleep: { count: asleep.length, diskMiB: asleep.length * 4096, bytes: asleep.length * 1024 * 1024 },
+    };
   }
 
   /** A real server in place of the guests' agent. */

@@ -25,6 +25,7 @@ import { SandboxIndex } from '../../host/sandbox-index.js';
 import { SandboxLocks } from '../../host/sandbox-locks.js';
 import { slotAddress } from '../../host/slots.js';
 import { StatePaths } from '../../host/state-paths.js';
+import { TenantUses } from '../../host/tenant-uses.js';
 import { WarmPool } from '../../host/warm-pool.js';
 import { observe } from '../../invariants/observe.js';
 import { Journal } from '../../journal/journal.js';
@@ -127,9 +128,11 @@ export async function startMachinelessHost(
   };
   const tokensKey = masterKey.derive('tokens');
   const { names, cpuCount, memoryMiB, diskMiB, envdVersion, createdAt } = template;
+  const tenantUses = new TenantUses(index);
   const gateway = createGateway({
     token: gatewayToken(masterKey),
     index: { list: () => index.views(), get: (id) => index.view(id), isUnreadable: (id) => index.isUnreadable(id) },
+    use: (tenant) => tenantUses.of(tenant),
     report: () =>
       Promise.resolve({
         hostId: config.hostId,
