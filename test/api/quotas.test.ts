@@ -135,14 +135,14 @@ describe('a sleeping sandbox', () => {
 
   test('is not woken by traffic beyond the quota, and the visitor is told no figures', async () => {
     world.limits = { a: { runningSandboxes: 0 } };
-    world.add('i1', { status: 'paused' }, { autoResume: true });
+    world.add('i9', { status: 'paused' }, { autoResume: true });
     const answer = await fetch(`${world.proxyUrl}/x`, {
-      headers: { 'e2b-sandbox-id': 'i1', 'e2b-sandbox-port': '8080' },
+      headers: { 'e2b-sandbox-id': 'i9', 'e2b-sandbox-port': '8080' },
     });
     expect(answer.status).toBe(429);
     expect([answer.headers.get('should-retry'), answer.headers.get('retry-after')]).toEqual(['false', null]);
     expect(await answer.text()).not.toMatch(/\d of \d/);
-    expect(world.views.get('i1')?.status).toBe('paused');
+    expect(world.views.get('i9')?.status).toBe('paused');
   });
 });
 
