@@ -15,6 +15,7 @@ import { refreshes } from './refreshes.js';
 import { resume } from './resume.js';
 import { getTemplate, getTemplateAlias, listTemplatesV1, listTemplatesV2 } from './templates.js';
 import { rotateTokens } from './rotate-tokens.js';
+import { limitRequests } from './tenant-rates.js';
 import { timeout } from './timeout.js';
 import { traceRequests } from './trace-requests.js';
 
@@ -31,6 +32,7 @@ export function createApp(deps: ApiDeps): Express {
   const routes = express.Router();
   routes.use(traceRequests);
   routes.use(authenticate(deps.keys));
+  routes.use(limitRequests(deps));
   // Whatever the content type says or does not say: one client sends a pause without any (contract 2.1).
   routes.use(express.json({ type: () => true, limit: `${BODY_LIMIT_KIB}kb` }));
   const offered: readonly [Method, string, RequestHandler][] = [

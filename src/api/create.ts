@@ -12,6 +12,7 @@ import { idempotentSandboxId, randomSandboxId } from './sandbox-id.js';
 import { sandboxSpec, type Wanted } from './sandbox-spec.js';
 import { idempotency, newSandbox } from './schemas.js';
 import { plainTemplateName, templateNotFound } from './template-name.js';
+import { takeRate } from './tenant-rates.js';
 import { timeoutMs } from './timeout-ms.js';
 import { naming } from './unknown-outcome.js';
 
@@ -41,6 +42,7 @@ export const create =
 /** Takes a warm machine if there is one, without asking for the host's room: that has its own already. */
 async function createNew(deps: ApiDeps, wanted: Wanted): Promise<SandboxView> {
   const name = nameIn(wanted);
+  takeRate(deps, wanted.tenant, 'createsPerMinute');
   const { found: reports, missing } = await deps.directory.reports();
   const build = chooseBuild(reports, missing, name);
   const claim = claimOf('create', build.template, wanted.body.autoPause === true);
@@ -63,8 +65,9 @@ async function createNew(deps: ApiDeps, wanted: Wanted): Promise<SandboxView> {
 async function createOnce(deps: ApiDeps, id: string, wanted: Wanted & { digest: string }): Promise<SandboxView> {
   const known = await deps.client.get(id);
   if (known !== undefined) return answerAgain(deps.client, known, wanted.digest);
-  const { found: reports, missing } = await deps.directory.reports();
   const name = nameIn(wanted);
+  takeRate(deps, wanted.tenant, 'createsPerMinute');
+  const { found: reports, missing } = await deps.directory.reports();
   const { template } = chooseBuild(reports, missing, name);
   const claim = claimOf('create', { ...template, id }, wanted.body.autoPause === true);
   const view = await admitted(deps.admission, wanted.tenant, claim, () =>

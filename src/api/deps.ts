@@ -1,5 +1,7 @@
 import type { Logger } from 'pino';
 import type { Admission } from '../tenants/admission.js';
+import type { TenantConnections } from '../tenants/connections.js';
+import type { TenantRates } from '../tenants/rates.js';
 import type { AskedFor } from './create-from-pool.js';
 import type { HostDirectory } from './host-directory.js';
 import type { Join } from './join.js';
@@ -23,5 +25,7 @@ export interface ApiDeps {
   updateIds: UpdateIds;
   askedFor: AskedFor;
   admission: Admission;
+  rates: TenantRates;
+  connections: TenantConnections;
   log: Logger;
 }

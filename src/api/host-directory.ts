@@ -28,6 +28,7 @@ export interface Host {
 export type TrafficRules = Pick<SandboxSpec, 'autoResume' | 'allowPublicTraffic' | 'maskRequestHost'>;
 
 export interface Located extends Host {
+  tenant: string;
   traffic: TrafficRules;
   /** Its tokens' owner: changes when they are rotated. */
   owner: TokenOwner;
@@ -127,14 +128,14 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
   }
 
   function remember(host: Host, spec: SandboxSpec, askedAt: number): void {
-    const { id, autoResume, allowPublicTraffic, maskRequestHost } = spec;
+    const { id, tenant, autoResume, allowPublicTraffic, maskRequestHost } = spec;
     if (places.size >= MOST_REMEMBERED) places.clear();
     const traffic = {
       autoResume,
       ...(allowPublicTraffic === undefined ? {} : { allowPublicTraffic }),
       ...(maskRequestHost === undefined ? {} : { maskRequestHost }),
     };
-    places.set(id, { place: { ...host, traffic, owner: ownerOf(spec) }, askedAt });
+    places.set(id, { place: { ...host, tenant, traffic, owner: ownerOf(spec) }, askedAt });
   }
 
   async function find(id: string): Promise<FoundSandbox> {

@@ -15,6 +15,9 @@ import { fileMasterKey } from '../keys/master-key.js';
 import { forbidCoreDumps } from '../host/core-dumps.js';
 import { createLogger } from '../log.js';
 import { Admission } from '../tenants/admission.js';
+import { TenantConnections } from '../tenants/connections.js';
+import { TenantRates } from '../tenants/rates.js';
+import type { Limits } from '../tenants/limits.js';
 import { FileTenantStore } from '../tenants/tenant-store.js';
 import { createProxy } from '../proxy/proxy.js';
 import { SearchLimits } from '../proxy/search-limits.js';
@@ -43,10 +46,9 @@ async function main(): Promise<void> {
   const tenants = await FileTenantStore.open(config.tenantsFile, config.tenantLimits, (error) =>
     log.error({ err: error }, 'limits of tenants cannot be read; those that were read before go on counting'),
   );
-  const admission = new Admission(
-    (tenant) => tenants.limitsOf(tenant),
-    async (tenant) => (await directory.use(tenant)).found,
-  );
+  const limitsOf = (tenant: string): Limits => tenants.limitsOf(tenant);
+  const connections = new TenantConnections((tenant) => limitsOf(tenant).connections);
+  const admission = new Admission(limitsOf, async (tenant) => (await directory.use(tenant)).found);
   const lifecycle = {
     client: new TemporalSandboxClient(connection, config.temporal.namespace),
     ...{ directory, join: new Join(), updateIds: new UpdateIds(), admission, maxTimeoutMs: config.maxTimeoutMs },
@@ -54,6 +56,8 @@ async function main(): Promise<void> {
   const app = createApp({
     ...lifecycle,
     askedFor: new AskedFor(),
+    rates: new TenantRates(limitsOf),
+    connections,
     keys: new ApiKeys(config.apiKeysFile),
     tokensKey,
     fieldsKey: masterKey.derive('fields'),
@@ -66,7 +70,7 @@ async function main(): Promise<void> {
   const wake = createWake(lifecycle);
   const proxy = createProxy(
     {
-      ...{ locator: directory, wake, holdMs: HOLD_MS, connectionLimit: config.connectionLimit },
+      ...{ locator: directory, wake, holdMs: HOLD_MS, connectionLimit: config.connectionLimit, connections },
       ...{ searchLimits: new SearchLimits(), gatewayToken: token, tokensKey, log },
       control: { host: `api.${config.domain.toLowerCase()}`, serve: app },
     },

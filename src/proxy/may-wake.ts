@@ -13,9 +13,18 @@ export function mayWake(
   tokensKey: Buffer,
   now: number,
 ): boolean {
-  const { method, url, headers } = request;
   if (target.port !== AGENT_PORT) return true;
-  if (isPassive(method, url.pathname)) return false;
+  return !isPassive(request.method, request.url.pathname) && opensAgent(request, target, tokensKey, now);
+}
+
+/** Whether a request shows what its sandbox's agent lets in, at the agent's port. */
+export function opensAgent(
+  { method, url, headers }: { method: string; url: URL; headers: IncomingHttpHeaders },
+  { owner, port }: { owner: TokenOwner; port: number },
+  tokensKey: Buffer,
+  now: number,
+): boolean {
+  if (port !== AGENT_PORT) return false;
   const asked = { method, target: `${url.pathname}${url.search}`, headers };
-  return accessRefusal(asked, accessToken(tokensKey, target.owner), now) === undefined;
+  return accessRefusal(asked, accessToken(tokensKey, owner), now) === undefined;
 }

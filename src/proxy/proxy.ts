@@ -6,12 +6,13 @@ import type { Located } from '../api/host-directory.js';
 import { AGENT_PORT, type Asleep } from '../gateway/wire.js';
 import { accessToken, verifyTrafficToken, type TokenOwner } from '../keys/access-token.js';
 import { PartitionedAgent } from '../relay/destination.js';
+import type { TenantConnections } from '../tenants/connections.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
 import { streamServer } from '../relay/stream-server.js';
 import { CONTROL_REQUEST_MS, lastAnswer, serveWithin } from './control.js';
 import { destination, TRAFFIC_TOKEN_HEADER } from './destination.js';
 import { isInternalRoute } from './internal-routes.js';
-import { mayWake } from './may-wake.js';
+import { mayWake, opensAgent } from './may-wake.js';
 import { outOf, passOn, seldomIn, type ClientEnd } from './pass-on.js';
 import { Held } from './held.js';
 import type { SearchLimits } from './search-limits.js';
@@ -22,6 +23,7 @@ import {
   internalRoute,
   nobodysSignature,
   notFound,
+  tooManyOfTenant,
   tooManySearches,
   trafficTokenNeeded,
 } from './refusals.js';
@@ -47,6 +49,8 @@ export interface ProxyDeps {
   holdMs: number;
   /** Requests that may wait for one sleeping sandbox. */
   connectionLimit: number;
+  /** Of all sandboxes of each tenant. */
+  connections: TenantConnections;
   searchLimits: SearchLimits;
   gatewayToken: string;
   /** The master key's subkey `tokens`. */
@@ -130,7 +134,13 @@ async function handle(
     return refuse(out, trafficTokenNeeded(id), request);
   }
   const { headers } = request;
-  const wakes = traffic.autoResume && mayWake({ method, url, headers }, { owner, port }, deps.tokensKey, Date.now());
+  const asked = { method, url, headers };
+  const whose = opensAgent(asked, { owner, port }, deps.tokensKey, Date.now()) ? 'owner' : 'stranger';
+  const { tenant } = place;
+  if (out.destroyed) return;
+  if (!deps.connections.enter(tenant, whose)) return refuse(out, tooManyOfTenant(id), request);
+  out.once('close', () => deps.connections.leave(tenant, whose));
+  const wakes = traffic.autoResume && mayWake(asked, { owner, port }, deps.tokensKey, Date.now());
   const options = { gatewayToken: deps.gatewayToken, agent, holdBody: wakes };
   const to = destination(request, url, { id, port }, place, options);
   const wake = wakes ? (asleep: Asleep) => deps.wake(id, asleep) : undefined;

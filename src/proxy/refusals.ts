@@ -39,6 +39,17 @@ export const tooManyHeld = (sandboxId: string, connectionLimit: number): Refusal
   headers: { 'retry-after': '1' },
 });
 
+/** Of all sandboxes of the one that this is of; how many that are is no visitor's business. */
+export const tooManyOfTenant = (sandboxId: string): Refusal => ({
+  status: 429,
+  body: {
+    sandboxId,
+    message: 'The owner of the sandbox has too many connections to sandboxes open; close some, or try again later',
+    code: 429,
+  },
+  headers: { 'retry-after': '1' },
+});
+
 export const trafficTokenNeeded = (sandboxId: string): Refusal => ({
   status: 403,
   body: {

@@ -22,6 +22,8 @@ import type { HostReport, LogEntry, MetricSample } from '../../src/gateway/wire.
 import { accessToken } from '../../src/keys/access-token.js';
 import { createProxy } from '../../src/proxy/proxy.js';
 import { Admission } from '../../src/tenants/admission.js';
+import { TenantConnections } from '../../src/tenants/connections.js';
+import { TenantRates } from '../../src/tenants/rates.js';
 import type { Limits, OwnLimits } from '../../src/tenants/limits.js';
 import type { TenantUse } from '../../src/tenants/use.js';
 import { NO_LIMITS } from '../tenants/limits.js';
@@ -87,6 +89,9 @@ export class FakeWorld implements SandboxClient {
   domain: string | null = 'test.example';
   /** Of tenants; absent: none. */
   limits: Record<string, OwnLimits> = {};
+  /** Milliseconds, of the rates. */
+  clock: () => number = () => performance.now();
+  readonly connections = new TenantConnections((tenant) => this.limitsOf(tenant).connections);
 
   apiUrl = '';
   proxyUrl = '';
@@ -142,6 +147,11 @@ export class FakeWorld implements SandboxClient {
     const app = createApp({
       ...lifecycle,
       askedFor: new AskedFor(),
+      rates: new TenantRates(
+        (tenant) => this.limitsOf(tenant),
+        () => this.clock(),
+      ),
+      connections: this.connections,
       keys: { tenantOf: (key) => Promise.resolve({ 'key-a': 'a', 'key-b': 'b' }[key]) },
       tokensKey: TOKENS_KEY,
       fieldsKey: FIELDS_KEY,
@@ -152,6 +162,7 @@ export class FakeWorld implements SandboxClient {
     this.apiUrl = await this.listen(createApiServer(app, undefined, this.requestMs));
     const deps = {
       ...{ locator: this.directory, wake: createWake(lifecycle), holdMs: this.holdMs, gatewayToken: GATEWAY_TOKEN },
+      connections: this.connections,
       ...{ connectionLimit: this.connectionLimit, searchLimits: new SearchLimits(), tokensKey: TOKENS_KEY, log },
       control: { host: 'api.sbx.test', serve: app, withinMs: this.requestMs },
     };

@@ -208,3 +208,61 @@ describe('a request that is no HTTP', () => {
     expect(await (await at('i1')).text()).toBe('ok');
   });
 });
+
+describe('the connections of a tenant', () => {
+  const port = (id: string): string => `http://8080-${id}.sbx.test/`;
+
+  test('are counted over all its sandboxes; another tenant has its own, and what is closed makes room', async () => {
+    await world.start();
+    world.limits = { a: { connections: 2 }, b: { connections: 2 } };
+    for (const [id, tenant] of [
+      ['i1', 'a'],
+      ['i2', 'a'],
+      ['i3', 'a'],
+      ['i4', 'b'],
+    ] as const)
+      world.add(id, {}, { tenant });
+    await world.serveGuest((_incoming, response) => void response.write('open'));
+    const stop = new AbortController();
+    const open = await Promise.all(['i1', 'i2'].map((id) => at(id, { signal: stop.signal })));
+    expect(open.map(({ status }) => status)).toEqual([200, 200]);
+    const refused = await at('i3');
+    expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
+      ...[429, '1'],
+      { sandboxId: 'i3', message: expect.stringContaining('too many connections'), code: 429 },
+    ]);
+    const others = await at('i4', { signal: stop.signal });
+    expect(others.status).toBe(200);
+    stop.abort();
+    await expect.poll(() => world.connections.countOf('a')).toBe(0);
+    const again = await at('i3');
+    expect(again.status).toBe(200);
+    await again.body?.cancel();
+  });
+
+  test('of visitors leave a quarter to the owner, also a WebSocket counts', async () => {
+    await world.start();
+    world.limits = { a: { connections: 4 } };
+    world.add('i1');
+    world.add('i2');
+    const guest = await world.serveGuest((_incoming, response) => void response.write('open'));
+    const sockets = new WebSocketServer({ server: guest });
+    world.guestPorts.set(8080, (guest.address() as { port: number }).port);
+    const visit = (id: string): WebSocket =>
+      new WebSocket(`ws://127.0.0.1:${world.proxyPort}/`, { headers: { host: new URL(port(id)).host } });
+    const visitors = ['i1', 'i1', 'i2'].map(visit);
+    await Promise.all(visitors.map((one) => new Promise((resolve) => one.once('open', resolve))));
+    const fourth = visit('i2');
+    fourth.on('error', () => undefined);
+    const status = await new Promise((resolve) =>
+      fourth.once('unexpected-response', (_request, answer) => resolve(answer.statusCode)),
+    );
+    expect(status).toBe(429);
+    const owner = await at('i2');
+    expect(owner.status).toBe(200);
+    await owner.body?.cancel();
+    for (const one of visitors) one.terminate();
+    await expect.poll(() => world.connections.countOf('a')).toBe(0);
+    sockets.close();
+  });
+});

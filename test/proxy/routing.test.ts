@@ -221,7 +221,13 @@ test('a host that is down is a 503, not "not found"', async () => {
   const down = await new FakeWorld().start();
   const proxyUrl = down.proxyUrl;
   down.directory.locate = () =>
-    Promise.resolve({ hostId: 'h1', url: 'http://127.0.0.1:1', traffic: { autoResume: false }, owner: { id: 'i1' } });
+    Promise.resolve({
+      hostId: 'h1',
+      url: 'http://127.0.0.1:1',
+      tenant: 'a',
+      traffic: { autoResume: false },
+      owner: { id: 'i1' },
+    });
   const headers = { 'E2b-Sandbox-Id': 'i1abc', 'E2b-Sandbox-Port': '49983' };
   const response = await fetch(`${proxyUrl}/health`, { headers });
   expect([response.status, ((await response.json()) as { code: number }).code]).toEqual([503, 503]);
