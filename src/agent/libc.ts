@@ -1,4 +1,6 @@
+import { closeSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { constants } from 'node:os';
 import type { address, errno, load } from 'koffi';
 
 /** The native part alone: the package around it looks for twenty platforms. */
@@ -24,8 +26,17 @@ export const poll = libc.func('poll', 'int', ['void *', 'unsigned long', 'int'])
   count: number,
   timeoutMs: number,
 ) => number;
+const pipe2 = libc.func('pipe2', 'int', ['void *', 'int']) as (ends: Buffer, flags: number) => number;
 /** Of the last call of these that failed. */
 export const lastErrno = (): number => koffi.errno();
+
+const O_CLOEXEC = 0o2_000_000;
+
+/** @returns the end to read from and the end to write to; undefined when the kernel has no more. */
+export function openPipe(): [number, number] | undefined {
+  const ends = Buffer.alloc(8);
+  return pipe2(ends, O_CLOEXEC) === 0 ? [ends.readInt32LE(0), ends.readInt32LE(4)] : undefined;
+}
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -35,18 +46,19 @@ const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
-let datagrams: { socket: number; send: (socket: number, message: Buffer, flags: number) => number } | undefined;
+interface Datagrams {
+  socket: number;
+  send: (socket: number, message: Buffer, flags: number) => number;
+}
+let datagrams: Datagrams | undefined;
 
-/** A datagram to a Unix socket, with a copy of a descriptor. Does not wait. */
+/**
+ * A datagram to a Unix socket, always the same, with a copy of a descriptor. Does not wait. The first call connects: from
+ * then on it does not matter whether the socket still has its name.
+ */
 export function sendWithDescriptor(path: string, text: string, descriptor: number | undefined): number {
-  if (datagrams === undefined) {
-    const open = libc.func('socket', 'int', ['int', 'int', 'int']) as (...args: number[]) => number;
-    const send = libc.func('sendmsg', 'long', ['int', 'void *', 'int']) as NonNullable<typeof datagrams>['send'];
-    const socket = open(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (socket < 0) return socket;
-    datagrams = { socket, send };
-  }
-  const name = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(path)]);
+  datagrams ??= connectDatagrams(path);
+  if (datagrams === undefined) return -1;
   const content = Buffer.from(text);
   const part = Buffer.alloc(16);
   part.writeBigUInt64LE(koffi.address(content), 0);
@@ -57,13 +69,34 @@ export function sendWithDescriptor(path: string, text: string, descriptor: numbe
   rights.writeInt32LE(SCM_RIGHTS, 12);
   rights.writeInt32LE(descriptor ?? -1, 16);
   const message = Buffer.alloc(56);
-  message.writeBigUInt64LE(koffi.address(name), 0);
-  message.writeUInt32LE(name.length, 8);
   message.writeBigUInt64LE(koffi.address(part), 16);
   message.writeBigUInt64LE(1n, 24);
   if (descriptor !== undefined) {
     message.writeBigUInt64LE(koffi.address(rights), 32);
     message.writeBigUInt64LE(BigInt(rights.length), 40);
   }
-  return datagrams.send(datagrams.socket, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const sent = datagrams.send(datagrams.socket, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0 || lastErrno() !== constants.errno.ECONNREFUSED) return sent;
+  // Whoever read there has closed the socket; there may be another one of this name.
+  closeSync(datagrams.socket);
+  datagrams = connectDatagrams(path);
+  return datagrams?.send(datagrams.socket, message, MSG_DONTWAIT | MSG_NOSIGNAL) ?? -1;
+}
+
+function connectDatagrams(path: string): Datagrams | undefined {
+  const open = libc.func('socket', 'int', ['int', 'int', 'int']) as (...args: number[]) => number;
+  const connect = libc.func('connect', 'int', ['int', 'void *', 'uint']) as (
+    socket: number,
+    name: Buffer,
+    length: number,
+  ) => number;
+  const send = libc.func('sendmsg', 'long', ['int', 'void *', 'int']) as Datagrams['send'];
+  const name = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(path)]);
+  const socket = open(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) return undefined;
+  if (connect(socket, name, name.length) === 0) return { socket, send };
+  const reason = lastErrno();
+  closeSync(socket);
+  koffi.errno(reason);
+  return undefined;
 }

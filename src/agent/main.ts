@@ -1,7 +1,5 @@
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Identity } from './identity.js';
-import { PipePool } from './process/pipe-pool.js';
 import { rehearse } from './rehearse.js';
 import { ReseedWatch } from './reseed.js';
 import { createAgent } from './server.js';
@@ -39,7 +37,6 @@ async function serveAgent(): Promise<void> {
     setsClock: values['no-set-clock'] !== true,
     reseeds,
     identity: identityIn(values.root ?? (values['no-set-clock'] === true ? undefined : '/')),
-    pipes: new PipePool(path.join(directory, 'pipes')),
   };
   const cgroups = values.cgroups ?? (options.setsClock ? '/sys/fs/cgroup' : undefined);
   const agent = createAgent({ ...options, survival, cgroups });

@@ -8,7 +8,6 @@ import { uploadRoute } from './files/upload-route.js';
 import { HttpError, sendError, sendJson } from './http-error.js';
 import { initRoute, type InitOptions } from './init-route.js';
 import { readMetrics } from './metrics.js';
-import type { PipePool } from './process/pipe-pool.js';
 import { ProcessEvents } from './process/process-events.js';
 import { ProgramsGroup } from './process/programs-group.js';
 import { closeUnlessRead } from './refuse-unread.js';
@@ -18,7 +17,6 @@ import { syncRoute } from './sync-route.js';
 import { tunnel } from './tunnel.js';
 
 export interface AgentOptions extends Omit<InitOptions, 'onRestored' | 'onChanged'> {
-  pipes: PipePool;
   /** Where cgroups of version 2 are mounted. Absent: what users start stays in the agent's. */
   cgroups?: string | undefined;
   /** Absent where the agent leaves nothing to a later one. */

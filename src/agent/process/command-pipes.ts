@@ -1,7 +1,8 @@
-import { chownSync, closeSync, constants, openSync, unlinkSync } from 'node:fs';
+import { closeSync, fchownSync } from 'node:fs';
+import { getSystemErrorName } from 'node:util';
 import { Socket } from 'node:net';
-
-const { O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
+import { Code, ConnectError } from '@connectrpc/connect';
+import { lastErrno, openPipe } from '../libc.js';
 
 export interface CommandPipes {
   /** The command's ends. To be closed here once it has them. */
@@ -14,39 +15,34 @@ export interface CommandPipes {
 }
 
 /**
- * Opens three named pipes, both ends of each, and takes their names away. They belong to the user: programs open
- * their own output by its name.
+ * Opens three pipes. They belong to the user: programs open their own output by its name, `/dev/stderr`. Node gives its
+ * children sockets for pipes, and a socket cannot be opened so. The pipes have no names of their own, which somebody
+ * could remove.
+ *
+ * @throws ConnectError resource_exhausted when the kernel has no more.
  */
-export function openPipes(names: string[], uid: number): CommandPipes {
+export function openPipes(uid: number): CommandPipes {
   const opened: number[] = [];
-  const open = (name: string, flags: number): number => {
-    const end = openSync(name, flags);
-    opened.push(end);
-    return end;
+  const open = (): [number, number] => {
+    const ends = openPipe();
+    if (ends === undefined) {
+      throw new ConnectError(`cannot start: no pipe: ${getSystemErrorName(-lastErrno())}`, Code.ResourceExhausted);
+    }
+    opened.push(...ends);
+    if (process.getuid?.() === 0) fchownSync(ends[0], uid, -1);
+    return ends;
   };
   try {
-    if (process.getuid?.() === 0) for (const name of names) chownSync(name, uid, -1);
-    const [input, ...outputs] = names as [string, string, string];
-    // Neither end of a pipe opens without the other, but both at once do.
-    const both = open(input, O_RDWR | O_NONBLOCK);
-    const stdin = [open(input, O_RDONLY), open(input, O_WRONLY)] as const;
-    closeSync(both);
-    opened.shift();
-    const [stdout, stderr] = outputs.map((name) => {
-      const ours = open(name, O_RDONLY | O_NONBLOCK);
-      return [open(name, O_WRONLY), ours] as const;
-    }) as [readonly [number, number], readonly [number, number]];
+    const [stdin, stdout, stderr] = [open(), open(), open()];
     return {
-      stdio: [stdin[0], stdout[0], stderr[0]],
-      ours: { stdin: stdin[1], stdout: stdout[1], stderr: stderr[1] },
+      stdio: [stdin[0], stdout[1], stderr[1]],
+      ours: { stdin: stdin[1], stdout: stdout[0], stderr: stderr[0] },
       stdin: new Socket({ fd: stdin[1], readable: false, writable: true }),
-      stdout: new Socket({ fd: stdout[1], readable: true, writable: false }),
-      stderr: new Socket({ fd: stderr[1], readable: true, writable: false }),
+      stdout: new Socket({ fd: stdout[0], readable: true, writable: false }),
+      stderr: new Socket({ fd: stderr[0], readable: true, writable: false }),
     };
   } catch (error) {
     for (const end of opened) closeSync(end);
     throw error;
-  } finally {
-    for (const name of names) unlinkSync(name);
   }
 }

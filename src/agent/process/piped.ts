@@ -9,12 +9,11 @@ import type { Command } from './command.js';
 import { exitedWith, killedBy } from './exit-status.js';
 import { Output } from './output.js';
 import { passFairly } from './pass-fairly.js';
-import type { PipePool } from './pipe-pool.js';
 import { killGroup, refuseBacklog, type Running } from './running.js';
 
 /** Starts a command over pipes, in a session of its own. */
-export async function startPiped(command: Command, withStdin: boolean, pool: PipePool): Promise<Running> {
-  const pipes = openPipes(await pool.take(3), command.user.uid);
+export async function startPiped(command: Command, withStdin: boolean): Promise<Running> {
+  const pipes = openPipes(command.user.uid);
   const { stdin } = pipes;
   if (!withStdin) stdin.destroy();
   const readable = readPipes(pipes);

@@ -8,7 +8,6 @@ import type { Survival } from '../survival/survival.js';
 import { adopt } from './adopt.js';
 import { prepareCommand } from './command.js';
 import { processEvents } from './events.js';
-import type { PipePool } from './pipe-pool.js';
 import { startPiped } from './piped.js';
 import type { ProgramsGroup } from './programs-group.js';
 import type { ProcessEvents } from './process-events.js';
@@ -18,7 +17,6 @@ import type { Running } from './running.js';
 import { startOnTerminal } from './terminal.js';
 
 export interface ProcessOptions {
-  pipes: PipePool;
   survival?: Survival | undefined;
   /** Absent where the agent can make no cgroup. */
   group?: ProgramsGroup | undefined;
@@ -111,7 +109,7 @@ async function launch(
   request: StartRequest,
   context: HandlerContext,
   state: AgentState,
-  { pipes, group }: ProcessOptions,
+  { group }: ProcessOptions,
 ): Promise<{ running: Running; user: string }> {
   const user = await requestUser(context.requestHeader, state);
   if (request.process === undefined) throw new ConnectError('process is missing', Code.InvalidArgument);
@@ -119,7 +117,7 @@ async function launch(
   const command = await prepareCommand({ cmd, args, envs, cwd }, user, state);
   const running =
     request.pty === undefined
-      ? await startPiped(command, request.stdin ?? true, pipes)
+      ? await startPiped(command, request.stdin ?? true)
       : startOnTerminal(command, request.pty.size);
   if (group !== undefined) {
     const before = group.kills;
