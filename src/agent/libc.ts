@@ -27,6 +27,11 @@ export const poll = libc.func('poll', 'int', ['void *', 'unsigned long', 'int'])
   timeoutMs: number,
 ) => number;
 const pipe2 = libc.func('pipe2', 'int', ['void *', 'int']) as (ends: Buffer, flags: number) => number;
+const ioctl = libc.func('ioctl', 'int', ['int', 'ulong', 'void *']) as (
+  descriptor: number,
+  request: number,
+  argument: Buffer,
+) => number;
 /** Of the last call of these that failed. */
 export const lastErrno = (): number => koffi.errno();
 
@@ -36,6 +41,14 @@ const O_CLOEXEC = 0o2_000_000;
 export function openPipe(): [number, number] | undefined {
   const ends = Buffer.alloc(8);
   return pipe2(ends, O_CLOEXEC) === 0 ? [ends.readInt32LE(0), ends.readInt32LE(4)] : undefined;
+}
+
+const FIONREAD = 0x541b;
+
+/** What waits in a pipe. */
+export function unreadBytes(descriptor: number): number {
+  const count = Buffer.alloc(4);
+  return ioctl(descriptor, FIONREAD, count) === 0 ? count.readInt32LE(0) : 0;
 }
 
 const AF_UNIX = 1;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { startAgent, TOKEN, type RunningAgent } from './agent-process.js';
-import { bash, collect, type Result } from './run-command.js';
+import { bash, collect, run, type Result } from './run-command.js';
 
 /** The agent is killed, again and again; what it knew, the next one knows. */
 let agent: RunningAgent;
@@ -108,6 +108,27 @@ test('a command that prints while there is no agent goes on, and its limit is ke
   expect(heard.stdout).toContain('tick\n');
   await expect.poll(listed).not.toContain(pid);
 }, 60_000);
+
+test('a child that a command left in the background prints on, whichever agent reads', async () => {
+  const at = (name: string): string => `${agent.directory}/${name}`;
+  const script = `(until [ -e ${at('go')} ]; do sleep 0.05; done; head -c 300000 /dev/zero && echo over > ${at('over')}) & echo up`;
+  expect((await run(agent, bash(script), { timeoutMs: 60_000 })).stdout).toBe('up\n');
+  await killAgent();
+  await killAgent();
+  await writeFile(at('go'), '');
+  await expect.poll(() => readFile(at('over'), 'utf8').catch(() => ''), { timeout: 10_000 }).toBe('over\n');
+}, 60_000);
+
+test('a command of the agent before ends with its process while a child holds its outputs', async () => {
+  const pid = await startBackground(bash('sleep 60 & read -r line; echo "heard $line"'));
+  await killAgent();
+  const heard = await listen(pid);
+  const input = { input: { case: 'stdin', value: Buffer.from('one\n') } } as const;
+  await agent.processes.sendInput({ process: byPid(pid), input });
+  const result = await heard.rest();
+  expect(result.stdout).toBe('heard one\n');
+  expect(await listed()).not.toContain(pid);
+}, 50_000);
 
 test('who calls while there is no agent is answered by the next one', async () => {
   const before = await agentPid();

@@ -35,14 +35,15 @@ function adoptPiped(record: ProcessRecord, survival: Survival): Running {
   };
   const writing =
     stdin === undefined ? new Socket().destroy() : new Socket({ fd: stdin, readable: false, writable: true });
-  const pipes = { stdin: writing, stdout: reading(stdout), stderr: reading(stderr) };
-  const { running, closed } = overPipes(pipes, { stdin, stdout, stderr }, record.pid);
+  const ours = { stdin, stdout, stderr };
+  const pipes = { stdin: writing, stdout: reading(stdout), stderr: reading(stderr), ours };
+  const { running, drained } = overPipes(pipes, record.pid, () => !isAlive(record));
   void whenGone(record).then(async () => {
-    await closed;
+    await drained();
     writing.destroy();
     running.output.end(endedUnseen());
   });
-  return { ...running, kill: (signal) => void (isAlive(record) && killGroup(record.pid, signal)) };
+  return running;
 }
 
 function adoptTerminal(record: ProcessRecord, survival: Survival): Running {
@@ -70,6 +71,8 @@ function adoptTerminal(record: ProcessRecord, survival: Survival): Running {
     output,
     descriptors: () => ({ pty: fd }),
     onInputClosed: () => undefined,
+    outputsClosed: closed,
+    isGone: () => !isAlive(record),
     write: (bytes) => input.write(bytes),
     closeStdin: () => {
       throw new ConnectError('the stdin of a terminal cannot be closed', Code.FailedPrecondition);

@@ -54,6 +54,8 @@ export class Output {
     for (const listener of this.#listeners) listener.push({ kind: 'end', end });
     this.#listeners.clear();
     for (const callback of this.#afterEnd) callback(end);
+    // What programs in the background print from now on is read, and dropped: they wait for nobody.
+    this.flow(true);
   }
 
   #adjust(): void {

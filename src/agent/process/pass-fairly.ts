@@ -3,13 +3,18 @@ import type { OutputKind } from './listener.js';
 import type { Output } from './output.js';
 import { Utf8Cutter } from './utf8-cutter.js';
 
+export interface Passing {
+  goOn: () => void;
+  flush: () => void;
+}
+
 /**
  * Hands on what a stream brings: one piece in each turn of the event loop, however much there is. A command that
  * prints without end must not keep the agent from anything else.
  *
- * @returns goes on reading, if that is wanted
+ * @returns `goOn` reads on, if that is wanted; `flush` hands on what is held until its character is complete
  */
-export function passFairly(stream: Readable, output: Output, kind: OutputKind, wanted: () => boolean): () => void {
+export function passFairly(stream: Readable, output: Output, kind: OutputKind, wanted: () => boolean): Passing {
   const cutter = new Utf8Cutter();
   let next: NodeJS.Immediate | undefined;
   const take = (): void => {
@@ -22,6 +27,7 @@ export function passFairly(stream: Readable, output: Output, kind: OutputKind, w
   };
   const goOn = (): void => void (next ??= setImmediate(take));
   stream.on('readable', goOn);
-  stream.once('close', () => output.write(kind, cutter.rest()));
-  return goOn;
+  const flush = (): void => output.write(kind, cutter.rest());
+  stream.once('close', flush);
+  return { goOn, flush };
 }

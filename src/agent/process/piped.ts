@@ -6,9 +6,10 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { withNormalOomScore } from '../oom-score.js';
 import { openPipes, type CommandPipes } from './command-pipes.js';
 import type { Command } from './command.js';
+import { drained } from './drained.js';
 import { exitedWith, killedBy } from './exit-status.js';
 import { Output } from './output.js';
-import { passFairly } from './pass-fairly.js';
+import { passFairly, type Passing } from './pass-fairly.js';
 import { killGroup, refuseBacklog, type Running } from './running.js';
 
 /** Starts a command over pipes, in a session of its own. */
@@ -18,10 +19,11 @@ export async function startPiped(command: Command, withStdin: boolean): Promise<
   if (!withStdin) stdin.destroy();
   const readable = readPipes(pipes);
   const child = await spawned(command, pipes, withStdin);
-  const running = runningOver(readable, pipes, pipes.ours, child.pid!);
+  const isGone = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  const running = runningOver(readable, pipes, child.pid!, isGone);
   child.once('exit', (code, signal) => {
     const end = signal === null ? exitedWith(code ?? -1) : killedBy(signal);
-    void readable.closed.then(() => {
+    void readable.drained().then(() => {
       stdin.destroy();
       running.output.end(end);
     });
@@ -29,55 +31,86 @@ export async function startPiped(command: Command, withStdin: boolean): Promise<
   return running;
 }
 
-type Ends = Pick<CommandPipes, 'stdin' | 'stdout' | 'stderr'>;
-
-/** A process that runs over pipes already. `closed`: nothing more comes. */
-export function overPipes(
-  pipes: Ends,
-  descriptors: ReturnType<Running['descriptors']>,
-  pid: number,
-): { running: Running; closed: Promise<unknown> } {
-  const readable = readPipes(pipes);
-  return { running: runningOver(readable, pipes, descriptors, pid), closed: readable.closed };
+interface Ends extends Pick<CommandPipes, 'stdin' | 'stdout' | 'stderr'> {
+  ours: ReturnType<Running['descriptors']>;
 }
 
-function readPipes({ stdin, stdout, stderr }: Ends): { output: Output; closed: Promise<unknown> } {
+interface Readable {
+  output: Output;
+  /** No program has an output open any more. */
+  closed: Promise<unknown>;
+  /** See `drained`. */
+  drained: () => Promise<void>;
+}
+
+/** A process that runs over pipes already. */
+export function overPipes(
+  pipes: Ends,
+  pid: number,
+  isGone: () => boolean,
+): { running: Running; drained: () => Promise<void> } {
+  const readable = readPipes(pipes);
+  return { running: runningOver(readable, pipes, pid, isGone), drained: readable.drained };
+}
+
+function readPipes({ stdin, stdout, stderr, ours }: Ends): Readable {
   const closed = Promise.all(
     [stdout, stderr].map((stream) => stream.closed || new Promise((resolve) => stream.once('close', resolve))),
   );
   for (const stream of [stdin, stdout, stderr]) stream.on('error', () => undefined);
-  const readers: (() => void)[] = [];
+  const readers: Passing[] = [];
   let reading = true;
   const output = new Output((wanted) => {
     reading = wanted;
-    for (const read of readers) read();
+    for (const { goOn } of readers) goOn();
   });
   readers.push(
     passFairly(stdout, output, 'stdout', () => reading),
     passFairly(stderr, output, 'stderr', () => reading),
   );
-  return { output, closed };
+  const outputs = [
+    { stream: stdout, fd: ours.stdout },
+    { stream: stderr, fd: ours.stderr },
+  ];
+  return {
+    output,
+    closed,
+    drained: async () => {
+      await drained(outputs, closed);
+      for (const { flush } of readers) flush();
+    },
+  };
 }
 
 function runningOver(
-  { output }: { output: Output },
-  { stdin }: Ends,
-  descriptors: ReturnType<Running['descriptors']>,
+  { output, closed }: Readable,
+  { stdin, stdout, stderr, ours }: Ends,
   pid: number,
+  isGone: () => boolean,
 ): Running {
+  const open = (stream: Socket, descriptor: number | undefined): number | undefined =>
+    stream.destroyed ? undefined : descriptor;
   output.pid = pid;
   return {
     pid,
     terminal: false,
     output,
-    descriptors: () => (stdin.destroyed ? { ...descriptors, stdin: undefined } : descriptors),
+    descriptors: () => ({
+      stdin: open(stdin, ours.stdin),
+      stdout: open(stdout, ours.stdout),
+      stderr: open(stderr, ours.stderr),
+    }),
     onInputClosed: (callback) => void stdin.once('close', callback),
+    outputsClosed: closed,
+    isGone,
     write: (bytes) => writeTo(stdin, bytes),
     closeStdin: () => void openStdin(stdin).end(() => stdin.destroy()),
     resize: () => {
       throw new ConnectError('the process has no terminal', Code.Internal);
     },
-    kill: (signal) => killGroup(pid, signal),
+    kill: (signal) => {
+      if (!isGone()) killGroup(pid, signal);
+    },
   };
 }
 

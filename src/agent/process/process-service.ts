@@ -133,7 +133,7 @@ function killAfter(running: Running, ms: number | undefined): () => boolean {
   let late = false;
   const timer = setTimeout(
     () => {
-      late = true;
+      late = !running.isGone();
       running.kill('SIGKILL');
     },
     Math.max(0, ms),

@@ -9,11 +9,15 @@ export interface Running {
   /** What the agent has open of it, by name; without those that are closed. */
   descriptors(): Partial<Record<'stdin' | 'stdout' | 'stderr' | 'pty', number | undefined>>;
   onInputClosed(callback: () => void): void;
+  /** Resolves when no program has an output open any more: those in the background may outlive the process. */
+  readonly outputsClosed: Promise<unknown>;
+  /** Whether the process has ended; the rest of its output may still be on its way. */
+  isGone(): boolean;
   /** Resolves when the bytes were handed over. @throws ConnectError when there is no input to write to. */
   write(bytes: Uint8Array): Promise<void>;
   closeStdin(): void;
   resize(columns: number, rows: number): void;
-  /** Signals the whole process group. */
+  /** Signals the whole process group, unless the process has ended: what it left in the background is not meant. */
   kill(signal: 'SIGKILL' | 'SIGTERM'): void;
 }
 

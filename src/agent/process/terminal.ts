@@ -28,11 +28,13 @@ export function startOnTerminal(command: Command, size: PTY_Size | undefined): R
   const output = new Output((reading) => terminal[reading ? 'resume' : 'pause']());
   output.pid = terminal.pid;
   const cutter = new Utf8Cutter();
+  let gone = false;
   const { fd, _socket: socket } = terminal as IPty & { fd: number; _socket: Socket };
   const input = new TerminalInput(fd, () => !socket.destroyed);
   terminal.onData((data) => output.write('pty', cutter.push(data as unknown as Buffer)));
   terminal.onExit(({ exitCode, signal }) => {
     output.write('pty', cutter.rest());
+    gone = true;
     output.end(signal ? killedBy(signalName(signal)) : exitedWith(exitCode));
   });
   return {
@@ -41,6 +43,9 @@ export function startOnTerminal(command: Command, size: PTY_Size | undefined): R
     output,
     descriptors: () => ({ pty: fd }),
     onInputClosed: () => undefined,
+    // The terminal is hung up when its process has ended.
+    outputsClosed: Promise.resolve(),
+    isGone: () => gone,
     write: (bytes) => input.write(bytes),
     closeStdin: () => {
       throw new ConnectError('the stdin of a terminal cannot be closed', Code.FailedPrecondition);

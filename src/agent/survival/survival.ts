@@ -1,6 +1,8 @@
 import { closeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { toJson } from '@bufbuild/protobuf';
 import type { Server } from 'node:http';
+import { Socket } from 'node:net';
 import { ProcessConfigSchema } from '../../gen/process/process_pb.js';
 import type { AgentState } from '../agent-state.js';
 import type { Entry } from '../process/process-table.js';
@@ -12,6 +14,7 @@ import { BOOT_ID, readRecord, startTimeOf, writeRecord, type AgentRecord, type P
 /** A command that has ended by then needs no record: most do, and somebody waits for the first one. */
 const WRITTEN_AFTER_MS = 100;
 const LISTENING = 'listening';
+const LEFT = 'left-';
 
 /** What an agent leaves to the one that is started when it has died: its state, its processes, its open ends of them. */
 export class Survival {
@@ -83,8 +86,22 @@ export class Survival {
     });
     running.output.onEnd(() => {
       for (const end of kept) this.#store.forget(nameOf(running.pid, end));
+      this.#keepLeft(running);
       if (this.#processes.delete(running.pid)) this.changed();
     });
+  }
+
+  /** Outputs of a process that has ended; programs in the background still have them. */
+  #keepLeft(running: Running): void {
+    const { stdout, stderr } = running.descriptors();
+    const names = [stdout, stderr].flatMap((descriptor) => {
+      if (descriptor === undefined) return [];
+      // The number of the process can be another's by the time when these are closed.
+      const name = LEFT + randomUUID();
+      this.#store.keep(name, descriptor);
+      return [name];
+    });
+    if (names.length > 0) void running.outputsClosed.then(() => names.forEach((name) => this.#store.forget(name)));
   }
 
   /** The open ends of a process of the agent before this one; each is given once. */
@@ -92,7 +109,10 @@ export class Survival {
     return this.#take(nameOf(pid, end));
   }
 
-  /** Listens on the socket of the agent before this one: who came meanwhile waits there. Ends what has no record. */
+  /**
+   * Listens on the socket of the agent before this one: who came meanwhile waits there. Ends what has no record, but
+   * reads on from what programs in the background print.
+   */
   listen(server: Server, port: number, host: string): void {
     const fd = this.#take(LISTENING);
     if (fd !== undefined) server.listen({ fd });
@@ -106,6 +126,11 @@ export class Survival {
 
   #closeRest(): void {
     for (const [name, descriptor] of this.#passed) {
+      if (name.startsWith(LEFT)) {
+        const left = new Socket({ fd: descriptor, readable: true, writable: false }).resume();
+        left.on('error', () => undefined).once('close', () => this.#store.forget(name));
+        continue;
+      }
       closeSync(descriptor);
       this.#store.forget(name);
     }
