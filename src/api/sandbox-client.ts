@@ -23,6 +23,11 @@ export interface SandboxClient {
   /** Answers when the sandbox has no tokens but those of the nonce; `OutcomeUnknown`: it is tried again, on and on. */
   rotateTokens(id: string, input: RotateInput): Promise<SandboxChange>;
   setTimeout(id: string, input: SetTimeoutInput): Promise<SandboxChange>;
+  /**
+   * Whether the update of this name is over: the call that uses the name now would get its old outcome. False when Temporal
+   * does not tell in time.
+   */
+  isAnswered(id: string, updateId: string): Promise<boolean>;
   /** The workflow's own view, for when the host cannot be asked; undefined when there is no such workflow. */
   get(id: string, options?: { onlyOpen?: boolean }): Promise<SandboxView | undefined>;
 }

@@ -49,9 +49,10 @@ async function main(): Promise<void> {
   const limitsOf = (tenant: string): Limits => tenants.limitsOf(tenant);
   const connections = new TenantConnections((tenant) => limitsOf(tenant).connections);
   const admission = new Admission(limitsOf, async (tenant) => (await directory.use(tenant)).found);
+  const client = new TemporalSandboxClient(connection, config.temporal.namespace);
   const lifecycle = {
-    client: new TemporalSandboxClient(connection, config.temporal.namespace),
-    ...{ directory, join: new Join(), updateIds: new UpdateIds(), admission, maxTimeoutMs: config.maxTimeoutMs },
+    client,
+    ...{ directory, join: new Join(), updateIds: new UpdateIds(client), admission, maxTimeoutMs: config.maxTimeoutMs },
   };
   const app = createApp({
     ...lifecycle,

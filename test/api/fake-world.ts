@@ -137,7 +137,7 @@ export class FakeWorld implements SandboxClient {
     this.gatewayUrl = await this.listen(this.gateway);
     this.directory = createHostDirectory([{ hostId: 'h1', url: this.gatewayUrl }, ...extraHosts], GATEWAY_TOKEN, log);
     const lifecycle = {
-      ...{ client: this, directory: this.directory, join: new Join(), updateIds: new UpdateIds() },
+      ...{ client: this, directory: this.directory, join: new Join(), updateIds: new UpdateIds(this) },
       maxTimeoutMs: 24 * 3_600_000,
       admission: new Admission(
         (tenant) => this.limitsOf(tenant),
@@ -315,6 +315,10 @@ export class FakeWorld implements SandboxClient {
     const until = Date.now() + input.timeoutMs;
     view.endAt = input.mode === 'extend' ? Math.max(view.endAt, until) : until;
     return view;
+  }
+
+  isAnswered(): Promise<boolean> {
+    return Promise.resolve(false);
   }
 
   get(id: string, input?: { onlyOpen?: boolean }): Promise<SandboxView | undefined> {

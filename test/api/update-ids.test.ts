@@ -4,7 +4,7 @@ import { DormouseError } from '../../src/temporal/dormouse-error.js';
 import { translateError } from '../../src/temporal/translate-error.js';
 
 test('an attempt that got no answer keeps its name; one whose answer is that nobody knows gives it up', async () => {
-  const ids = new UpdateIds();
+  const ids = new UpdateIds({ isAnswered: () => Promise.resolve(false) });
   const names: string[] = [];
   const attempt = (error?: Error): Promise<unknown> =>
     ids
@@ -18,6 +18,16 @@ test('an attempt that got no answer keeps its name; one whose answer is that nob
   await attempt(new DormouseError('ResumeFailed', 'it stays paused', {}, true));
   await attempt();
   expect(names).toEqual(['resume:3', 'resume:3', 'resume:3:1', 'resume:3:2']);
+});
+
+test('names whose attempts are over by what Temporal says are passed over, and one that is under way is joined', async () => {
+  const over = new Set(['i1 resume:3', 'i1 resume:3:1']);
+  const ids = new UpdateIds({ isAnswered: (id, name) => Promise.resolve(over.has(`${id} ${name}`)) });
+  const nameOf = (id: string): Promise<string> => ids.run(id, 'resume', 3, (name) => Promise.resolve(name));
+  expect(await nameOf('i2')).toBe('resume:3');
+  expect(await nameOf('i1')).toBe('resume:3:2');
+  over.add('i1 resume:3:2').add('i1 resume:3:3');
+  expect(await nameOf('i1')).toBe('resume:3:4');
 });
 
 test('a call to Temporal that was repeated until there was no connection any more may have been done', () => {
