@@ -289,6 +289,8 @@ async function main(): Promise<void> {
   });
   const unwatchGuests = life.start();
   const inFlight = new InFlight(IN_FLIGHT_DIRECTORY, config.stateDir);
+  await inFlight.open();
+  await inFlight.sweep();
   const steps = new StepClient(client, config.temporal.namespace);
   const abandoned = await inFlight.abandoned((token) => steps.fail(token));
   if (abandoned > 0)

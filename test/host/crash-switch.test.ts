@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -35,6 +35,7 @@ test('a point can fail the step instead', async () => {
 
 test('steps that a crash left in the middle are given out once, each with its token; ended ones are not', async () => {
   const first = new InFlight(root, '/state');
+  await first.open();
   const end = await first.begin(Buffer.from('one'));
   await first.begin(Buffer.from('two'));
   await end();
@@ -44,4 +45,28 @@ test('steps that a crash left in the middle are given out once, each with its to
   expect(await new InFlight(root, '/state').abandoned(tell)).toBe(1);
   expect(await new InFlight(root, '/state').abandoned(tell)).toBe(0);
   expect(told).toEqual(['two']);
+});
+
+test('records of steps go with their state directory, and at a start of any other host worker', async () => {
+  const records = path.join(root, 'in-flight');
+  const [gone, there, own] = await Promise.all(
+    ['gone', 'there', 'own'].map(async (name) => {
+      const stateDir = path.join(root, name);
+      await mkdir(stateDir);
+      const inFlight = new InFlight(records, stateDir);
+      await inFlight.open();
+      await inFlight.begin(Buffer.from(name));
+      return { stateDir, inFlight };
+    }),
+  );
+  // As an earlier version left it: nobody knows whose it is.
+  await new InFlight(records, '/earlier').begin(Buffer.from('earlier'));
+  await rm(gone!.stateDir, { recursive: true });
+  expect(await own!.inFlight.sweep()).toBe(1);
+  expect(await readdir(records)).toHaveLength(3);
+  expect(await own!.inFlight.sweep(Date.now() + 2 * 86_400_000)).toBe(1);
+  const told: string[] = [];
+  for (const { inFlight } of [gone!, there!, own!])
+    await inFlight.abandoned(async (token) => void told.push(Buffer.from(token).toString()));
+  expect(told).toEqual(['there', 'own']);
 });
