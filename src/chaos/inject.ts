@@ -7,6 +7,7 @@ import { execa } from 'execa';
 import { guestProcesses, runningProcesses } from '../invariants/observe-processes.js';
 import { DOMAIN_PREFIX } from '../../activities/machine.js';
 import { HOST_THREADS } from '../config.js';
+import { takenBy } from '../host/host-lock.js';
 import { prepareLibvirt } from '../setup/libvirt.js';
 import type { Guest } from './guest.js';
 import type { Fault } from './plan.js';
@@ -134,7 +135,7 @@ async function secondHostWorkerRefuses(rig: Rig): Promise<boolean> {
   });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
-  if (code !== 0 && /another host worker already runs/.test(said)) return true;
-  throw new Error(`a second host worker did not refuse: exit code ${code}, ${said.slice(0, 300)}`);
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  if (code !== 0 && said.includes(takenBy(rig.config.stateDir))) return true;
+  throw new Error(`a second host worker did not refuse for its lock: exit code ${code}, ${said.slice(0, 300)}`);
 }

@@ -10,11 +10,12 @@ const LOCKS_DIRECTORY = '/run/dormouse/locks';
  * @throws Error when another host worker has the directory.
  */
 export async function lockStateDirectory(stateDir: string): Promise<() => Promise<void>> {
-  return locked(
-    path.join(stateDir, 'host.lock'),
-    `another host worker already runs on ${stateDir}. Stop it, or give this one its own DORMOUSE_STATE_DIR.`,
-  );
+  return locked(path.join(stateDir, 'host.lock'), takenBy(stateDir));
 }
+
+/** What the second one on a state directory says. */
+export const takenBy = (stateDir: string): string =>
+  `another host worker already runs on ${stateDir}. Stop it, or give this one its own DORMOUSE_STATE_DIR.`;
 
 /**
  * A name that one process of this machine has at a time.

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm, stat } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { lockOnMachine, lockStateDirectory } from '../../src/host/host-lock.js';
+import { HOST_THREADS } from '../../src/config.js';
+import { lockOnMachine, lockStateDirectory, takenBy } from '../../src/host/host-lock.js';
 
 let directory: string;
 beforeEach(async () => {
@@ -56,6 +57,21 @@ time.sleep(60)
     );
     await unlock();
   });
+
+  test('ends a second host worker for that reason and no other, before it has done anything', async () => {
+    const unlock = await lockStateDirectory(directory);
+    const second = spawn(process.execPath, [path.resolve('dist/src/mains/host-worker.js')], {
+      env: { PATH: process.env['PATH'], DORMOUSE_STATE_DIR: directory, UV_THREADPOOL_SIZE: String(HOST_THREADS) },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    second.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    const [code, signal] = (await once(second, 'close')) as [number | null, string | null];
+    expect(said).toContain(takenBy(directory));
+    expect([code, signal]).toEqual([null, 'SIGKILL']);
+    expect(await readdir(directory)).toEqual(['host.lock']);
+    await unlock();
+  }, 30_000);
 
   test('is free again when the process that has it is killed', async () => {
     await (
