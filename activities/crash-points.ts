@@ -93,12 +93,16 @@ export const WARM_POINTS = [
 /** Those of a rotation of tokens; played on a host without machines, too. */
 export const ROTATE_POINTS = ['rotate.begun', 'rotate.noted', 'rotate.agent-told', 'rotate.recorded'] as const;
 
-export type CrashPoint =
-  | (typeof CRASH_POINTS)[number]
-  | (typeof DISK_ONLY_POINTS)[number]
-  | (typeof AHEAD_POINTS)[number]
-  | (typeof WARM_POINTS)[number]
-  | (typeof ROTATE_POINTS)[number];
+/** Every point there is: the crash matrix has to try each. */
+export const ALL_POINTS = [
+  ...CRASH_POINTS,
+  ...DISK_ONLY_POINTS,
+  ...AHEAD_POINTS,
+  ...WARM_POINTS,
+  ...ROTATE_POINTS,
+] as const;
+
+export type CrashPoint = (typeof ALL_POINTS)[number];
 
 /** Called at a named moment. @throws Error where a test wants the step to fail there. */
 export type Reached = (point: CrashPoint) => void;

@@ -22,6 +22,8 @@ export function chaosEnvironment(
     DORMOUSE_RESERVED_DISK_MIB: '256',
     DORMOUSE_RESERVED_MEMORY_MIB: '256',
     DORMOUSE_OVERLAY_POOL: '2',
+    // What the pool does by itself would use up the faults that are meant for a step.
+    DORMOUSE_WARM_POOL: '0',
     DORMOUSE_REAP_EVERY: '4s',
     DORMOUSE_REAP_AGE: '4s',
     DORMOUSE_LOG_LEVEL: 'debug',

@@ -26,7 +26,7 @@ export function judge({ step, fault }: Case, answer: Answer, ending: Ending): st
   if (ending === 'ended') {
     if (fault.kind === 'kill-qemu' && !((step === 'pause' || step === 'shut-down') && acknowledged(answer)))
       return undefined;
-    return step === 'create' && !acknowledged(answer) ? undefined : told;
+    return (step === 'create' || step === 'assign') && !acknowledged(answer) ? undefined : told;
   }
   // It changes tokens, and nothing else.
   if (step === 'rotate' || step === 'rotate-paused')

@@ -3,6 +3,7 @@ import {
   CRASH_POINTS,
   DISK_ONLY_POINTS,
   ROTATE_POINTS,
+  WARM_POINTS,
   type CrashPoint,
 } from '../../activities/crash-points.js';
 import { randomFrom, shuffled } from './random.js';
@@ -10,11 +11,13 @@ import { randomFrom, shuffled } from './random.js';
 /**
  * `wake`: a resume by traffic. `seal-ahead`: an automatic pause of a sandbox that is quiet until its memory was sealed for it.
  * `shut-down` and `boot`: pause and resume of the disk alone, a minute each under emulation.
+ * `assign`: a create that takes over a machine of the warm pool, which is there for this step alone.
  * `rotate` and `rotate-paused`: its tokens are rotated; what was handed out before opens nothing.
  * `terminate`: an operator ends the workflow past it; the reaper removes what it owned.
  */
 export const STEPS = [
   'create',
+  'assign',
   'pause',
   'resume',
   'wake',
@@ -105,12 +108,12 @@ function within(verb: string, names: string[], leading: string): Partial<Record<
 
 const STEP_OF: Record<string, Step> = {
   ...{ create: 'create', pause: 'pause', rollback: 'pause', resume: 'resume', 'save-again': 'resume', destroy: 'kill' },
-  ...{ 'shut-down': 'shut-down', boot: 'boot', ahead: 'seal-ahead', rotate: 'rotate' },
+  ...{ 'shut-down': 'shut-down', boot: 'boot', ahead: 'seal-ahead', rotate: 'rotate', assign: 'assign' },
 };
 
 const HOUR_MS = 3_600_000;
 /** Steps with a case of their own for each fault of the matrix's second half; the slow ones have few. */
-const QUICK = STEPS.filter((step) => !['seal-ahead', 'shut-down', 'boot'].includes(step));
+const QUICK = STEPS.filter((step) => !['assign', 'seal-ahead', 'shut-down', 'boot'].includes(step));
 
 function pointCase(point: CrashPoint, what: 'crash' | 'fail', step: Step = STEP_OF[point.split('.')[0]!]!): Case {
   const leading = LEADING[point];
@@ -178,6 +181,7 @@ export function matrix(seed: number): Case[] {
     ...AHEAD_POINTS.map((point) => pointCase(point, 'crash')),
     pointCase('ahead.sealed', 'fail'),
     ...ROTATE_POINTS.flatMap((point) => (['crash', 'fail'] as const).map((what) => pointCase(point, what))),
+    ...WARM_POINTS.flatMap((point) => (['crash', 'fail'] as const).map((what) => pointCase(point, what))),
     ...(['rotate.begun', 'rotate.recorded'] as const).map((point) => pointCase(point, 'crash', 'rotate-paused')),
     ...of('destroy').flatMap((point) =>
       (['timeout-kill', 'kill-paused', 'expiry'] as const).map((step) => pointCase(point, 'crash', step)),
@@ -210,6 +214,8 @@ export function matrix(seed: number): Case[] {
     cases.push({ step, fault: { kind: 'restart-libvirtd', afterMs: moment(1_000) } });
     for (const byMs of [HOUR_MS, -HOUR_MS]) cases.push({ step, fault: { kind: 'clock', byMs, afterMs: moment(500) } });
   }
+  for (const role of ['host-worker', 'control-worker', 'api', 'temporal'] as const)
+    cases.push({ step: 'assign', fault: { kind: 'kill', role, afterMs: moment(500) } });
   for (const step of ['create', 'pause', 'resume', 'rotate', 'kill'] as const)
     cases.push({ step, fault: { kind: 'freeze-host-worker', afterMs: moment(800) } });
   return shuffled(cases, random);

@@ -98,6 +98,33 @@ export class Rig {
     await this.#start();
   }
 
+  /** The host worker is started again with a warm pool of this size. @returns once the pool has so many machines. */
+  async resizeWarmPool(size: number): Promise<void> {
+    await this.service.child('host-worker').stop();
+    this.env['DORMOUSE_WARM_POOL'] = String(size);
+    this.service.startRole('host-worker');
+    await this.service.ready();
+    const end = Date.now() + SETTLES_WITHIN_MS;
+    while ((await this.#warmMachines()) !== size) {
+      if (Date.now() > end)
+        throw new Error(`the warm pool did not come to ${size} within ${SETTLES_WITHIN_MS / 1000} s`);
+      await delay(500);
+    }
+  }
+
+  /** Those that are there or being made. @returns how many; undefined while one is not ready, or Temporal is away. */
+  async #warmMachines(): Promise<number | undefined> {
+    const open = await this.#open().catch(() => undefined);
+    if (open === undefined) return undefined;
+    const warm = open.filter(({ view }) => view?.spec.warm === true);
+    return warm.every(({ view }) => view?.status === 'running') ? warm.length : undefined;
+  }
+
+  async #open(): Promise<SandboxRun[]> {
+    const runs = await this.runs.ask(await this.runs.listed(this.config.hostId));
+    return runs.filter(({ run }) => run === 'open');
+  }
+
   startNeighbour(): Promise<Neighbour> {
     return Neighbour.start(this.config, this.env, this.apiKey);
   }
@@ -183,11 +210,10 @@ export class Rig {
     }
   }
 
-  /** Ids of open workflows; Temporal's list lags behind by a moment. */
+  /** Ids of open workflows, without those of warm machines; Temporal's list lags behind by a moment. */
   async openIds(): Promise<string[]> {
     await delay(LISTED_AFTER_MS);
-    const found = await this.runs.find(await this.runs.listed(this.config.hostId));
-    return found.filter(({ run }) => run === 'open').map(({ id }) => id);
+    return (await this.#open()).filter(({ view }) => view?.spec.warm !== true).map(({ id }) => id);
   }
 
   async observe(): Promise<Observation> {

@@ -25,6 +25,16 @@ export async function runCase(
 ): Promise<CaseOutcome> {
   if (chaos.fault.kind === 'damage') return damageCase(rig, fleet, chaos.fault.what);
   if (chaos.fault.kind === 'power-loss') return powerCase(rig, fleet, chaos);
+  if (chaos.step !== 'assign') return stepCase(rig, fleet, chaos, options);
+  await rig.resizeWarmPool(1);
+  try {
+    return await stepCase(rig, fleet, chaos, options);
+  } finally {
+    await rig.resizeWarmPool(0);
+  }
+}
+
+async function stepCase(rig: Rig, fleet: Fleet, chaos: Case, options: { wakeToProve: boolean }): Promise<CaseOutcome> {
   const guest = await subjectOf(fleet, chaos.step, rig);
   const startsBefore = guest === undefined ? 0 : await machineStarts(guest.id);
   // Of a create nobody knows the id yet: it is the one that is new.

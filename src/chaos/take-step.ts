@@ -27,6 +27,7 @@ export async function subjectOf(fleet: Fleet, step: Step, rig: Rig): Promise<Gue
   };
   switch (step) {
     case 'create':
+    case 'assign':
       return undefined;
     case 'auto-pause':
       return fleet.newGuest({ autoPause: true, timeout: 600 });
@@ -60,6 +61,7 @@ async function ask(rig: Rig, step: Step, guest: Guest | undefined): Promise<Answ
   const route = `/sandboxes/${guest?.id ?? ''}`;
   switch (step) {
     case 'create':
+    case 'assign':
       return client.call('POST', '/sandboxes', { templateID: 'base', timeout: 3_600 });
     case 'pause':
       return client.call('POST', `${route}/pause`, {});

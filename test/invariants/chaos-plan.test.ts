@@ -1,5 +1,7 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { expect, test } from 'vitest';
-import { AHEAD_POINTS, CRASH_POINTS, ROTATE_POINTS } from '../../activities/crash-points.js';
+import { ALL_POINTS, CRASH_POINTS } from '../../activities/crash-points.js';
 import { judge } from '../../src/chaos/judge.js';
 import { keyOfCase, matrix, shortForm, type Case } from '../../src/chaos/plan.js';
 import { usedTwice } from '../../src/chaos/machine-starts.js';
@@ -7,11 +9,29 @@ import { usedTwice } from '../../src/chaos/machine-starts.js';
 const linesOf = ({ fault }: Case): string[] => (fault.kind === 'point' ? fault.lines : []);
 
 test('the matrix crashes the host worker at every point, and is the same for the same seed', () => {
-  const crashed = new Set(matrix(7).map((chaos) => linesOf(chaos).at(-1)));
-  for (const point of [...CRASH_POINTS, ...AHEAD_POINTS, ...ROTATE_POINTS])
-    expect(crashed, point).toContain(`${point} crash`);
+  const crashed = new Set(
+    matrix(7)
+      .flatMap(linesOf)
+      .map((line) => line.replace(/ crash$/, '')),
+  );
+  for (const point of ALL_POINTS) expect(crashed, point).toContain(point);
   expect(matrix(7).map(keyOfCase)).toEqual(matrix(7).map(keyOfCase));
   expect(matrix(8).map(keyOfCase)).not.toEqual(matrix(7).map(keyOfCase));
+});
+
+test('every point that the code can reach has its place among those, and none is left that it cannot', async () => {
+  const activities = path.resolve(import.meta.dirname, '../../activities');
+  const sources = (await readdir(activities)).filter((name) => name.endsWith('.ts') && name !== 'crash-points.ts');
+  const texts = await Promise.all(sources.map((name) => readFile(path.join(activities, name), 'utf8')));
+  const reached = texts.flatMap((text) => [...text.matchAll(/\breached\('([^']+)'\)/g)].map(([, point]) => point));
+  expect([...new Set(reached)].sort()).toEqual([...ALL_POINTS].sort());
+});
+
+test('a create that takes a warm machine is tried with the death of each role, too', () => {
+  const roles = matrix(7).flatMap(({ step, fault }) =>
+    step === 'assign' && fault.kind === 'kill' ? [fault.role] : [],
+  );
+  expect(roles.sort()).toEqual(['api', 'control-worker', 'host-worker', 'temporal']);
 });
 
 test('the short form has every point of pause and resume', () => {
@@ -45,7 +65,10 @@ test('what a caller was told must be true, and only the death of its own machine
   expect(judge({ step: 'rotate-paused', fault: { kind: 'power-loss' } }, ok, 'paused')).toBeUndefined();
   expect(judge({ step: 'rotate-paused', fault: { kind: 'power-loss' } }, ok, 'ended')).toMatch(/ended/);
   expect(judge({ step: 'kill', fault: point }, ok, 'paused')).toMatch(/paused/);
-  expect(judge({ step: 'create', fault: point }, unknown, 'ended')).toBeUndefined();
+  for (const step of ['create', 'assign'] as const) {
+    expect(judge({ step, fault: point }, unknown, 'ended')).toBeUndefined();
+    expect(judge({ step, fault: point }, ok, 'ended')).toMatch(/answered 204/);
+  }
   expect(judge({ step: 'resume', fault: { kind: 'damage', what: 'older' } }, ok, 'running')).toMatch(/older/);
 });
 
