@@ -74,9 +74,11 @@ export class TemporalSandboxClient {
   readonly #client: Client;
   readonly #connection: Connection;
 
+  /** @param killWithinMs how long a kill may take to be answered */
   constructor(
     connection: Connection,
     private readonly namespace: string,
+    private readonly killWithinMs = KILL_WITHIN_MS,
   ) {
     this.#connection = connection;
     this.#client = new Client({ connection, namespace, interceptors: { workflow: [traceClient] } });
@@ -144,7 +146,9 @@ export class TemporalSandboxClient {
 
   async kill(id: string, options: { updateId?: string } = {}): Promise<SandboxChange> {
     try {
-      return await this.#update(id, KILL_WITHIN_MS, () => this.#handle(id).executeUpdate(killUpdate, { ...options }));
+      return await this.#update(id, this.killWithinMs, () =>
+        this.#handle(id).executeUpdate(killUpdate, { ...options }),
+      );
     } catch (error) {
       const isOpen = error instanceof DormouseError && ['OutcomeUnknown', 'TooManyRequests'].includes(error.code);
       if (isOpen || isOfFullRun(error)) await this.#signalKill(id);

@@ -42,7 +42,7 @@ describe('while Temporal is away', () => {
     id = await api.create();
     await service.stopTemporal();
   });
-  test.each([
+  test.concurrent.each([
     ['create', 'POST', '/sandboxes', { templateID: 'base' }],
     ['pause', 'POST', '/sandboxes/ID/pause', undefined],
     ['connect', 'POST', '/sandboxes/ID/connect', { timeout: 30 }],

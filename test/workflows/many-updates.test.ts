@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { UpdateIds } from '../../src/api/update-ids.js';
+import { TemporalSandboxClient } from '../../src/temporal/sandbox-client.js';
 import { WorkflowEnvironment } from './environment.js';
 
 let environment: WorkflowEnvironment;
@@ -19,7 +20,9 @@ test('a kill comes through though as many updates wait as a workflow may have', 
     waiting.push(quietly(environment.client.setTimeout(spec.id, { timeoutMs: 60_000 })));
   // The create's, and the ten that may wait.
   await expect.poll(() => environment.acceptedUpdates(spec.id)).toBe(11);
-  const killing = quietly(environment.client.kill(spec.id));
+  const { connection, namespace } = environment.temporal;
+  const hasty = new TemporalSandboxClient(connection, namespace ?? 'default', 1_000);
+  const killing = quietly(hasty.kill(spec.id));
   await expect.poll(() => host.calls.some((call) => call.startsWith('destroyVm')), { timeout: 25_000 }).toBe(true);
   release();
   await Promise.all([...waiting, killing]);
