@@ -8,10 +8,12 @@ import { createSealPool, type SealPool } from '../../src/sealing/worker-pool.js'
 import { makeScene, noise, type Scene, sealScene } from './scene.js';
 
 const MIB = 1024 * 1024;
+const base = noise('base', 12 * BLOCK_BYTES);
+const memory = Buffer.from(base).reverse();
+const device = noise('device', 5000);
 let scene: Scene;
 beforeEach(async () => {
-  const base = noise('base', 12 * BLOCK_BYTES);
-  scene = await makeScene(base, Buffer.from(base).reverse(), noise('device', 5000));
+  scene = await makeScene(base, memory, device);
 });
 afterEach(() => scene.remove());
 
