@@ -15,7 +15,7 @@ export const sandboxQuery = z.strictObject({
   tenant: z.string().optional(),
   ids: z.array(z.string()).optional(),
   states: z.array(publicStates).optional(),
-  /** Epoch milliseconds, exclusive. */
+  /** Epoch milliseconds, inclusive. */
   startedAfter: z.number().optional(),
   metadata: z.array(z.tuple([z.string(), z.string()])).optional(),
   /** Of the build of this key, or of a template of this id. */
@@ -136,7 +136,7 @@ function matcher(query: SandboxQuery): (view: SandboxView) => boolean {
       (tenant === undefined || spec.tenant === tenant) &&
       (ids === undefined || ids.has(spec.id)) &&
       (states === undefined || states.includes(state)) &&
-      (startedAfter === undefined || view.startedAt > startedAfter) &&
+      (startedAfter === undefined || view.startedAt >= startedAfter) &&
       (template === undefined || spec.templateKey === template.key || spec.templateId === template.id) &&
       wanted.every(([key, value]) => Object.hasOwn(spec.metadata, key) && spec.metadata[key] === value)
     );

@@ -68,9 +68,25 @@ describe('the v2 list', () => {
     world.add('i1', { startedAt: Date.parse('2023-11-14T22:13:21Z') });
     world.add('i2', { startedAt: Date.parse('2023-11-14T22:13:20Z') });
     world.add('i3', { startedAt: Date.parse('2023-11-14T22:13:30Z') }, { templateId: 'other', templateKey: 'k2' });
-    expect(await ids('?order=asc&startedAfter=2023-11-14T22%3A13%3A20%2B00%3A00&template=base')).toEqual(['i1']);
-    expect(await ids('?startedAfter=2023-11-14T22:13:20+00:00')).toEqual(['i3', 'i1']);
+    expect(await ids('?order=asc&startedAfter=2023-11-14T22%3A13%3A21%2B00%3A00&template=base')).toEqual(['i1']);
+    expect(await ids('?startedAfter=2023-11-14T22:13:21+00:00')).toEqual(['i3', 'i1']);
     expect(await ids('?template=k2')).toEqual(['i3']);
+  });
+
+  test('from the start that a sandbox itself is said to have, shows it; from a second later, does not', async () => {
+    const { startedAt } = world.add('i1', { startedAt: Date.parse('2023-11-14T22:13:20.678Z') });
+    const [listed, got] = await Promise.all(
+      ['/v2/sandboxes', '/sandboxes/i1'].map(async (path) => (await world.api('GET', path)).body),
+    );
+    expect(listed[0].startedAt).toBe(got.startedAt);
+    for (const [from, found] of [
+      [startedAt, ['i1']],
+      [startedAt + 1, []],
+      [startedAt + 1_000, []],
+    ] as const) {
+      const text = encodeURIComponent(new Date(from).toISOString());
+      expect(await ids(`?startedAfter=${text}`)).toEqual(found);
+    }
   });
 
   test('pages by a token that comes back percent-encoded; the last page has none', async () => {

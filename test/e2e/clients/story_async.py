@@ -1,5 +1,6 @@
 """The story of every asynchronous Python client, against a real guest."""
 import asyncio
+import datetime
 import hashlib
 import time
 
@@ -171,6 +172,10 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
         while pages.has_next:
             ids += [found.sandbox_id for found in await pages.next_items()]
         assert len(ids) == 3 and set(ids) == {sandbox.sandbox_id, *(other.sandbox_id for other in others)}
+        started_at = (await sandbox.get_info()).started_at
+        for started_after, expected in ((started_at, 3), (started_at + datetime.timedelta(seconds=1), 2)):
+            query = sdk.SandboxQuery(metadata={"story": story}, started_after=started_after)
+            assert len(await Sandbox.list(query=query).next_items()) == expected
         assert all(await asyncio.gather(*(Sandbox.kill(other.sandbox_id) for other in others)))
         left = await Sandbox.list(query=sdk.SandboxQuery(metadata={"story": story})).next_items()
         assert [found.sandbox_id for found in left] == [sandbox.sandbox_id]
