@@ -26,6 +26,6 @@ export function signatureRefusal(
   nowSeconds: number,
 ): string | undefined {
   if (!equalSecrets(signature, sign(request, accessToken))) return 'the signature is wrong';
-  if (request.expiration !== undefined && request.expiration < nowSeconds) return 'the signature has expired';
+  if (request.expiration !== undefined && request.expiration < nowSeconds) return 'signature is already expired';
   return undefined;
 }

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { readSignature, signatureEnded, signFile } from './file-signature.js';
+import { readSignature, SIGNATURE_ENDED, signatureEnded, signFile } from './file-signature.js';
 
 /**
  * Why a sandbox's agent would refuse a request, in the agent's own words (`agent/authorize.ts`, `agent/files`); undefined:
@@ -25,7 +25,7 @@ export function accessRefusal(
     return typeof shown === 'string' && same(shown, token) ? undefined : 'the access token is wrong';
   }
   if (!same(file.signature, signFile(file, token))) return 'the signature is wrong';
-  return signatureEnded(file, now) ? 'the signature has expired' : undefined;
+  return signatureEnded(file, now) ? SIGNATURE_ENDED : undefined;
 }
 
 /** Constant time in content and length. */

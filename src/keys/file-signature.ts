@@ -24,6 +24,9 @@ export function readSignature(method: string, url: URL): SignedFile | undefined 
   };
 }
 
+/** Clients compare these very words. */
+export const SIGNATURE_ENDED = 'signature is already expired';
+
 /** Whether the signature no longer opens anything, or never did: its end is past or no number of seconds. */
 export const signatureEnded = ({ expiration }: SignedFile, now: number): boolean =>
   expiration !== undefined && !(/^-?\d{1,15}$/.test(expiration) && Number(expiration) >= Math.floor(now / 1000));

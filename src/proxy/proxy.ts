@@ -27,7 +27,7 @@ import {
   tooManySearches,
   trafficTokenNeeded,
 } from './refusals.js';
-import { signatureEnded, signer, type SignedFile } from '../keys/file-signature.js';
+import { SIGNATURE_ENDED, signatureEnded, signer, type SignedFile } from '../keys/file-signature.js';
 import { findTarget } from './target.js';
 
 /** The part of the host directory that the data plane needs. */
@@ -158,7 +158,7 @@ function showsTrafficToken(deps: ProxyDeps, request: IncomingMessage, owner: Tok
 
 /** Trying every sandbox costs time, so it has limits. @returns the id, or why there is none. */
 async function findSigner(deps: ProxyDeps, request: IncomingMessage, file: SignedFile): Promise<string | Refusal> {
-  if (signatureEnded(file, Date.now())) return nobodysSignature('the signature has expired');
+  if (signatureEnded(file, Date.now())) return nobodysSignature(SIGNATURE_ENDED);
   const { found: known, missing } = await deps.locator.newest(MOST_CANDIDATES + 1);
   const owners = known.slice(0, MOST_CANDIDATES);
   const searched = await deps.searchLimits.run(

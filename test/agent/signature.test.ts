@@ -14,7 +14,7 @@ test('a signature opens what it was made for, until its end', () => {
   const refusal = (signature: string, now: number) => signatureRefusal(reading, signature, 'tok-envd', now);
   const good = sign(reading, 'tok-envd');
   expect(refusal(good, 1_795_447_316)).toBeUndefined();
-  expect(refusal(good, 1_795_447_317)).toBe('the signature has expired');
+  expect(refusal(good, 1_795_447_317)).toBe('signature is already expired');
   expect(refusal(sign(writing, 'tok-envd'), 0)).toBe('the signature is wrong');
   expect(refusal('', 0)).toBe('the signature is wrong');
 });

@@ -19,3 +19,13 @@ test('a list from the start of a sandbox has that sandbox, a list from a second 
     (await Sandbox.list({ ...at, query: { startedAfter } }).nextItems()).map((found) => found.sandboxId);
   expect([await ids(startedAt), await ids(later)]).toEqual([[sandboxId], []]);
 });
+
+test('a signed address that has ended says so, in the words that clients compare', async () => {
+  const sandbox = await Sandbox.create(at);
+  const options = { user: 'user', useSignatureExpiration: -10 };
+  const addresses = [await sandbox.downloadUrl('f', options), await sandbox.uploadUrl('f', options)];
+  for (const [index, method] of ['GET', 'POST'].entries()) {
+    const answer = await fetch(addresses[index]!, { method });
+    expect([answer.status, await answer.text()]).toEqual([401, '{"code":401,"message":"signature is already expired"}']);
+  }
+});

@@ -144,7 +144,7 @@ describe('whoever shows nothing that opens the agent', () => {
       'the access token is wrong',
     ],
     ['a wrong signature', '/files?path=/a&signature=v1_x', {}, 'the signature is wrong'],
-    ['a signature that has ended', signed(now - 10), {}, 'the signature has expired'],
+    ['a signature that has ended', signed(now - 10), {}, 'signature is already expired'],
     ['a signature beside a wrong token', signed(undefined), { 'x-access-token': 'no' }, 'the access token is wrong'],
     ['a signature for another route', signed(undefined).replace('files', 'envs'), {}, 'the access token is missing'],
   ])('but %s is refused before the guest, in its words, and is no activity', async (_name, path, headers, message) => {

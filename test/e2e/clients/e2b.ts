@@ -184,6 +184,10 @@ await part('signs uploads and downloads that need no token', async () => {
   const download = await sandbox.downloadUrl('/home/user/signed', { user: 'user' });
   assert.equal(await (await fetch(download)).text(), 'signed');
   assert.equal((await fetch(`${download.slice(0, -4)}AAAA`)).status, 401);
+  const ended = await sandbox.downloadUrl('/home/user/signed', { user: 'user', useSignatureExpiration: -10 });
+  const refusal = await fetch(ended);
+  const body = await refusal.text();
+  assert.deepEqual([refusal.status, body], [401, '{"code":401,"message":"signature is already expired"}']);
 });
 
 await part('serves HTTP and WebSockets from a port of the guest', async () => {

@@ -189,6 +189,12 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
         with raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(address[:-4] + "AAAA")
         assert refused.value.code == 401
+        with raises(urllib.error.HTTPError) as ended:
+            urllib.request.urlopen(
+                sandbox.download_url("/home/user/signed", user="user", use_signature_expiration=-10)
+            )
+        assert ended.value.code == 401
+        assert ended.value.read() == b'{"code":401,"message":"signature is already expired"}'
 
     with part("serves HTTP and WebSockets from a port of the guest"):
         sandbox.files.write("web.py", web.SERVER)
