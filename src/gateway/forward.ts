@@ -1,5 +1,6 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { targetWithoutSignature } from '../keys/agent-access.js';
 import type { Destination, Watch } from '../relay/destination.js';
 import { endToEnd, isOurs, withoutOurs } from '../relay/headers.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
@@ -107,8 +108,15 @@ const isLongUpload = ({ method, url, headers }: IncomingMessage): boolean =>
   method === 'POST' && /^\/files(\?|$)/.test(url ?? '') && !(Number(headers['content-length']) <= UPLOAD_CREDIT_BYTES);
 
 function destination(request: IncomingMessage, route: GuestRoute, port: number): Destination {
-  const headers = endToEnd(request.rawHeaders, isOurs);
-  const to = { ...route.address, headers, path: request.url ?? '/' };
+  const to = { ...route.address, headers: endToEnd(request.rawHeaders, isOurs), path: request.url ?? '/' };
+  if (port === AGENT_PORT) {
+    const { method = 'GET', headers } = request;
+    const unsigned = targetWithoutSignature({ method, target: to.path, headers });
+    if (unsigned !== undefined) {
+      to.path = unsigned;
+      to.headers.push('X-Access-Token', route.token);
+    }
+  }
   return port === AGENT_PORT && isLongUpload(request) ? { ...to, creditBytes: UPLOAD_CREDIT_BYTES } : to;
 }
 

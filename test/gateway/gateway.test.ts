@@ -125,10 +125,12 @@ describe('whoever shows nothing that opens the agent', () => {
   };
   const now = Math.floor(Date.now() / 1000);
   let seen: string[];
+  let shown: unknown;
   beforeEach(async () => {
     seen = [];
     await world.serveGuest((request, response) => {
       seen.push(request.url ?? '');
+      shown = request.headers['x-access-token'];
       response.end('x');
     });
   });
@@ -182,8 +184,43 @@ describe('whoever shows nothing that opens the agent', () => {
   test.each([undefined, now + 1_000])('passes with a valid signature (end: %s), which is activity', async (end) => {
     await idle();
     expect(await moves(() => anyone(signed(end)))).toBe(true);
-    expect(seen).toEqual([signed(end)]);
+    // The agent is not asked about the signature: it has no clock but the guest's.
+    expect([seen, shown]).toEqual([['/files?path=%2Fa'], accessToken(TOKENS_KEY, { id: 'i1' })]);
   });
+});
+
+test('a signature for one file opens no other, however the address is written', async () => {
+  const paths: (string | null)[] = [];
+  await world.serveGuest((request, response) => {
+    paths.push(new URLSearchParams(request.url?.split('?')[1]).get('path'));
+    response.end();
+  });
+  const signatureOf = (path: string): string =>
+    encodeURIComponent(
+      signFile({ path, operation: 'read', user: '', expiration: undefined }, accessToken(TOKENS_KEY, { id: 'i1' })),
+    );
+  const raw = async (path: string): Promise<void> => {
+    const { hostname, port } = new URL(world.proxyUrl);
+    const asked = httpRequest({ hostname, port, path, headers: AT_AGENT }).end();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    await once(answer.resume(), 'end');
+  };
+  for (const [signed, path] of [
+    ['/a', '/a#/../secret'],
+    ['/a', '/a&path=/secret'],
+    ['/a?/../secret', '/a?/../secret'],
+    ['/a', '/a%23/../secret'],
+    ['/a', '/a%3F/../secret'],
+  ] as const) {
+    for (const target of [
+      `/files?signature=${signatureOf(signed)}&path=${path}`,
+      `/files?path=${path}&signature=${signatureOf(signed)}`,
+      `/x/../files?signature=${signatureOf(signed)}&path=${path}`,
+    ])
+      await raw(target);
+    // Most of them are refused, and what is not is the file that was signed.
+    expect(paths.splice(0).filter((opened) => opened !== signed)).toEqual([]);
+  }
 });
 
 describe('a request to a public port', () => {

@@ -188,6 +188,12 @@ await part('signs uploads and downloads that need no token', async () => {
   const refusal = await fetch(ended);
   const body = await refusal.text();
   assert.deepEqual([refusal.status, body], [401, '{"code":401,"message":"signature is already expired"}']);
+  const valid = await sandbox.downloadUrl('/home/user/signed', { user: 'user', useSignatureExpiration: 600 });
+  for (const year of [2019, 2035]) {
+    await sandbox.commands.run(`date -s ${year}-01-01`, { user: 'root' });
+    assert.deepEqual([(await fetch(valid)).status, (await fetch(ended)).status], [200, 401]);
+  }
+  await sandbox.commands.run(`date -s @${Math.floor(Date.now() / 1000)}`, { user: 'root' });
 });
 
 await part('serves HTTP and WebSockets from a port of the guest', async () => {
