@@ -46,21 +46,26 @@ export const pause = (state: SandboxState, input: PauseInput): Promise<SandboxCh
   remembered(state, async () => {
     const since = state.outcomes;
     refuse(requestPause(state, input));
-    let paused = false;
-    await condition(() => {
-      paused ||= state.status === 'paused';
-      return paused || state.desired !== 'paused' || hasEnded(state) || failed(state, 'pause', since);
-    });
-    if (failed(state, 'pause', since)) refuse(state.lastOutcome?.error ?? undefined);
-    if (state.desired === 'killed' || hasEnded(state)) refuse(ended(state));
-    if (!paused && state.desired === 'running') {
-      refuse({
-        code: 'Superseded',
-        message: `the pause of sandbox ${state.spec.id} was overtaken by a connect; it runs`,
-      });
-    }
+    await pausedSince(state, since);
     return changeOf(state);
   });
+
+/** Until the pause that was asked for is done; refuses when it does not come to that. */
+async function pausedSince(state: SandboxState, since: number): Promise<void> {
+  let paused = false;
+  await condition(() => {
+    paused ||= state.status === 'paused';
+    return paused || state.desired !== 'paused' || hasEnded(state) || failed(state, 'pause', since);
+  });
+  if (failed(state, 'pause', since)) refuse(state.lastOutcome?.error ?? undefined);
+  if (state.desired === 'killed' || hasEnded(state)) refuse(ended(state));
+  if (!paused && state.desired === 'running') {
+    refuse({
+      code: 'Superseded',
+      message: `the pause of sandbox ${state.spec.id} was overtaken by a connect; it runs`,
+    });
+  }
+}
 
 export const resume = (state: SandboxState, input: ResumeInput): Promise<ResumeResult> =>
   remembered(state, async () => {
@@ -103,8 +108,11 @@ export const setTimeoutOf = (state: SandboxState, input: SetTimeoutInput): Promi
   remembered(state, async () => {
     // Lists may call it paused already: whether there is a deadline to move shows when the pause has ended.
     await condition(() => !isBeingPaused(state));
+    const since = state.outcomes;
     refuse(requestTimeout(state, input, Date.now()));
-    await published(state);
+    if (state.desired === 'killed') await condition(() => hasEnded(state));
+    else if (state.desired === 'paused') await pausedSince(state, since);
+    else await published(state);
     return changeOf(state);
   });
 

@@ -1,4 +1,4 @@
-import { ApplicationFailure, log, setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, log, patched, setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
 import * as answers from './answers.js';
 import * as messages from './messages.js';
 import { requestKill, requestPause, requestResume, requestTimeout, wrongTimeout } from './requests.js';
@@ -33,9 +33,9 @@ export function handleMessages(state: SandboxState, isOverdue: () => boolean): v
   });
   setHandler(messages.killUpdate, () => answers.kill(state), { description: 'removes everything; answers when gone' });
   setHandler(messages.setTimeoutUpdate, (input) => answers.setTimeoutOf(state, input), {
-    description: 'moves the deadline, counted from now',
+    description: 'moves the deadline, counted from now; 0 kills or pauses at once',
     validator: (input) => {
-      requireTimeout(input?.timeoutMs);
+      requireTimeout(input?.timeoutMs, true);
       requireRoom();
     },
   });
@@ -91,11 +91,12 @@ export function handleMessages(state: SandboxState, isOverdue: () => boolean): v
   setHandler(
     messages.setTimeoutSignal,
     tolerant('setTimeout', ({ timeoutMs }) => {
-      const wrong = wrongTimeout(timeoutMs);
+      // Earlier versions ignored a 0.
+      const wrong = wrongTimeout(timeoutMs, timeoutMs === 0 && patched('2026-11-timeout-of-zero'));
       if (wrong !== undefined) return { message: wrong };
       return requestTimeout(state, { timeoutMs: timeoutMs as number }, Date.now());
     }),
-    { description: '{"timeoutMs": n}, counted from now' },
+    { description: '{"timeoutMs": n}, counted from now; 0 kills or pauses at once' },
   );
   setHandler(
     messages.machineEndedSignal,
@@ -113,7 +114,7 @@ export function handleMessages(state: SandboxState, isOverdue: () => boolean): v
   );
 }
 
-function requireTimeout(value: unknown): void {
-  const wrong = wrongTimeout(value);
+function requireTimeout(value: unknown, zeroIsFine = false): void {
+  const wrong = wrongTimeout(value, zeroIsFine);
   if (wrong !== undefined) throw new Error(wrong);
 }

@@ -27,6 +27,7 @@ export interface ResumeInput {
 }
 
 export interface SetTimeoutInput {
+  /** 0 does at once what the timeout does at its end; answers when the sandbox is killed or paused. */
   timeoutMs: number;
   /** `set` moves the deadline either way, `extend` only later. */
   mode?: 'set' | 'extend';

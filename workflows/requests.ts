@@ -87,8 +87,15 @@ export function requestTimeout(state: SandboxState, input: SetTimeoutInput, now:
   if (state.status === 'paused' || state.status === 'resuming') {
     return { code: 'NotFound', message: `sandbox ${state.spec.id} is not running` };
   }
-  moveDeadline(state, input.timeoutMs, input.mode ?? 'set', now);
+  if (input.timeoutMs === 0 && input.mode !== 'extend') timeOut(state);
+  else moveDeadline(state, input.timeoutMs, input.mode ?? 'set', now);
   return undefined;
+}
+
+/** A timeout of 0: what it does at its end is wanted now, busy or not. The sandbox keeps the timeout that it had for its next start. */
+function timeOut(state: SandboxState): void {
+  if (state.onTimeout === 'kill') return requestKill(state, 'its timeout was set to 0');
+  requestPause(state, { memory: state.spec.autoPauseKeeps !== 'disk' });
 }
 
 /** Of several before it is done the last one counts for all. */
@@ -108,8 +115,10 @@ export function moveDeadline(state: SandboxState, timeoutMs: number, mode: 'set'
   state.unpublished = true;
 }
 
-/** Timeouts of messages: milliseconds, whole, positive, at most ten years. @returns a sentence when not one. */
-export function wrongTimeout(value: unknown): string | undefined {
-  const fine = typeof value === 'number' && Number.isFinite(value) && value > 0 && value <= 315_360_000_000;
-  return fine ? undefined : `timeoutMs must be a positive number of milliseconds, not ${JSON.stringify(value)}`;
+/** Timeouts of messages: milliseconds, positive (or 0, where that is allowed), at most ten years. @returns a sentence when not one. */
+export function wrongTimeout(value: unknown, zeroIsFine = false): string | undefined {
+  const isLength = typeof value === 'number' && Number.isFinite(value) && value > 0 && value <= 315_360_000_000;
+  if (isLength || (zeroIsFine && value === 0)) return undefined;
+  const wanted = zeroIsFine ? 'a number of milliseconds, not negative' : 'a positive number of milliseconds';
+  return `timeoutMs must be ${wanted}, but is ${JSON.stringify(value)}`;
 }

@@ -62,7 +62,8 @@ export const resumeRequest = z.object({
 
 export const rotateRequest = z.object({});
 
-export const timeoutRequest = z.object({ timeout: timeoutSeconds });
+/** 0 acts at once. */
+export const timeoutRequest = z.object({ timeout: seconds.min(0, 'expected no negative number') });
 
 export const refreshRequest = z.object({ duration: seconds.min(0, 'expected no negative number').nullish() });
 

@@ -5,7 +5,10 @@ import { parse } from './parse.js';
 import { timeoutRequest } from './schemas.js';
 import { timeoutMs } from './timeout-ms.js';
 
-/** `POST /sandboxes/{id}/timeout`: the deadline is now that far from now, earlier or later than before. */
+/**
+ * `POST /sandboxes/{id}/timeout`: the deadline is now that far from now, earlier or later than before. With 0 it is answered
+ * when the sandbox is killed or paused.
+ */
 export const timeout =
   (deps: ApiDeps): RequestHandler =>
   async (request, response) => {

@@ -162,6 +162,12 @@ describe('timeout and refreshes', () => {
     expect(world.calls[0]?.input).toEqual({ timeoutMs: 90_000, mode: 'set' });
   });
 
+  test('a timeout of 0 is taken', async () => {
+    world.add('i1');
+    expect((await world.api('POST', '/sandboxes/i1/timeout', { timeout: 0 })).status).toBe(204);
+    expect(world.calls[0]?.input).toEqual({ timeoutMs: 0, mode: 'set' });
+  });
+
   test('refreshes only extends, by 15 s at least', async () => {
     world.add('i1');
     expect((await world.api('POST', '/sandboxes/i1/refreshes')).status).toBe(204);

@@ -87,7 +87,7 @@ describe('every refusal is JSON with its status as code', () => {
 
   test.each(['connect', 'timeout', 'resume'])('%s answers 400 to a bad timeout', async (verb) => {
     world.add('i1', { status: verb === 'timeout' ? 'running' : 'paused' });
-    for (const timeout of [0, -1, 'x', 1.5, 86_401, [], {}]) {
+    for (const timeout of [...(verb === 'timeout' ? [] : [0]), -1, 'x', 1.5, 86_401, [], {}]) {
       const { status, body } = await world.api('POST', `/sandboxes/i1/${verb}`, { timeout });
       expect([timeout, status, body.code]).toEqual([timeout, 400, 400]);
     }

@@ -43,7 +43,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   fc.constantFrom<Event>({ type: 'pause' }, { type: 'resume' }, { type: 'kill' }),
   fc.constantFrom<Event>({ type: 'rotate', tokenNonce: 'a' }, { type: 'rotate', tokenNonce: 'b' }),
   fc.constantFrom<Event>({ type: 'pause', memory: false }, { type: 'resume', memory: false }),
-  fc.record({ type: fc.constant('timeout' as const), timeoutMs: fc.integer({ min: 1, max: 1e6 }) }),
+  fc.record({ type: fc.constant('timeout' as const), timeoutMs: fc.integer({ min: 0, max: 1e6 }) }),
   fc.record({ type: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 40 * 86_400_000 }) }),
   fc.record({
     type: fc.constant('outcome' as const),

@@ -217,6 +217,42 @@ describe.each([
     expect(await handle.result()).toMatchObject({ status: 'killed' });
   });
 
+  test('kills at once when its timeout is set to 0', async () => {
+    const host = await environment.host();
+    const specs = [environment.spec(host), environment.spec(host)];
+    for (const spec of specs) await environment.client.create(spec, {});
+    const [updated, signalled] = specs.map(({ id }) => id);
+    expect(await environment.client.setTimeout(updated!, { timeoutMs: 0 })).toMatchObject({ status: 'killed' });
+    await environment.handle(signalled!).signal('setTimeout', { timeoutMs: 0 });
+    expect(await environment.handle(signalled!).result()).toMatchObject({
+      status: 'killed',
+      reason: 'its timeout was set to 0',
+    });
+  });
+
+  test.each([undefined, 'disk'] as const)(
+    'pauses at once when its timeout is set to 0, busy or not, and keeps its timeout (keeps: %s)',
+    async (autoPauseKeeps) => {
+      const host = await environment.host();
+      host.idleForMs = 0;
+      const kept = autoPauseKeeps === undefined ? {} : { autoPauseKeeps };
+      const spec = environment.spec(host, { onTimeout: 'pause', timeoutMs: 600_000, ...kept });
+      await environment.client.create(spec, {});
+      const paused = await environment.client.setTimeout(spec.id, { timeoutMs: 0 });
+      expect([paused.status, paused.image?.kind]).toEqual(['paused', autoPauseKeeps]);
+      await expect(environment.client.setTimeout(spec.id, { timeoutMs: 0 })).rejects.toMatchObject({
+        code: 'NotFound',
+      });
+      const { view } = await environment.client.resume(spec.id, {});
+      expect([view.status, view.timeoutMs]).toEqual(['running', 600_000]);
+      host.failures[autoPauseKeeps === 'disk' ? 'shutDownVm' : 'pauseVm'] = ['PauseFailed'];
+      await expect(environment.client.setTimeout(spec.id, { timeoutMs: 0 })).rejects.toMatchObject({
+        code: 'PauseFailed',
+      });
+      await environment.client.kill(spec.id);
+    },
+  );
+
   test('ends as failed when its machine ended by itself, and not for a report of an earlier generation', async () => {
     const host = await environment.host();
     const spec = environment.spec(host);
