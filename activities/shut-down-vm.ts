@@ -36,17 +36,20 @@ export async function shutDownVm(
       await rollBackSave(context, known, template, new Error('a shutdown came before the pause had ended'), held);
       context.traffic.closeGate(id);
     }
-    const manifest = await context.index.change(id, { generation, phase: { name: 'stopping' } });
+    const paused = wholeView(known.view.spec, input.view);
+    const image: DiskImage = { kind: 'disk', generation, savedAt: Date.now() };
+    // Nothing undoes it from here on, and it may take long: lists show it as paused.
+    const stopping = { ...paused, image, status: 'pausing' as const };
+    const manifest = await context.index.change(id, { generation, phase: { name: 'stopping' }, view: stopping });
     context.reached('shut-down.marked');
     await span('power off', () => powerOff(context, manifest, held));
     context.reached('shut-down.powered-off');
-    const image: DiskImage = { kind: 'disk', generation, savedAt: Date.now() };
-    const view = { ...wholeView(manifest.view.spec, input.view), image };
+    const kept: DiskImage = { ...image, savedAt: Date.now() };
     const saved = await context.index.change(id, {
-      ...{ phase: { name: 'saved' }, slot: null, image, basis: null, view },
+      ...{ phase: { name: 'saved' }, slot: null, image: kept, basis: null, view: { ...paused, image: kept } },
     });
     context.reached('shut-down.recorded');
     await giveBack(context, { ...saved, slot: manifest.slot });
-    return { outcome: 'paused', image };
+    return { outcome: 'paused', image: kept };
   });
 }

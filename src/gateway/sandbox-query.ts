@@ -41,14 +41,16 @@ export const isSandboxPage = (answer: SandboxPage): boolean =>
 
 /**
  * Undefined for a sandbox that has ended. What is on its way counts as where it comes from, so that a list shows a pause
- * or a connect when it is done. One being made counts as running: it exists.
+ * or a connect when it is done. One being made counts as running: it exists. One whose guest was told to shut down, as its
+ * image says, counts as paused: no request reaches it any more, and nothing brings it back but a boot.
  */
 export function publicState(view: SandboxView): PublicState | undefined {
   switch (view.status) {
     case 'creating':
     case 'running':
-    case 'pausing':
       return 'running';
+    case 'pausing':
+      return view.image?.kind === 'disk' ? 'paused' : 'running';
     case 'paused':
     case 'resuming':
       return 'paused';

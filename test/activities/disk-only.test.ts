@@ -6,6 +6,7 @@ import { bootVm } from '../../activities/boot-vm.js';
 import { resumeVm } from '../../activities/resume-vm.js';
 import { shutDownVm } from '../../activities/shut-down-vm.js';
 import type { MemoryImage, SavedImage } from '../../workflows/view.js';
+import { publicState } from '../../src/gateway/sandbox-query.js';
 import { LibvirtUnreachableError } from '../../src/libvirt/errors.js';
 import { HostScene } from './host-scene.js';
 
@@ -72,6 +73,14 @@ describe('a shutdown', () => {
       'overlay.qcow2',
     ]);
     expect(scene.traffic.isGateOpen(scene.id)).toBe(false);
+  });
+
+  test('shows the sandbox as paused from where it cannot be undone, and not before', async () => {
+    const shown: Record<string, unknown> = {};
+    scene.reached = (point) => void (shown[point] = publicState(scene.manifest.view));
+    await shutDown(2);
+    expect(shown).toMatchObject({ 'shut-down.begun': 'running', 'shut-down.marked': 'paused' });
+    expect(shown['shut-down.powered-off']).toBe('paused');
   });
 
   test('that runs again answers the same and touches nothing', async () => {

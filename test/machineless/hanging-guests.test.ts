@@ -1,3 +1,4 @@
+import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { domainName } from '../../activities/machine.js';
 import { mintKey } from '../../src/api/api-keys.js';
@@ -49,4 +50,35 @@ test('more guests than there are slots boot without an answer: others are create
   await expect.poll(() => ids.filter(boots).length).toBe(SLOTS);
   for (const id of ids) await api.call('DELETE', `/sandboxes/${id}`);
   await Promise.all(connects);
+}, 120_000);
+
+test('a sandbox whose guest takes long to shut down at its timeout is shown as paused meanwhile', async () => {
+  const { apiPort, proxyPort } = service.config;
+  const at = {
+    ...{ apiKey: service.apiKey, validateApiKey: false },
+    ...{ apiUrl: `http://127.0.0.1:${apiPort}`, sandboxUrl: `http://127.0.0.1:${proxyPort}` },
+  };
+  service.machines.deaf = false;
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const lifecycle = { onTimeout: { action: 'pause' as const, keepMemory: false } };
+  const { sandboxId } = await Sandbox.create({ ...at, timeoutMs: 1_000, lifecycle });
+  service.machines.hold = held;
+  try {
+    const state = async (): Promise<string> => (await Sandbox.getInfo(sandboxId, at)).state;
+    await expect.poll(state, { timeout: 30_000 }).toBe('paused');
+    // Its machine is still there.
+    expect(service.machines.bootIdOf(domainName(sandboxId))).toBeDefined();
+    const list = async (state: 'paused' | 'running'): Promise<string[]> =>
+      (await Sandbox.list({ ...at, query: { state: [state] } }).nextItems()).map((found) => found.sandboxId);
+    expect([await list('paused'), await list('running')]).toEqual([[sandboxId], []]);
+    const connecting = api.call('POST', `/v2/sandboxes/${sandboxId}/connect`, { timeout: 300 });
+    release();
+    expect((await connecting).status).toBe(201);
+    expect(await state()).toBe('running');
+  } finally {
+    release();
+    service.machines.hold = undefined;
+  }
+  expect(await Sandbox.kill(sandboxId, at)).toBe(true);
 }, 120_000);

@@ -26,7 +26,7 @@ interface Machine {
  */
 export class FakeMachines implements VmDriver {
   readonly #machines = new Map<string, Machine>();
-  /** Save and restore wait for this before anything happens. */
+  /** Save, restore and shutdown wait for this before anything happens. */
   hold: Promise<void> | undefined;
   /** How many were restored so far. */
   restores = 0;
@@ -80,9 +80,10 @@ export class FakeMachines implements VmDriver {
     await once(agent, 'listening');
   }
 
-  /** Its guest obeys at once. */
-  shutdown(name: string): Promise<void> {
-    return this.destroy(name);
+  /** Its guest obeys at once, or when `hold` lets it. */
+  async shutdown(name: string): Promise<void> {
+    await this.hold;
+    await this.destroy(name);
   }
 
   reset(): Promise<void> {
