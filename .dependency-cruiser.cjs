@@ -39,7 +39,7 @@ module.exports = {
     only('journal', '^src/journal/', ['^src/(guest|host)/', '^src/(gateway/wire|log)']),
     only('template', '^src/template/', ['^src/(libvirt|guest|host|sealing|agent)/']),
     only('gateway', '^src/gateway/', [contract, '^src/(host|guest|keys|template|relay)/', '^src/(tenants/use|log)']),
-    only('api', '^src/api/', [contract, '^src/(keys|tenants|relay/(stream-server|seldom)|gateway/(wire|sandbox-query|gateway-token))', '^src/log']),
+    only('api', '^src/api/', [contract, '^src/(keys|tenants|relay/(stream-server|seldom|any-origin)|gateway/(wire|sandbox-query|gateway-token))', '^src/log']),
     only('proxy', '^src/proxy/', [
       contract,
       '^src/(keys|relay|tenants/connections|api/host-directory|gateway/(wire|gateway-token))',

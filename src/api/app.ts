@@ -1,4 +1,5 @@
 import express, { type Express, type RequestHandler } from 'express';
+import { allowAnyOrigin } from './allow-any-origin.js';
 import { authenticate } from './authenticate.js';
 import { connect } from './connect.js';
 import { create } from './create.js';
@@ -27,6 +28,7 @@ export function createApp(deps: ApiDeps): Express {
   app.disable('x-powered-by');
   app.disable('etag');
 
+  app.use(allowAnyOrigin);
   app.get('/health', (_request, response) => void response.json({ status: 'ok' }));
 
   const routes = express.Router();

@@ -1,5 +1,6 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { ANY_ORIGIN } from '../relay/any-origin.js';
 import { refuse } from '../relay/refuse.js';
 import { endOfStream } from './connect-frames.js';
 
@@ -19,7 +20,7 @@ export function refuseAccess(out: ServerResponse | Duplex, request: IncomingMess
     .writeHead(isStream ? 200 : 401, {
       'content-type': isStream ? type : 'application/json',
       'content-length': body.length,
-      'access-control-allow-origin': '*',
+      ...ANY_ORIGIN,
     })
     .end(body);
 }

@@ -19,7 +19,11 @@ export function destination(
   const gateway = new URL(place.url);
   const host = target.port === AGENT_PORT ? undefined : maskedHost(place.traffic.maskRequestHost, target.port);
   const dropped = (name: string): boolean =>
-    isOurs(name) || name === TRAFFIC_TOKEN_HEADER || (host !== undefined && name === 'host');
+    isOurs(name) ||
+    name === TRAFFIC_TOKEN_HEADER ||
+    (host !== undefined && name === 'host') ||
+    // What another sandbox may have set for the whole domain is not for the agent.
+    (target.port === AGENT_PORT && name === 'cookie');
   const headers = endToEnd(request.rawHeaders, dropped);
   if (!hasHeader(headers, 'host')) headers.unshift('Host', host ?? gateway.host);
   headers.push(

@@ -4,13 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { AGENT_PORT, GATEWAY_ASLEEP_HEADER, type Asleep } from '../gateway/wire.js';
 import { AnswerDeclined, type Destination, type Watch } from '../relay/destination.js';
+import { forAnyOrigin } from '../relay/any-origin.js';
 import { withoutOurs } from '../relay/headers.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
 import { relayRequest } from '../relay/relay-request.js';
 import { relayUpgrade } from '../relay/relay-upgrade.js';
 import { Seldom } from '../relay/seldom.js';
 import type { Held } from './held.js';
-import { allowAnyOrigin } from './preflight.js';
 import { hostDown, hostLost, stillAsleep, tooManyHeld, wakeFailed } from './refusals.js';
 
 /** A machine that was just woken and sleeps again, or is said to: asked again after this. */
@@ -92,9 +92,8 @@ async function attempt(
   log: Logger,
 ): Promise<Asleep | undefined> {
   const never = new AbortController().signal;
-  const toBrowser = port === AGENT_PORT && request.headers.origin !== undefined;
   const watch: Watch = {
-    answerHeaders: (headers) => (toBrowser ? allowAnyOrigin(withoutOurs(headers)) : withoutOurs(headers)),
+    answerHeaders: (headers) => (port === AGENT_PORT ? forAnyOrigin(withoutOurs(headers)) : withoutOurs(headers)),
     ...(wake === undefined ? {} : { declines: (answer) => answer.headers[GATEWAY_ASLEEP_HEADER] !== undefined }),
   };
   try {

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Located } from '../api/host-directory.js';
 import { AGENT_PORT, type Asleep } from '../gateway/wire.js';
 import { accessToken, verifyTrafficToken, type TokenOwner } from '../keys/access-token.js';
+import { isPreflight, PREFLIGHT_HEADERS } from '../relay/any-origin.js';
 import { PartitionedAgent } from '../relay/destination.js';
 import type { TenantConnections } from '../tenants/connections.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
@@ -16,7 +17,6 @@ import { mayWake, opensAgent } from './may-wake.js';
 import { outOf, passOn, seldomIn, type ClientEnd } from './pass-on.js';
 import { Held } from './held.js';
 import type { SearchLimits } from './search-limits.js';
-import { isPreflight, PREFLIGHT_HEADERS } from './preflight.js';
 import {
   badRequest,
   hostDown,

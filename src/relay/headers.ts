@@ -37,8 +37,11 @@ export function endToEnd(rawHeaders: readonly string[], drop: (name: string) => 
 /** The headers between api and host: no client sends any, no guest sees or answers any. */
 export const isOurs = (name: string): boolean => name.startsWith('x-dormouse-');
 
-export const withoutOurs = (rawHeaders: readonly string[]): string[] =>
-  [...pairs(rawHeaders)].filter(([name]) => !isOurs(name.toLowerCase())).flat();
+export const withoutOurs = (rawHeaders: readonly string[]): string[] => withoutHeaders(rawHeaders, isOurs);
+
+/** @param drop told the name in lowercase */
+export const withoutHeaders = (rawHeaders: readonly string[], drop: (name: string) => boolean): string[] =>
+  [...pairs(rawHeaders)].filter(([name]) => !drop(name.toLowerCase())).flat();
 
 export const hasHeader = (rawHeaders: readonly string[], name: string): boolean => {
   for (const [found] of pairs(rawHeaders)) if (found.toLowerCase() === name) return true;

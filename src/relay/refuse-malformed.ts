@@ -1,9 +1,14 @@
 import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { ANY_ORIGIN } from './any-origin.js';
 
 /** The client's own bytes are read and let go for this long, so that the answer reaches it before the end does. */
 const LINGER_MS = 2_000;
+
+const FOR_ANY_ORIGIN = Object.entries(ANY_ORIGIN)
+  .map(([name, value]) => `${name}: ${value}\r\n`)
+  .join('');
 
 /** Answers with JSON, like every other refusal, what is no HTTP: headers too large, a broken head, a head that never ends. */
 export function refuseMalformed<T extends Server | TlsServer>(server: T): T {
@@ -25,7 +30,7 @@ export function refuseMalformed<T extends Server | TlsServer>(server: T): T {
     connection.on('error', () => connection.destroy());
     connection.end(
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\nconnection: close\r\n` +
-        `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+        `${FOR_ANY_ORIGIN}content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
     );
     setTimeout(() => connection.destroy(), LINGER_MS).unref();
   });

@@ -1,5 +1,6 @@
 import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { ANY_ORIGIN } from './any-origin.js';
 import { refusalPage, wantsPage } from './refusal-page.js';
 
 /** An answer of ours instead of the guest's. `body.code` repeats the status: some clients read only that. */
@@ -21,7 +22,7 @@ export function refuse(to: ServerResponse | Duplex, refusal: Refusal, request: I
     'content-type': page ? 'text/html; charset=utf-8' : 'application/json',
     'content-length': String(Buffer.byteLength(text)),
     // A browser's script may read why: what stands here is no secret to whoever may ask.
-    'access-control-allow-origin': '*',
+    ...ANY_ORIGIN,
     ...(page ? { 'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'" } : {}),
     ...refusal.headers,
   };

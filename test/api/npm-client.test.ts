@@ -26,6 +26,9 @@ test('a signed address that has ended says so, in the words that clients compare
   const addresses = [await sandbox.downloadUrl('f', options), await sandbox.uploadUrl('f', options)];
   for (const [index, method] of ['GET', 'POST'].entries()) {
     const answer = await fetch(addresses[index]!, { method });
-    expect([answer.status, await answer.text()]).toEqual([401, '{"code":401,"message":"signature is already expired"}']);
+    expect([answer.status, await answer.text()]).toEqual([
+      401,
+      '{"code":401,"message":"signature is already expired"}',
+    ]);
   }
 });

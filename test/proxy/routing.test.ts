@@ -6,17 +6,20 @@ import { FakeWorld, TOKENS_KEY } from '../api/fake-world.js';
 
 let world: FakeWorld;
 let seen: { url: string; headers: Record<string, unknown> } | undefined;
+/** Headers that the guest's servers add to their answers. */
+let says: Record<string, string> = {};
 beforeAll(async () => {
   world = await new FakeWorld().start();
   const guest = await world.serveGuest((request, response) => {
     seen = { url: request.url ?? '', headers: request.headers };
-    response.writeHead(request.url === '/health' ? 204 : 200).end();
+    response.writeHead(request.url === '/health' ? 204 : 200, says).end();
   });
   world.guestPorts.set(8080, (guest.address() as { port: number }).port);
 });
 afterAll(() => world.stop());
 beforeEach(() => {
   seen = undefined;
+  says = {};
   world.dials = 0;
   world.views.clear();
   world.add('i1abc');
@@ -214,6 +217,17 @@ describe('browsers', () => {
     expect(refusal.headers['access-control-allow-origin']).toBe('*');
     const own = await send('/', { ...origin, host: '8080-i1abc.sbx.test' });
     expect(own.headers['access-control-allow-origin']).toBeUndefined();
+  });
+
+  test('exchange no cookie with the agent, whatever it says, and any with a server of the user’s', async () => {
+    says = { 'set-cookie': 'a=b; domain=sbx.test', 'access-control-allow-credentials': 'true' };
+    const cookie = { cookie: 'of=another' };
+    const agent = await send('/files', { ...cookie, host: '49983-i1abc.sbx.test', ...world.access('i1abc') });
+    expect([agent.status, seen?.headers['cookie']]).toEqual([200, undefined]);
+    expect(Object.keys(agent.headers)).not.toContain('set-cookie');
+    expect(Object.keys(agent.headers)).not.toContain('access-control-allow-credentials');
+    const own = await send('/', { ...cookie, host: '8080-i1abc.sbx.test' });
+    expect([own.headers['set-cookie'], seen?.headers['cookie']]).toEqual([['a=b; domain=sbx.test'], 'of=another']);
   });
 });
 
