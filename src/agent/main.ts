@@ -1,3 +1,4 @@
+import './plain-keys.js';
 import { parseArgs } from 'node:util';
 import { Identity } from './identity.js';
 import { rehearse } from './rehearse.js';

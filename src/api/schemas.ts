@@ -9,8 +9,17 @@ const MOST_MAP_BYTES = 64 * 1024;
 const seconds = z.number('expected a number of seconds').int('expected whole seconds');
 const timeoutSeconds = seconds.min(1, 'expected at least 1 second');
 
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** As it was parsed, never a copy: one into a plain object, as `z.record` makes it, loses the key `__proto__`. */
 const boundedMap = z
-  .record(z.string(), z.string(), 'expected an object of strings')
+  .custom<Record<string, string>>(isObject, 'expected an object of strings')
+  .superRefine((map, context) => {
+    for (const [key, value] of Object.entries(map)) {
+      if (typeof value === 'string') continue;
+      context.addIssue({ code: 'custom', path: [key], message: 'expected a string', continue: false });
+    }
+  })
   .refine((map) => Buffer.byteLength(JSON.stringify(map)) <= MOST_MAP_BYTES, {
     error: `larger than ${MOST_MAP_BYTES / 1024} KiB`,
   });

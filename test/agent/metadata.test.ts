@@ -41,3 +41,15 @@ test('metadata that is too long or not printable is refused before anything is w
   expect(await status({ 'X-Metadata-a': 'v'.repeat(2048), 'X-Metadata-b': 'v'.repeat(2047) })).toBe(400);
   await expect(agent.filesystem.stat({ path: at('never') })).rejects.toThrow('[not_found]');
 });
+
+test('a key that plain objects have for themselves is one like others', async () => {
+  const answer = await upload(at('p'), { 'X-Metadata-__proto__': 'kept', 'X-Metadata-constructor': 'too' });
+  const metadata = '{"__proto__":"kept","constructor":"too"}';
+  expect(await answer.text()).toContain(`"metadata":${metadata}`);
+  const stat = await agent.fetch('/filesystem.Filesystem/Stat', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ path: at('p') }),
+  });
+  expect(await stat.text()).toContain(`"metadata":${metadata}`);
+});

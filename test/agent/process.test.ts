@@ -7,7 +7,7 @@ import {
   type SendInputRequestSchema,
   type StreamInputRequestSchema,
 } from '../../src/gen/process/process_pb.js';
-import { asRoot, startAgent, type RunningAgent } from './agent-process.js';
+import { asRoot, initialise, startAgent, type RunningAgent } from './agent-process.js';
 import { bash, collect, run } from './run-command.js';
 
 let agent: RunningAgent;
@@ -42,6 +42,28 @@ test('a failure and a signal end a command as clients expect it', async () => {
   const killed = { exitCode: -1, exited: false, status: 'signal: killed', error: 'signal: killed' };
   expect((await run(agent, bash('kill -9 $$'))).end).toMatchObject(killed);
   expect((await run(agent, bash('kill -15 $$'))).end).toMatchObject({ status: 'signal: terminated' });
+});
+
+test.each(['sandbox', 'request'])('a variable of the %s may be called __proto__', async (whose) => {
+  const map = '{"__proto__":"kept","HOME":"/nonexistent"}';
+  await initialise(agent.address, JSON.parse(whose === 'sandbox' ? map : '{}') as Record<string, string>);
+  try {
+    for (const pty of ['', ',"pty":{"size":{"cols":80,"rows":24}}']) {
+      const envs = whose === 'request' ? map : '{"HOME":"/nonexistent"}';
+      const start = `{"process":{"cmd":"/usr/bin/printenv","args":["__proto__"],"envs":${envs}}${pty}}`;
+      const head = Buffer.alloc(5);
+      head.writeUInt32BE(start.length, 1);
+      const answer = await agent.fetch('/process.Process/Start', {
+        method: 'POST',
+        headers: { 'content-type': 'application/connect+json' },
+        body: Buffer.concat([head, Buffer.from(start)]),
+      });
+      expect([pty, await answer.text()]).toEqual([pty, expect.stringMatching(/"a2VwdA(0K|o=)"/)]);
+    }
+    if (whose === 'sandbox') expect(await (await agent.fetch('/envs')).text()).toBe(map);
+  } finally {
+    await initialise(agent.address);
+  }
 });
 
 test('the environment is the users, then the sandboxes, then the requests', async () => {

@@ -61,6 +61,23 @@ describe('create', () => {
     expect(spec?.metadata).toEqual({ 'user id': 'a&b/c' });
   });
 
+  test('keeps the key `__proto__` like any other, in answers, filters and what makes a request another one', async () => {
+    const map = '{"__proto__":"kept","constructor":"too"}';
+    const create = (maps: string) =>
+      world.api('POST', '/v2/sandboxes', `{"templateID":"base",${maps}}`, { 'idempotency-key': 'proto' });
+    const { body } = await create(`"metadata":${map},"envVars":${map}`);
+    const id = body.sandboxID as string;
+    expect(openField(FIELDS_KEY, id, 'envVars', world.views.get(id)?.spec.sealedEnv ?? '')).toBe(map);
+    expect(JSON.stringify((await world.api('GET', `/sandboxes/${id}`)).body.metadata)).toBe(map);
+    const found = async (filter: string): Promise<string[]> =>
+      (await world.api('GET', `/v2/sandboxes?metadata=${filter}`)).body.map((one: { metadata: object }) =>
+        JSON.stringify(one.metadata),
+      );
+    expect([await found('__proto__%3Dkept'), await found('__proto__%3Dother')]).toEqual([[map], []]);
+    expect((await create(`"metadata":{"constructor":"too"},"envVars":${map}`)).status).toBe(409);
+    expect((await create(`"metadata":{"__proto__":5}`)).status).toBe(400);
+  });
+
   test('takes over pausing on timeout, auto-resume and no internet', async () => {
     const { body } = await world.api('POST', '/sandboxes', {
       ...{ templateID: 'base', autoPause: true, autoResume: { enabled: true }, allow_internet_access: false },
@@ -139,6 +156,8 @@ describe('create', () => {
     ['metadata with a number', { metadata: { a: 1 } }],
     ['metadata that is a list', { metadata: ['a'] }],
     ['metadata beyond bounds', { metadata: { a: 'x'.repeat(70_000) } }],
+    ['a variable with a number', { envVars: { A: 1 } }],
+    ['metadata that is null inside', { metadata: { a: null } }],
     ['a variable with "=" in its name', { envVars: { 'A=B': '1' } }],
     ['a variable with NUL in its value', { envVars: { A: 'x\0' } }],
     ['autoPause that is no boolean', { autoPause: 'yes' }],

@@ -32,3 +32,11 @@ test('a signed address that has ended says so, in the words that clients compare
     ]);
   }
 });
+
+test('metadata may have the key `__proto__`', async () => {
+  const metadata = { ['__proto__']: 'kept', constructor: 'too' } as unknown as Record<string, string>;
+  const { sandboxId } = await Sandbox.create({ ...at, metadata });
+  expect(Object.entries((await Sandbox.getInfo(sandboxId, at)).metadata)).toEqual(Object.entries(metadata));
+  const [found] = await Sandbox.list({ ...at, query: { metadata } }).nextItems();
+  expect([found?.sandboxId, Object.entries(found?.metadata ?? {})]).toEqual([sandboxId, Object.entries(metadata)]);
+});

@@ -62,7 +62,8 @@ test('a sandbox whose guest takes long to shut down at its timeout is shown as p
   let release = (): void => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
   const lifecycle = { onTimeout: { action: 'pause' as const, keepMemory: false } };
-  const { sandboxId } = await Sandbox.create({ ...at, timeoutMs: 1_000, lifecycle });
+  const metadata = { ['__proto__']: 'kept' };
+  const { sandboxId } = await Sandbox.create({ ...at, timeoutMs: 1_000, lifecycle, metadata });
   service.machines.hold = held;
   try {
     const state = async (): Promise<string> => (await Sandbox.getInfo(sandboxId, at)).state;
@@ -76,6 +77,8 @@ test('a sandbox whose guest takes long to shut down at its timeout is shown as p
     release();
     expect((await connecting).status).toBe(201);
     expect(await state()).toBe('running');
+    // The whole way through workflow and manifest.
+    expect(Object.entries((await Sandbox.getInfo(sandboxId, at)).metadata)).toEqual([['__proto__', 'kept']]);
   } finally {
     release();
     service.machines.hold = undefined;

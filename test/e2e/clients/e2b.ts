@@ -44,8 +44,8 @@ async function endsWith(kind: new (...given: never[]) => Error, waiting: Promise
 }
 
 await part('creates a sandbox with metadata and environment', async () => {
-  const metadata = { story, 'a key': 'a&b/c=ü' };
-  sandbox = await Sandbox.create({ timeoutMs: 300_000, metadata, envs: { COLOUR: 'blue ✓' } });
+  const metadata = { story, 'a key': 'a&b/c=ü', ['__proto__']: 'kept' };
+  sandbox = await Sandbox.create({ timeoutMs: 300_000, metadata, envs: { COLOUR: 'blue ✓', ['__proto__']: 'kept' } });
   const info = await sandbox.getInfo();
   assert.deepEqual([info.sandboxId, info.metadata, info.state], [sandbox.sandboxId, metadata, 'running']);
   assert(await sandbox.isRunning());
@@ -54,8 +54,8 @@ await part('creates a sandbox with metadata and environment', async () => {
 await part('runs commands in the foreground', async () => {
   let said = '';
   const options = { cwd: '/tmp', envs: { EXTRA: '1' }, onStdout: (text: string) => void (said += text) };
-  const result = await sandbox.commands.run('pwd; echo $EXTRA $COLOUR; echo oops >&2', options);
-  assert.deepEqual([result.stdout, result.stderr, result.exitCode], ['/tmp\n1 blue ✓\n', 'oops\n', 0]);
+  const result = await sandbox.commands.run('pwd; echo $EXTRA $COLOUR $__proto__; echo oops >&2', options);
+  assert.deepEqual([result.stdout, result.stderr, result.exitCode], ['/tmp\n1 blue ✓ kept\n', 'oops\n', 0]);
   assert.equal(said, result.stdout);
   await assert.rejects(
     sandbox.commands.run('echo said; exit 3'),

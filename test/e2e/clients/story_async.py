@@ -29,8 +29,8 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
     story = str(time.time_ns())
 
     with part("creates a sandbox with metadata and environment"):
-        metadata = {"story": story, "a key": "a&b/c=ü"}
-        sandbox = await Sandbox.create(timeout=300, metadata=metadata, envs={"COLOUR": "blue ✓"})
+        metadata = {"story": story, "a key": "a&b/c=ü", "__proto__": "kept"}
+        sandbox = await Sandbox.create(timeout=300, metadata=metadata, envs={"COLOUR": "blue ✓", "__proto__": "kept"})
         info = await sandbox.get_info()
         assert (info.sandbox_id, info.metadata, info.state) == (sandbox.sandbox_id, metadata, sdk.SandboxState.RUNNING)
         assert await sandbox.is_running()
@@ -42,9 +42,9 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
     with part("runs commands in the foreground"):
         said = []
         result = await commands.run(
-            "pwd; echo $EXTRA $COLOUR; echo oops >&2", cwd="/tmp", envs={"EXTRA": "1"}, on_stdout=said.append
+            "pwd; echo $EXTRA $COLOUR $__proto__; echo oops >&2", cwd="/tmp", envs={"EXTRA": "1"}, on_stdout=said.append
         )
-        assert (result.stdout, result.stderr, result.exit_code) == ("/tmp\n1 blue ✓\n", "oops\n", 0)
+        assert (result.stdout, result.stderr, result.exit_code) == ("/tmp\n1 blue ✓ kept\n", "oops\n", 0)
         assert "".join(said) == result.stdout
         with raises(sdk.CommandExitException) as failed:
             await commands.run("echo said; exit 3")

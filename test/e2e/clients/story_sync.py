@@ -51,12 +51,12 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
     story = str(time.time_ns())
 
     with part("creates a sandbox with metadata and environment"):
-        metadata = {"story": story, "a key": "a&b/c=ü"}
-        sandbox = Sandbox.create(timeout=300, metadata=metadata, envs={"COLOUR": "blue ✓"})
+        metadata = {"story": story, "a key": "a&b/c=ü", "__proto__": "kept"}
+        sandbox = Sandbox.create(timeout=300, metadata=metadata, envs={"COLOUR": "blue ✓", "__proto__": "kept"})
         info = sandbox.get_info()
         assert (info.sandbox_id, info.metadata, info.state) == (sandbox.sandbox_id, metadata, sdk.SandboxState.RUNNING)
         assert sandbox.is_running()
-        assert sandbox.commands.run("echo $COLOUR").stdout == "blue ✓\n"
+        assert sandbox.commands.run("echo $COLOUR $__proto__").stdout == "blue ✓ kept\n"
 
     with part("runs commands in the foreground"):
         said = []
@@ -226,7 +226,7 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
             return {found.sandbox_id for found in Sandbox.list(query=sdk.SandboxQuery(**query)).next_items()}
 
         assert ids_of(metadata={"story": story, "other": "yes"}) == everyone - {sandbox.sandbox_id}
-        assert ids_of(metadata={"story": story, "a key": "a&b/c=ü"}) == {sandbox.sandbox_id}
+        assert ids_of(metadata={"story": story, "a key": "a&b/c=ü", "__proto__": "kept"}) == {sandbox.sandbox_id}
         assert ids_of(metadata={"story": story}, state=[sdk.SandboxState.PAUSED]) == set()
         others[0].set_timeout(0)
         assert [Sandbox.kill(other.sandbox_id) for other in others] == [False, True]
