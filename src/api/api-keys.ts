@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
+import type { KeyFacts, KeyStore } from './key-store.js';
 import { changeAlone, writeDurably } from '../durable-file.js';
 
 /**
@@ -21,7 +22,7 @@ const fileShape = z.object({
 type KeyFile = z.infer<typeof fileShape>;
 
 /** Knows which tenant a key belongs to. Looks at the file for each request: a key that is revoked opens nothing from then on. */
-export class ApiKeys {
+export class ApiKeys implements KeyStore {
   #keys: { tenant: string; hash: Buffer }[] = [];
   #version = '';
   #looking: Promise<void> | undefined;
@@ -39,6 +40,33 @@ export class ApiKeys {
     let tenant: string | undefined;
     for (const known of this.#keys) if (timingSafeEqual(known.hash, presented)) tenant = known.tenant;
     return tenant;
+  }
+
+  list(): Promise<KeyFacts[]> {
+    return listKeys(this.file);
+  }
+
+  async mint(tenant: string, label?: string): Promise<KeyFacts & { key: string }> {
+    const key = await mintKey(this.file, tenant, label);
+    const id = idOf(sha256(key).toString('hex'));
+    return { key, ...(await this.list()).find((known) => known.id === id)! };
+  }
+
+  async label(id: string, label: string): Promise<KeyFacts | undefined> {
+    await changeKeys(this.file, (keys) => keys.map((key) => (idOf(key.hash) === id ? { ...key, label } : key)));
+    return (await this.list()).find((known) => known.id === id);
+  }
+
+  async revoke(id: string): Promise<KeyFacts | undefined> {
+    let revoked: KeyFacts | undefined;
+    await changeKeys(this.file, (keys) =>
+      keys.filter((key) => {
+        if (idOf(key.hash) !== id) return true;
+        revoked = factsOf(key);
+        return false;
+      }),
+    );
+    return revoked;
   }
 
   /** One look serves all that came before it began; who comes while it goes on waits for the next one. */
@@ -66,15 +94,9 @@ export class ApiKeys {
 export const isKnownKey = async (file: string, key: string): Promise<boolean> =>
   (await new ApiKeys(file).tenantOf(key)) !== undefined;
 
-/** What can be told of a key; `id` is the beginning of its hash, and names it. */
-export interface KeyFacts {
-  id: string;
-  tenant: string;
-  label?: string | undefined;
-  createdAt?: string | undefined;
-}
-
 const ID_LENGTH = 12;
+
+const idOf = (hash: string): string => hash.slice(0, ID_LENGTH);
 
 /** Makes a key for a tenant and adds its hash to the file. @returns the key itself, which stands nowhere else. */
 export async function mintKey(file: string, tenant: string, label?: string): Promise<string> {
@@ -107,7 +129,7 @@ export async function revokeKey(file: string, which: string): Promise<KeyFacts> 
 }
 
 const factsOf = ({ hash, tenant, label, createdAt }: KeyFile['keys'][number]): KeyFacts => ({
-  ...{ id: hash.slice(0, ID_LENGTH), tenant, label, createdAt },
+  ...{ id: idOf(hash), tenant, label, createdAt },
 });
 
 /** Alone: of two changes at once neither is lost. */

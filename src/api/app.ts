@@ -11,6 +11,7 @@ import { listV1, listV2 } from './list.js';
 import { logsV1, logsV2 } from './logs.js';
 import { metrics, metricsOfMany } from './metrics.js';
 import { refuseNotOffered } from './not-offered.js';
+import { operatorRoutes, type OperatorDeps } from './operator/routes.js';
 import { pause } from './pause.js';
 import { refreshes } from './refreshes.js';
 import { resume } from './resume.js';
@@ -22,14 +23,20 @@ import { traceRequests } from './trace-requests.js';
 
 type Method = 'get' | 'post' | 'delete';
 
-/** The control plane: every route of the contract that is offered. Never listens by itself. */
-export function createApp(deps: ApiDeps): Express {
+/**
+ * The control plane: every route of the contract that is offered. Never listens by itself.
+ *
+ * @param operator absent: without the operator's routes
+ */
+export function createApp(deps: ApiDeps, operator?: OperatorDeps): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
 
   app.use(allowAnyOrigin);
   app.get('/health', (_request, response) => void response.json({ status: 'ok' }));
+
+  if (operator !== undefined) app.use('/operator', operatorRoutes(operator));
 
   const routes = express.Router();
   routes.use(traceRequests);

@@ -42,7 +42,7 @@ export const errorHandler =
     const code = codeOf(error);
     if (code !== undefined) {
       const { status, nothingHappened } = ERRORS[code];
-      if (status === 401) response.set('WWW-Authenticate', CHALLENGE);
+      if (status === 401 && response.get('WWW-Authenticate') === undefined) response.set('WWW-Authenticate', CHALLENGE);
       if (code === 'TooManyRequests') {
         response.set('Retry-After', String(error instanceof ApiError ? error.retryAfterSeconds : 1));
       }

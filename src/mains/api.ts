@@ -12,6 +12,7 @@ import { createWake } from '../api/wake.js';
 import { readConfig } from '../config.js';
 import { gatewayToken } from '../gateway/gateway-token.js';
 import { fileMasterKey } from '../keys/master-key.js';
+import { OperatorKey } from '../keys/operator-key.js';
 import { forbidCoreDumps } from '../host/core-dumps.js';
 import { createLogger } from '../log.js';
 import { Admission } from '../tenants/admission.js';
@@ -54,26 +55,29 @@ async function main(): Promise<void> {
     client,
     ...{ directory, join: new Join(), updateIds: new UpdateIds(client), admission, maxTimeoutMs: config.maxTimeoutMs },
   };
-  const app = createApp({
+  const keys = new ApiKeys(config.apiKeysFile);
+  const deps = {
     ...lifecycle,
     askedFor: new AskedFor(),
     rates: new TenantRates(limitsOf),
     connections,
-    keys: new ApiKeys(config.apiKeysFile),
+    keys,
     tokensKey,
     fieldsKey: masterKey.derive('fields'),
     domain: config.publicDomain,
     pausedRetentionMs: config.pausedRetentionMs,
     log,
-  });
+  };
+  const operatorKey = await OperatorKey.ensure(config.operatorKeyFile);
+  const operator = { operatorKey, keys, tenants, directory, admission, connections, log };
   const secure = config.tls === undefined ? undefined : await readCertificate(config.tls);
-  const api = createApiServer(app, secure);
+  const api = createApiServer(createApp(deps, operator), secure);
   const wake = createWake(lifecycle);
   const proxy = createProxy(
     {
       ...{ locator: directory, wake, holdMs: HOLD_MS, connectionLimit: config.connectionLimit, connections },
       ...{ searchLimits: new SearchLimits(), gatewayToken: token, tokensKey, log },
-      control: { host: `api.${config.domain.toLowerCase()}`, serve: app },
+      control: { host: `api.${config.domain.toLowerCase()}`, serve: createApp(deps) },
     },
     streamServer(secure),
   );

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { listKeys, mintKey, revokeKey, type KeyFacts } from '../api/api-keys.js';
+import { listKeys, mintKey, revokeKey } from '../api/api-keys.js';
+import type { KeyFacts } from '../api/key-store.js';
 import { readConfig } from '../config.js';
 
 const USAGE = `usage:

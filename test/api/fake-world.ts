@@ -11,6 +11,7 @@ import { createApp } from '../../src/api/app.js';
 import { AskedFor } from '../../src/api/create-from-pool.js';
 import { ApiError } from '../../src/api/errors.js';
 import { Join } from '../../src/api/join.js';
+import type { OperatorDeps } from '../../src/api/operator/routes.js';
 import { UpdateIds } from '../../src/api/update-ids.js';
 import { createWake } from '../../src/api/wake.js';
 import { createHostDirectory, type Host, type HostDirectory } from '../../src/api/host-directory.js';
@@ -93,6 +94,9 @@ export class FakeWorld implements SandboxClient {
   clock: () => number = () => performance.now();
   readonly connections = new TenantConnections((tenant) => this.limitsOf(tenant).connections);
 
+  /** Real parts that the operator's API and the tenants' keys and limits go to; absent: two keys, limits as in `limits`. */
+  #operated: Pick<OperatorDeps, 'operatorKey' | 'keys' | 'tenants' | 'log'> | undefined;
+
   apiUrl = '';
   proxyUrl = '';
   proxyPort = 0;
@@ -101,6 +105,11 @@ export class FakeWorld implements SandboxClient {
   gateway!: Server;
   proxy!: Server | TlsServer;
   #servers: (Server | TlsServer)[] = [];
+
+  with(operated: Pick<OperatorDeps, 'operatorKey' | 'keys' | 'tenants' | 'log'>): this {
+    this.#operated = operated;
+    return this;
+  }
 
   async start(extraHosts: Host[] = []): Promise<this> {
     this.gateway = createGateway({
@@ -144,7 +153,7 @@ export class FakeWorld implements SandboxClient {
         async (tenant) => (await this.directory.use(tenant)).found,
       ),
     };
-    const app = createApp({
+    const appDeps = {
       ...lifecycle,
       askedFor: new AskedFor(),
       rates: new TenantRates(
@@ -152,19 +161,26 @@ export class FakeWorld implements SandboxClient {
         () => this.clock(),
       ),
       connections: this.connections,
-      keys: { tenantOf: (key) => Promise.resolve({ 'key-a': 'a', 'key-b': 'b' }[key]) },
+      keys: this.#operated?.keys ?? {
+        tenantOf: (key: string) => Promise.resolve({ 'key-a': 'a', 'key-b': 'b' }[key]),
+      },
       tokensKey: TOKENS_KEY,
       fieldsKey: FIELDS_KEY,
       domain: this.domain,
       pausedRetentionMs: 30 * 24 * 3_600_000,
-      log,
-    });
-    this.apiUrl = await this.listen(createApiServer(app, undefined, this.requestMs));
+      log: this.#operated?.log ?? log,
+    };
+    const { admission } = lifecycle;
+    const operator =
+      this.#operated === undefined
+        ? undefined
+        : { ...this.#operated, directory: this.directory, admission, connections: this.connections };
+    this.apiUrl = await this.listen(createApiServer(createApp(appDeps, operator), undefined, this.requestMs));
     const deps = {
       ...{ locator: this.directory, wake: createWake(lifecycle), holdMs: this.holdMs, gatewayToken: GATEWAY_TOKEN },
       connections: this.connections,
       ...{ connectionLimit: this.connectionLimit, searchLimits: new SearchLimits(), tokensKey: TOKENS_KEY, log },
-      control: { host: 'api.sbx.test', serve: app, withinMs: this.requestMs },
+      control: { host: 'api.sbx.test', serve: createApp(appDeps), withinMs: this.requestMs },
     };
     this.proxy = createProxy(deps, streamServer(this.secure));
     this.proxyUrl = await this.listen(this.proxy);
@@ -180,7 +196,7 @@ export class FakeWorld implements SandboxClient {
   }
 
   limitsOf(tenant: string): Limits {
-    return { ...NO_LIMITS, ...(this.limits[tenant] as Limits | undefined) };
+    return this.#operated?.tenants.limitsOf(tenant) ?? { ...NO_LIMITS, ...(this.limits[tenant] as Limits | undefined) };
   }
 
   useOf(tenant: string): TenantUse {
