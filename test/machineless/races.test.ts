@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { domainName } from '../../activities/machine.js';
+import { DOMAIN_PREFIX, domainName } from '../../activities/machine.js';
+import { waitForHttp } from '../../src/setup/wait.js';
 import { ApiClient } from '../e2e/api-client.js';
 import { MachinelessService } from './machineless-service.js';
 
@@ -104,3 +106,59 @@ test('row 10: a kill is final from every status, also while a create, a pause or
     }
   }
 });
+
+test('a tenant’s quota holds while many create, connect, pause and kill at once, and after the api was killed', async () => {
+  const most = 3;
+  const operatorKey = (await readFile(service.config.operatorKeyFile, 'utf8')).trim();
+  const operator = (method: string, path: string, body?: object) =>
+    api.call(method, `/operator${path}`, body, '', { 'x-operator-key': operatorKey });
+  const minted = await operator('POST', '/keys', { tenant: 'narrow' });
+  const narrow = new ApiClient({ config: service.config, apiKey: (minted.body as { key: string }).key });
+  expect((await operator('PATCH', '/tenants/narrow', { limits: { runningSandboxes: most } })).status).toBe(200);
+
+  const others = new Set(await service.machines.list(DOMAIN_PREFIX));
+  let seen = 0;
+  const look = setInterval(() => {
+    void service.machines.list(DOMAIN_PREFIX).then((names) => {
+      seen = Math.max(seen, names.filter((name) => !others.has(name)).length);
+    });
+  }, 5);
+  let refused = 0;
+  const ids: string[] = [];
+  try {
+    await repeated(ROUNDS, async () => {
+      const created = await narrow.call('POST', '/sandboxes', { templateID: 'base', timeout: 300 });
+      if (created.status === 429) refused += 1;
+      else {
+        expect(created.status).toBe(201);
+        const id = (created.body as { sandboxID: string }).sandboxID;
+        expect((await narrow.call('POST', `/sandboxes/${id}/pause`)).status).toBe(204);
+        ids.push(id);
+      }
+      const [id] = ids;
+      if (id === undefined) return;
+      const woken = (await narrow.call('POST', `/v2/sandboxes/${id}/connect`, { timeout: 300 })).status;
+      expect([200, 201, 404, 409, 429]).toContain(woken);
+      if (woken === 201) expect([204, 404]).toContain((await narrow.call('DELETE', `/sandboxes/${id}`)).status);
+      if (woken === 201) ids.splice(ids.indexOf(id), 1);
+    });
+  } finally {
+    clearInterval(look);
+  }
+  expect(refused).toBeGreaterThan(0);
+  expect(seen).toBeGreaterThan(0);
+  expect(seen).toBeLessThanOrEqual(most);
+
+  for (const { sandboxID } of (await narrow.call('GET', '/v2/sandboxes')).body as { sandboxID: string }[])
+    await narrow.call('DELETE', `/sandboxes/${sandboxID}`);
+  for (let count = 0; count < most; count++) await narrow.create();
+  await service.crash('api');
+  await waitForHttp(`http://127.0.0.1:${service.config.apiPort}/health`, 'api', service.logFile('api'));
+  const full = await narrow.call('POST', '/sandboxes', { templateID: 'base' });
+  expect([full.status, full.headers.get('should-retry')]).toEqual([429, 'false']);
+  const { body } = await operator('GET', '/tenants/narrow');
+  expect(body).toMatchObject({ ownLimits: { runningSandboxes: most }, used: { runningSandboxes: most } });
+  for (const { sandboxID } of (await narrow.call('GET', '/v2/sandboxes')).body as { sandboxID: string }[])
+    expect((await narrow.call('DELETE', `/sandboxes/${sandboxID}`)).status).toBe(204);
+  await narrow.create();
+}, 600_000);
