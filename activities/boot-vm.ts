@@ -74,7 +74,7 @@ async function begin(
   { generation }: BootVmInput,
   template: Template,
 ): Promise<Manifest> {
-  const manifest = await reserve(context, known.id, template.memoryMiB, () =>
+  const manifest = await reserve(context, known.id, template, () =>
     claimSlot(context, known.id, (slot) => {
       context.reached('boot.slot-claimed');
       // Newer than a memory that is given up, so that the workflow takes the host's word for it.

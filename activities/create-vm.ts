@@ -71,7 +71,7 @@ const admit = (context: HostContext, input: CreateVmInput, template: Template): 
       context.reached('create.recorded');
       return manifest;
     });
-  return reserve(context, input.spec.id, template.memoryMiB, record, input.spec.warm);
+  return reserve(context, input.spec.id, template, record, input.spec.warm);
 };
 
 async function start(

@@ -2,7 +2,7 @@ import type { MasterKey } from '../src/keys/master-key.js';
 import type { VmDriver } from '../src/libvirt/driver.js';
 import type { LogEntry } from '../src/gateway/wire.js';
 import type { Logger } from '../src/log.js';
-import type { Room } from '../src/host/admission.js';
+import type { Reserve } from '../src/host/admission.js';
 import type { DiscardedMemory } from '../src/host/discarded-memory.js';
 import type { MemoryPool } from '../src/host/memory-pool.js';
 import type { OverlayPool } from '../src/host/overlay-pool.js';
@@ -19,7 +19,7 @@ export interface HostContext {
   /** First unix user id of sandboxes, and QEMU's group. */
   uidBase: number;
   gid: number;
-  reserved: Room;
+  reserved: Reserve;
   driver: VmDriver;
   index: SandboxIndex;
   locks: SandboxLocks;

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import pLimit from 'p-limit';
-import { measureRoom, missingRoom } from '../src/host/admission.js';
+import { measureRoom, missingRoom, neededRoomOf, type Room } from '../src/host/admission.js';
 import { failure } from './failure.js';
 import type { HostContext } from './host-context.js';
 
@@ -34,7 +34,7 @@ export async function withDiskRoom<T>(
 }
 
 /**
- * Runs `record`, which writes the manifest that counts from then on, if a machine of `memoryMiB` fits beside all others.
+ * Runs `record`, which writes the manifest that counts from then on, if a machine of that size fits beside all others.
  * What an earlier attempt of the same sandbox reserved is its own. Warm machines give way, one by one.
  * @param warm it is a warm machine itself, which takes nobody's place
  * @throws InsufficientCapacity; then nothing was begun.
@@ -42,7 +42,7 @@ export async function withDiskRoom<T>(
 export const reserve = <T>(
   context: HostContext,
   id: string,
-  memoryMiB: number,
+  { memoryMiB, diskMiB }: Room,
   record: () => Promise<T>,
   warm = false,
 ): Promise<T> =>
@@ -51,17 +51,19 @@ export const reserve = <T>(
       try {
         const { index, reserved, memories, discarded } = context;
         const taken = {
+          ...reserved,
           memoryMiB: reserved.memoryMiB + memories.heldMiB,
           diskMiB: reserved.diskMiB + beingWrittenMiB,
         };
         const room = await measureRoom(index, taken, id);
+        const need = await neededRoomOf(index, id, { memoryMiB, diskMiB }, reserved);
         // What others have just given back is promised again, but not free yet. Once: there may always be something.
         const free = { ...room, memoryMiB: room.memoryMiB - discarded.heldMiB };
-        if (!waited && missingRoom(free, memoryMiB) !== undefined) {
+        if (!waited && missingRoom(free, need) !== undefined) {
           waited = true;
           if (await discarded.settled()) continue;
         }
-        const missing = missingRoom(room, memoryMiB);
+        const missing = missingRoom(room, need);
         if (missing !== undefined) throw failure('InsufficientCapacity', missing);
         return await record();
       } catch (error) {

@@ -141,7 +141,7 @@ async function restore(
     await context.driver.destroy(domainName(id));
     await clearWorkspaceButSecret(context, known);
     context.reached('resume.cleared');
-    const manifest = await reserve(context, id, template.memoryMiB, () =>
+    const manifest = await reserve(context, id, template, () =>
       claimSlot(context, id, (slot) => {
         context.reached('resume.slot-claimed');
         return context.index.change(id, {

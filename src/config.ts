@@ -101,9 +101,15 @@ const schema = z.object({
   DORMOUSE_UID_COUNT: count.default(65_536),
   /** `auto` probes KVM once per boot of the host. */
   DORMOUSE_ACCELERATOR: z.enum(['auto', 'kvm', 'tcg']).default('auto'),
-  /** Host memory (MiB) and state-directory bytes that admission never gives away. */
+  /** Host memory that admission never gives away, MiB. */
   DORMOUSE_RESERVED_MEMORY_MIB: z.coerce.number().int().nonnegative().default(1024),
+  /** Disk of the state directory for Temporal's database, keys, manifests and logs, MiB: guests that would grow into it are held. */
   DORMOUSE_RESERVED_DISK_MIB: z.coerce.number().int().nonnegative().default(2048),
+  /**
+   * The disks of all sandboxes may come to need so many times the room that is kept free for them. 1: each can be filled at
+   * any time, and fewer sandboxes fit.
+   */
+  DORMOUSE_DISK_OVERCOMMIT: z.coerce.number().min(1).default(4),
   DORMOUSE_ALLOW_PRIVATE_NETWORKS: list.default([]),
   /** Whether guests may reach mail servers on port 25, as those who send spam do. */
   DORMOUSE_ALLOW_SMTP: flag.default(false),
@@ -259,6 +265,7 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     accelerator: v.DORMOUSE_ACCELERATOR,
     reservedMemoryMiB: v.DORMOUSE_RESERVED_MEMORY_MIB,
     reservedDiskMiB: v.DORMOUSE_RESERVED_DISK_MIB,
+    diskOvercommit: v.DORMOUSE_DISK_OVERCOMMIT,
     allowPrivateNetworks: v.DORMOUSE_ALLOW_PRIVATE_NETWORKS,
     allowSmtp: v.DORMOUSE_ALLOW_SMTP,
     warmPool: v.DORMOUSE_WARM_POOL,

@@ -21,6 +21,8 @@ export function chaosEnvironment(
     ...ownPorts(port),
     DORMOUSE_RESERVED_DISK_MIB: '256',
     DORMOUSE_RESERVED_MEMORY_MIB: '256',
+    // As many sandboxes as its memory holds, on a small disk.
+    DORMOUSE_DISK_OVERCOMMIT: '64',
     DORMOUSE_OVERLAY_POOL: '2',
     // What the pool does by itself would use up the faults that are meant for a step.
     DORMOUSE_WARM_POOL: '0',

@@ -8,7 +8,7 @@ const LOOK_EVERY_MS = 2_000;
 
 /**
  * Notices machines that ended by themselves (QEMU died, the guest powered off, the host was rebooted) and reports them
- * to their workflows. One that stands is let run again. A sandbox whose lock is held is being worked on and is left out.
+ * to their workflows. One that stands, and is not held, is let run again. A sandbox whose lock is held is being worked on and is left out.
  * @returns stops watching.
  */
 export function watchMachines(options: {
@@ -19,6 +19,8 @@ export function watchMachines(options: {
   /** What was heard of the end of a sandbox's machine, if anything. */
   howItEnded: (id: string) => string | undefined;
   report: (id: string, generation: number, reason: string) => Promise<void>;
+  /** Its machine stands because this host wants it to. */
+  isHeld?: (id: string) => boolean;
   /** Called for every sandbox whose machine stands. */
   stands?: (id: string) => void;
   log: Logger;
@@ -33,7 +35,7 @@ export function watchMachines(options: {
     const still = new Set(await driver.listStanding(domainPrefix));
     const standingIds = expected.flatMap(({ id }) => (still.has(`${domainPrefix}${id}`) ? [id] : []));
     for (const id of standingIds) options.stands?.(id);
-    standing.letRun(new Set(standingIds));
+    standing.letRun(new Set(standingIds.filter((id) => options.isHeld?.(id) !== true)));
     for (const { id, generation } of expected) {
       const now = index.get(id);
       const same = now?.phase.name === 'running' && now.generation === generation && !locks.isHeld(id);

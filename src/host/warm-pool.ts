@@ -33,7 +33,7 @@ export class WarmPool {
       index: SandboxIndex;
       newest: () => Promise<WarmTemplate | undefined>;
       /** Room for one more machine of so much memory, beside all that are there. */
-      fits: (memoryMiB: number) => Promise<boolean>;
+      fits: (template: { memoryMiB: number; diskMiB: number }) => Promise<boolean>;
       /** Not in use, and not being worked on. */
       isFree: (id: string) => boolean;
       /** A step on it has begun a moment ago. One that lasts waits for its guest, and must not hold the pool up. */
@@ -61,7 +61,7 @@ export class WarmPool {
           return { id, templateKey, phase: phase.name, startedAt: view.startedAt };
         }),
         othersAreMade: index.all().some((manifest) => isBeingMade(manifest) && isUnderWay(manifest.id)),
-        fits: template !== undefined && machines.length < size && (await fits(template.memoryMiB)),
+        fits: template !== undefined && machines.length < size && (await fits(template)),
       });
       for (const { id, why } of discard) await this.#discard(id, why);
       if (startOne && template !== undefined) await start(warmSpec(newId(), hostId, template));

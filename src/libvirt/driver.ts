@@ -30,6 +30,8 @@ export interface VmDriver {
   restore(spec: DomainSpec, image: ComingImage): Promise<void>;
   /** Lets a paused machine run; a running one stays as it is. */
   run(name: string): Promise<void>;
+  /** Stops the virtual CPUs of a machine that runs; one that stands stays as it is. */
+  suspend(name: string): Promise<void>;
   /** Saves the device state into `image` and ends the machine; its memory file stays. On failure the machine runs on. */
   save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void>;
   /** Waits, for a minute, for a save that libvirt goes on with although its caller has died or lost the connection. */

@@ -79,6 +79,10 @@ export class LibvirtDriver implements VmDriver {
     await this.#onDomain(name, (domain) => domain.resume());
   }
 
+  async suspend(name: string): Promise<void> {
+    await this.#onDomain(name, (domain) => domain.suspend());
+  }
+
   async save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void> {
     if (!(await ignoresSharedMemory(spec.qmpSocket, within(MONITOR_TIMEOUT_MS)))) {
       throw new DomainError(`${spec.name}: QEMU would save the memory too; refusing to write plain memory to ${image}`);

@@ -23,8 +23,9 @@ import { openGuard } from '../guard/guard.js';
 import { Passts } from '../guard/passts.js';
 import { openWall } from '../guard/wall.js';
 import { GuardWatch } from '../guard/watch.js';
-import { measureRoom, missingRoom, roomToOffer } from '../host/admission.js';
+import { measureRoom, missingRoom, neededRoom, roomToOffer } from '../host/admission.js';
 import { forbidCoreDumps } from '../host/core-dumps.js';
+import { DiskHold, HELD, LOOK_AT_DISK_EVERY_MS } from '../host/disk-hold.js';
 import { lockStateDirectory } from '../host/host-lock.js';
 import { watchMachines } from '../host/machine-watch.js';
 import { DiscardedMemory } from '../host/discarded-memory.js';
@@ -149,7 +150,10 @@ async function main(): Promise<void> {
   });
   await slots.sweep(new Set(index.all().flatMap(({ slot }) => slot ?? [])), (id) => index.isUnreadable(id));
   await takeBackDisks(index);
-  const reserved = { memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB };
+  const reserved = {
+    ...{ memoryMiB: config.reservedMemoryMiB, diskMiB: config.reservedDiskMiB },
+    diskOvercommit: config.diskOvercommit,
+  };
   const discarded = new DiscardedMemory(index.paths.discarded, log);
   await discarded.sweep();
   const memories = new MemoryPool<Template>({
@@ -167,7 +171,7 @@ async function main(): Promise<void> {
   const warmPool = new WarmPool({
     ...{ size: config.warmPool, hostId: config.hostId, index, newId: randomSandboxId, log },
     newest: async () => (await listTemplates(config.templateDir))[0],
-    fits: async (memoryMiB) => missingRoom(await measureRoom(index, reserved), memoryMiB) === undefined,
+    fits: async (size) => missingRoom(await measureRoom(index, reserved), neededRoom(size, reserved)) === undefined,
     isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
     isUnderWay: (id) => locks.isHeldFor(id, LONGEST_STEP_MS),
     start: (spec) => workflows.create(spec),
@@ -278,8 +282,18 @@ async function main(): Promise<void> {
   await once(gateway, 'listening');
 
   const connection = await workerConnection(config.temporal);
+  const diskHold = new DiskHold({
+    ...{ driver, index, limits: reserved, domainPrefix: DOMAIN_PREFIX, log },
+    onHeld: ({ id, generation }) => journal.addEvent(id, generation, 'held', HELD),
+  });
+  const stopHolding = every(
+    LOOK_AT_DISK_EVERY_MS,
+    () => diskHold.look(),
+    (error) => log.warn({ err: error }, 'the room on the disk could not be looked at'),
+  );
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
+    isHeld: (id) => diskHold.isHeld(id),
     stands: (id) => life.stands(id),
     howItEnded: (id) => endings.get(id),
     report: async (id, generation, reason) => {
@@ -335,6 +349,7 @@ async function main(): Promise<void> {
   unwatchGuests();
   unfollowGuard();
   stopGuarding();
+  stopHolding();
   stopReaping();
   stopTending();
   unfollow();

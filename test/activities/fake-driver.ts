@@ -32,6 +32,12 @@ export class FakeDriver implements VmDriver {
     return Promise.resolve();
   }
 
+  suspend(name: string): Promise<void> {
+    this.#called('suspend', name);
+    this.machines.set(name, 'paused');
+    return Promise.resolve();
+  }
+
   cpuSeconds(): Promise<number> {
     return Promise.resolve(0);
   }

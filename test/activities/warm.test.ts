@@ -143,14 +143,14 @@ describe('room', () => {
       if (asked === 2) scene.context.reserved = { memoryMiB: 0, diskMiB: 0 };
       return true;
     };
-    expect(await reserve(scene.context, 'other', 1, async () => 'recorded')).toBe('recorded');
+    expect(await reserve(scene.context, 'other', { memoryMiB: 1, diskMiB: 1 }, async () => 'recorded')).toBe('recorded');
     expect(asked).toBe(2);
   });
 
   test('is also a unix user, of which there are so many', async () => {
     const users: number[] = [];
     scene.context.makeRoom = async () => users.push(1) > 0;
-    const claimed = reserve(scene.context, 'other', 1, () =>
+    const claimed = reserve(scene.context, 'other', { memoryMiB: 1, diskMiB: 1 }, () =>
       users.length > 0 ? Promise.resolve('recorded') : Promise.reject(failure('InsufficientCapacity', 'all are taken')),
     );
     expect(await claimed).toBe('recorded');
@@ -164,7 +164,7 @@ describe('room', () => {
       return false;
     };
     const refused = { type: 'InsufficientCapacity' };
-    await expect(reserve(scene.context, 'other', 1, async () => 0)).rejects.toMatchObject(refused);
+    await expect(reserve(scene.context, 'other', { memoryMiB: 1, diskMiB: 1 }, async () => 0)).rejects.toMatchObject(refused);
     expect(asked).toBe(1);
     const spec: SandboxSpec = { ...scene.spec, id: 'iother', warm: true };
     const made = createVm(scene.context, { spec, generation: 1, view: scene.view('running', 1) }, never);

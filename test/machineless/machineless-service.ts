@@ -8,7 +8,7 @@ import { FakeMachines } from '../../src/bench/machineless/fake-machines.js';
 import { idleVirsh } from '../../src/bench/machineless/idle-virsh.js';
 import { startMachinelessHost } from '../../src/bench/machineless/machineless-host.js';
 import { readConfig, type Config } from '../../src/config.js';
-import type { Room } from '../../src/host/admission.js';
+import type { Reserve } from '../../src/host/admission.js';
 import { ownPorts } from '../../src/setup/own-ports.js';
 import { Child } from '../../src/setup/child.js';
 import { temporalCli } from '../../src/setup/temporal-cli.js';
@@ -38,7 +38,7 @@ export class MachinelessService {
     readonly machines: FakeMachines,
     private readonly env: NodeJS.ProcessEnv,
     private readonly temporalOptions: string[],
-    private readonly reserved: Room,
+    private readonly reserved: Reserve,
   ) {}
 
   /** @param portOffset of its five ports, from the first test port */
@@ -48,7 +48,7 @@ export class MachinelessService {
       temporal?: string[];
       machinesTakeUpToMs?: number;
       warmPool?: number;
-      reserved?: Room;
+      reserved?: Reserve;
       slots?: Partial<Record<StepKind, number>>;
     } = {},
   ): Promise<MachinelessService> {

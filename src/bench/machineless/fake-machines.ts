@@ -80,6 +80,11 @@ export class FakeMachines implements VmDriver {
     await once(agent, 'listening');
   }
 
+  suspend(name: string): Promise<void> {
+    this.#stop(this.#existing(name));
+    return Promise.resolve();
+  }
+
   /** Its guest obeys at once, or when `hold` lets it. */
   async shutdown(name: string): Promise<void> {
     await this.hold;

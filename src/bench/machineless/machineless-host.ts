@@ -14,7 +14,8 @@ import { createGateway } from '../../gateway/gateway.js';
 import { gatewayToken } from '../../gateway/gateway-token.js';
 import { AGENT_PORT } from '../../gateway/wire.js';
 import { dialTunnel } from '../../guest/client.js';
-import { measureRoom, missingRoom, type Room } from '../../host/admission.js';
+import { measureRoom, missingRoom, neededRoom, type Reserve } from '../../host/admission.js';
+import { DiskHold, HELD, LOOK_AT_DISK_EVERY_MS } from '../../host/disk-hold.js';
 import { every } from '../../host/every.js';
 import { watchMachines } from '../../host/machine-watch.js';
 import { DiscardedMemory } from '../../host/discarded-memory.js';
@@ -71,7 +72,7 @@ export interface MachinelessSettings {
 export async function startMachinelessHost(
   config: MachinelessSettings,
   driver: FakeMachines,
-  reserved: Room = { memoryMiB: 0, diskMiB: 0 },
+  reserved: Reserve = { memoryMiB: 0, diskMiB: 0 },
 ): Promise<() => Promise<void>> {
   const log = createLogger('machineless-host', 'error');
   const paths = new StatePaths(config.stateDir);
@@ -107,7 +108,7 @@ export async function startMachinelessHost(
   const warmPool = new WarmPool({
     ...{ size: config.warmPool ?? 0, hostId: config.hostId, index, newId: randomSandboxId, log },
     newest: () => Promise.resolve(template),
-    fits: async (memoryMiB) => missingRoom(await measureRoom(index, reserved), memoryMiB) === undefined,
+    fits: async (size) => missingRoom(await measureRoom(index, reserved), neededRoom(size, reserved)) === undefined,
     isFree: (id) => !locks.isHeld(id) && traffic.isGateOpen(id),
     isUnderWay: (id) => locks.isHeldFor(id, 10_000),
     start: (spec) => workflows.create(spec),
@@ -158,8 +159,18 @@ export async function startMachinelessHost(
   await once(gateway, 'listening');
 
   const connection = await workerConnection(config.temporal);
+  const diskHold = new DiskHold({
+    ...{ driver, index, limits: reserved, domainPrefix: DOMAIN_PREFIX, log },
+    onHeld: ({ id, generation }) => journal.addEvent(id, generation, 'held', HELD),
+  });
+  const stopHolding = every(
+    LOOK_AT_DISK_EVERY_MS,
+    () => diskHold.look(),
+    (error) => log.error({ err: error }, 'the room on the disk could not be looked at'),
+  );
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
+    isHeld: (id) => diskHold.isHeld(id),
     howItEnded: () => undefined,
     report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
   });
@@ -191,6 +202,7 @@ export async function startMachinelessHost(
   );
   return async () => {
     stopTending();
+    stopHolding();
     stopReaping();
     worker.shutdown();
     await running;
