@@ -20,6 +20,8 @@ export interface HostContext {
   uidBase: number;
   gid: number;
   reserved: Reserve;
+  /** Of one machine's disk, bytes per second; absent: no limit. */
+  diskRate?: number | undefined;
   driver: VmDriver;
   index: SandboxIndex;
   locks: SandboxLocks;

@@ -15,17 +15,27 @@ import { resumeVm } from './resume-vm.js';
 import { rotateTokens } from './rotate-tokens.js';
 import { shutDownVm } from './shut-down-vm.js';
 import { subjectOf } from './step-subject.js';
+import { Turns } from './turns.js';
 
 const HEARTBEAT_EVERY_MS = 2_000;
 
-/** The host's verbs as Temporal activities: heartbeats while they work, cancellation, errors of the table. */
-export function createHostActivities(context: HostContext, inFlight: InFlight): HostActivities {
+/** Steps that use QEMU, disk and processors, of all tenants at once. No measure of what the host can do: each waits for its own. */
+const MACHINES_AT_ONCE = 64;
+
+/** The host's verbs as Temporal activities: heartbeats while they work, tenants in turn, cancellation, errors of the table. */
+export function createHostActivities(
+  context: HostContext,
+  inFlight: InFlight,
+  turns = new Turns(MACHINES_AT_ONCE),
+): HostActivities {
   const alive = <T>(verb: string, id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
     reported(context, inFlight, verb, id, work);
   return {
     createVm: (input) =>
       logged(context, 'create', input.spec.id, input.generation, () =>
-        alive('create', input.spec.id, (signal) => createVm(context, input, signal)),
+        alive('create', input.spec.id, (signal) =>
+          turns.take(input.spec.tenant, signal, () => createVm(context, input, signal)),
+        ),
       ),
     assignVm: (input) =>
       logged(context, 'create', input.spec.id, input.generation, () =>
@@ -33,7 +43,9 @@ export function createHostActivities(context: HostContext, inFlight: InFlight): 
       ),
     pauseVm: (input) =>
       logged(context, 'pause', input.id, input.generation, () =>
-        alive('pause', input.id, (signal) => pauseVm(context, input, signal)),
+        alive('pause', input.id, (signal) =>
+          turns.take(subjectOf(input).tenant, signal, () => pauseVm(context, input, signal)),
+        ),
       ),
     resumeVm: (input) =>
       logged(context, 'resume', subjectOf(input).id, input.generation, () =>

@@ -46,7 +46,10 @@ export function machineSpec(context: HostContext, manifest: Manifest, template: 
     kernelArguments: template.kernelArguments,
     panicDevice: template.panicDevice,
     onPanic: context.onCrash,
-    disk: { path: paths.overlay, backingFile: template.disk, secretUuid: derivedUuid(manifest.id, 'secret') },
+    disk: {
+      ...{ path: paths.overlay, backingFile: template.disk, secretUuid: derivedUuid(manifest.id, 'secret') },
+      bytesPerSecond: context.diskRate,
+    },
     memoryFile: paths.memoryFile,
     qmpSocket: paths.qmpSocket,
     network: { macAddress: template.macAddress, address: slotAddress(slotOf(manifest)), agentPort: AGENT_PORT },

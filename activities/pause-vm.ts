@@ -73,7 +73,10 @@ async function saveOrRollBack(
 async function mark(context: HostContext, known: Manifest, generation: number): Promise<Manifest> {
   const { directory, memoryFile } = context.index.paths.sandbox(known.id);
   try {
-    const missing = known.phase.name === 'running' ? await missingForImage(directory, memoryFile, context.reserved.diskMiB) : undefined;
+    const missing =
+      known.phase.name === 'running'
+        ? await missingForImage(directory, memoryFile, context.reserved.diskMiB)
+        : undefined;
     if (missing !== undefined) throw failure('InsufficientCapacity', `sandbox ${known.id}: ${missing}`);
     return await context.index.change(known.id, { generation, phase: { name: 'saving' } });
   } catch (error) {

@@ -110,6 +110,8 @@ const schema = z.object({
    * any time, and fewer sandboxes fit.
    */
   DORMOUSE_DISK_OVERCOMMIT: z.coerce.number().min(1).default(4),
+  /** Of the disks of one tenant's busy guests on one host together, MiB per second. 0: no limit. */
+  DORMOUSE_DISK_RATE_MIB: z.coerce.number().int().nonnegative().default(256),
   DORMOUSE_ALLOW_PRIVATE_NETWORKS: list.default([]),
   /** Whether guests may reach mail servers on port 25, as those who send spam do. */
   DORMOUSE_ALLOW_SMTP: flag.default(false),
@@ -266,6 +268,8 @@ export function readConfig(env: NodeJS.ProcessEnv) {
     reservedMemoryMiB: v.DORMOUSE_RESERVED_MEMORY_MIB,
     reservedDiskMiB: v.DORMOUSE_RESERVED_DISK_MIB,
     diskOvercommit: v.DORMOUSE_DISK_OVERCOMMIT,
+    /** Bytes per second. Undefined: no limit. */
+    diskRate: v.DORMOUSE_DISK_RATE_MIB === 0 ? undefined : v.DORMOUSE_DISK_RATE_MIB * 1024 * 1024,
     allowPrivateNetworks: v.DORMOUSE_ALLOW_PRIVATE_NETWORKS,
     allowSmtp: v.DORMOUSE_ALLOW_SMTP,
     warmPool: v.DORMOUSE_WARM_POOL,

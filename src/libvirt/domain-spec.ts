@@ -42,6 +42,8 @@ export interface DiskSpec {
   backingFile?: string;
   /** libvirt secret with the LUKS passphrase; absent for a template's plain disk. */
   secretUuid?: string;
+  /** Reads and writes together; absent: no limit. Nothing that a guest sees: images with and without it are restored alike. */
+  bytesPerSecond?: number | undefined;
 }
 
 export interface NetworkSpec {

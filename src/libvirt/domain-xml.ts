@@ -117,6 +117,7 @@ function devices(spec: DomainSpec): object {
             },
           }),
       target: { '@dev': 'vda', '@bus': 'virtio' },
+      ...(spec.disk.bytesPerSecond === undefined ? {} : { iotune: { total_bytes_sec: spec.disk.bytesPerSecond } }),
     },
     interface: {
       '@type': 'user',

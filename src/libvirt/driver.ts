@@ -32,6 +32,13 @@ export interface VmDriver {
   run(name: string): Promise<void>;
   /** Stops the virtual CPUs of a machine that runs; one that stands stays as it is. */
   suspend(name: string): Promise<void>;
+  /**
+   * Sets what a live machine may take of CPU and disk while others want it.
+   * @param share of what a machine is born with, at most 1
+   * @param bytesPerSecond of its disk; undefined: as it is
+   * @returns what this host cannot do, in words
+   */
+  setShare(name: string, share: number, bytesPerSecond: number | undefined): Promise<string[]>;
   /** Saves the device state into `image` and ends the machine; its memory file stays. On failure the machine runs on. */
   save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void>;
   /** Waits, for a minute, for a save that libvirt goes on with although its caller has died or lost the connection. */

@@ -13,6 +13,7 @@ import { clearPlantedPasstFiles } from './passt-files.js';
 import { pinned } from './pinned.js';
 import { restoreThroughPipe } from './restore-pipe.js';
 import { headFor, streamOf } from './save-image-header.js';
+import { Shares } from './shares.js';
 import { virsh } from './virsh.js';
 import { libvirtVersion } from './version.js';
 import { within } from '../within.js';
@@ -34,11 +35,13 @@ const ENDED_MEANWHILE = /domain is not running|no domain with matching|domain no
 export class LibvirtDriver implements VmDriver {
   readonly #connection: LibvirtConnection;
   readonly #longCalls: LongCalls;
+  readonly #shares: Shares;
   #version: Promise<number> | undefined;
 
   constructor(private readonly uri: string) {
     this.#connection = new LibvirtConnection(uri);
     this.#longCalls = new LongCalls(uri);
+    this.#shares = new Shares(uri);
   }
 
   async start(spec: DomainSpec): Promise<void> {
@@ -81,6 +84,10 @@ export class LibvirtDriver implements VmDriver {
 
   async suspend(name: string): Promise<void> {
     await this.#onDomain(name, (domain) => domain.suspend());
+  }
+
+  setShare(name: string, share: number, bytesPerSecond: number | undefined): Promise<string[]> {
+    return this.#shares.set(name, share, bytesPerSecond);
   }
 
   async save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void> {

@@ -39,6 +39,7 @@ import { signEarlierManifests, signingRecords } from '../host/sign-manifests.js'
 import { unixSlotUsers } from '../host/slot-users.js';
 import { slotAddress, slotUid } from '../host/slots.js';
 import { StatePaths } from '../host/state-paths.js';
+import { LOOK_AT_SHARES_EVERY_MS, TenantShares } from '../host/tenant-shares.js';
 import { TenantUses } from '../host/tenant-uses.js';
 import { WarmPool } from '../host/warm-pool.js';
 import { observe } from '../invariants/observe.js';
@@ -185,6 +186,7 @@ async function main(): Promise<void> {
   );
   const context: HostContext = {
     ...{ onCrash: config.onCrash, libvirtUri: config.libvirtUri, uidBase: config.uidBase, gid, reserved },
+    diskRate: config.diskRate,
     ...{ driver, index, locks, slots, pool, memories, discarded, masterKey, traffic, guard, journal, log },
     life: {
       answersWithinMs: PAUSE_WAITS_MS,
@@ -291,6 +293,14 @@ async function main(): Promise<void> {
     () => diskHold.look(),
     (error) => log.warn({ err: error }, 'the room on the disk could not be looked at'),
   );
+  const shares = new TenantShares({
+    ...{ driver, index, domainPrefix: DOMAIN_PREFIX, diskRate: config.diskRate, log },
+  });
+  const stopSharing = every(
+    LOOK_AT_SHARES_EVERY_MS,
+    () => shares.look(),
+    (error) => log.warn({ err: error }, 'what tenants may take beside each other could not be looked at'),
+  );
   const unwatch = watchMachines({
     ...{ driver, index, locks, log, domainPrefix: DOMAIN_PREFIX },
     isHeld: (id) => diskHold.isHeld(id),
@@ -350,6 +360,7 @@ async function main(): Promise<void> {
   unfollowGuard();
   stopGuarding();
   stopHolding();
+  stopSharing();
   stopReaping();
   stopTending();
   unfollow();

@@ -13,6 +13,8 @@ export interface ChildOptions {
   logFile: string;
   /** How long it may take to stop before it is killed. */
   stopWithinMs: number;
+  /** Programs that replace themselves by what follows, see `before-guests.ts`. */
+  before?: readonly string[];
   say: (line: string) => void;
 }
 
@@ -30,9 +32,10 @@ export class Child {
 
   start(): void {
     this.#stopping = false;
-    const { name, command, args, env, logFile, say } = this.options;
+    const { name, command, args, env, logFile, say, before = [] } = this.options;
     const log = openSync(logFile, 'a', 0o600);
-    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', command, ...args], {
+    const [program, ...programArgs] = [...before, 'setpriv', '--pdeathsig', 'TERM', '--', command, ...args];
+    const child = spawn(program!, programArgs, {
       env,
       stdio: ['ignore', log, log],
       // Own process group: Ctrl-C in the terminal goes to `make up` alone, which stops the roles in order.

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HOST_THREADS, type Config } from '../config.js';
+import { beforeGuests } from './before-guests.js';
 import { Child } from './child.js';
 import { temporalCli } from './temporal-cli.js';
 import { waitForHttp, waitForPort } from './wait.js';
@@ -11,6 +12,7 @@ const mains = fileURLToPath(new URL('../mains/', import.meta.url));
 /** All roles on one machine, each a process of its own: Temporal (unless there is one already), workers, api. */
 export class Service {
   readonly #children = new Map<string, Child>();
+  #before: string[] = [];
 
   constructor(
     private readonly config: Config,
@@ -24,6 +26,7 @@ export class Service {
   async start(): Promise<void> {
     const { config, say } = this;
     await mkdir(this.#logs, { recursive: true, mode: 0o700 });
+    this.#before = await beforeGuests(say);
     if (!config.temporal.external) {
       say('starting Temporal');
       await this.#startTemporal();
@@ -98,6 +101,7 @@ export class Service {
       logFile: this.#log(name),
       stopWithinMs,
       say: this.say,
+      before: this.#before,
     });
     this.#children.set(name, child);
     child.start();

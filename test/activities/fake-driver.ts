@@ -38,6 +38,10 @@ export class FakeDriver implements VmDriver {
     return Promise.resolve();
   }
 
+  setShare(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
   cpuSeconds(): Promise<number> {
     return Promise.resolve(0);
   }

@@ -24,3 +24,10 @@ test('a machine whose kernel panics ends, or reboots where that is wanted', () =
   expect(domainXml({ ...spec, onPanic: 'end' })).toContain('<on_crash>destroy</on_crash>');
   expect(domainXml({ ...spec, onPanic: 'reboot' })).toContain('<on_crash>restart</on_crash>');
 });
+
+test('a disk is limited where that is wanted, and nothing else changes', () => {
+  const limit = '<iotune><total_bytes_sec>1000</total_bytes_sec></iotune>';
+  const having = domainXml({ ...spec, disk: { ...spec.disk, bytesPerSecond: 1000 } });
+  expect(having).toContain(limit);
+  expect(having.replace(limit, '')).toBe(domainXml(spec));
+});

@@ -85,6 +85,10 @@ export class FakeMachines implements VmDriver {
     return Promise.resolve();
   }
 
+  setShare(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
   /** Its guest obeys at once, or when `hold` lets it. */
   async shutdown(name: string): Promise<void> {
     await this.hold;

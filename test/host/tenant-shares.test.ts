@@ -1,0 +1,83 @@
+import { beforeEach, expect, test } from 'vitest';
+import type { Manifest } from '../../src/host/manifest.js';
+import { TenantShares } from '../../src/host/tenant-shares.js';
+import { sharesOf } from '../../src/host/tenant-shares-plan.js';
+import { createLogger } from '../../src/log.js';
+
+const guest = (id: string, tenant: string, isBusy = true) => ({ id, tenant, isBusy });
+
+test('busy guests of one tenant weigh together as much as the one of another', () => {
+  const shares = sharesOf([guest('a1', 'a'), guest('a2', 'a'), guest('a3', 'a'), guest('a4', 'a'), guest('b', 'b')]);
+  expect(['a1', 'a2', 'a3', 'a4'].reduce((sum, id) => sum + shares.get(id)!, 0)).toBe(shares.get('b'));
+});
+
+test('one busy guest beside idle ones of its tenant has all of its tenant’s weight', () => {
+  const shares = sharesOf([guest('busy', 'a'), guest('idle', 'a', false), guest('too', 'a', false)]);
+  expect(shares.get('busy')).toBe(1);
+});
+
+let seconds: Record<string, number>;
+let given: unknown[][];
+let answer: () => Promise<string[]>;
+let at: number;
+let manifests: Manifest[];
+let shares: TenantShares;
+const running = (id: string, tenant: string, generation = 1): Manifest =>
+  ({ id, generation, phase: { name: 'running' }, view: { spec: { tenant } } }) as Manifest;
+beforeEach(() => {
+  [seconds, given, at] = [{}, [], 0];
+  answer = () => Promise.resolve([]);
+  manifests = [running('a1', 'a'), running('a2', 'a'), running('b', 'b')];
+  shares = new TenantShares({
+    driver: {
+      cpuSeconds: (name) => Promise.resolve(seconds[name] ?? 0),
+      setShare: (...args) => {
+        given.push(args);
+        return answer();
+      },
+    },
+    index: { all: () => manifests },
+    ...{ domainPrefix: 'd-', diskRate: 1000, log: createLogger('test', 'silent'), now: () => at },
+  });
+});
+
+/** So much CPU time does each use until the next look. */
+async function work(used: Record<string, number>): Promise<void> {
+  for (const [name, more] of Object.entries(used)) seconds[name] = (seconds[name] ?? 0) + more;
+  at += 1000;
+  await shares.look();
+}
+
+test('what a machine is born with is not set again; what changes is, once, and back', async () => {
+  await work({});
+  await work({ 'd-a1': 1, 'd-b': 1 });
+  expect(given).toEqual([]);
+  await work({ 'd-a1': 1, 'd-a2': 1, 'd-b': 1 });
+  await work({ 'd-a1': 1, 'd-a2': 1, 'd-b': 1 });
+  expect(given).toEqual([
+    ['d-a1', 0.5, 500],
+    ['d-a2', 0.5, 500],
+  ]);
+  given = [];
+  await work({ 'd-a1': 1 });
+  expect(given).toEqual([
+    ['d-a1', 1, 1000],
+    ['d-a2', 1, 1000],
+  ]);
+});
+
+test('the next machine of a sandbox gets the share that it is to have', async () => {
+  await work({});
+  await work({ 'd-a1': 1, 'd-a2': 1 });
+  given = [];
+  manifests[1] = running('a2', 'a', 2);
+  await work({ 'd-a1': 1, 'd-a2': 1 });
+  expect(given).toEqual([['d-a2', 0.5, 500]]);
+});
+
+test('a machine that ends meanwhile keeps no other from its share', async () => {
+  answer = () => Promise.reject(new Error('Domain not found'));
+  await work({});
+  await work({ 'd-a1': 1, 'd-a2': 1 });
+  expect(given).toHaveLength(2);
+});
