@@ -62,12 +62,13 @@ test('a guest that grows into the reserve is held, another one works and is paus
 
   // While no host worker looks, QEMU itself holds a guest that finds no room.
   await client.commands.run('rm big /dev/shm/copy; fstrim -v / || true', { user: 'root' });
-  const again = client.commands.run(written(60), { timeoutMs: 170_000 });
+  // In the background: it has begun once this is answered.
+  const again = await client.commands.run(written(60), { timeoutMs: 170_000, background: true });
   await whileHostWorkerIsFrozen(GROUND.stateDir, async () => {
     await fillUpTo(6);
     await expect.poll(() => state(id), { timeout: 100_000, interval: 50 }).toBe('paused (I/O error)');
   });
   await rm(HOG);
-  expect((await again).stdout.trim()).toBe(String(60 * MIB));
+  expect((await again.wait()).stdout.trim()).toBe(String(60 * MIB));
   await client.kill();
 }, 300_000);
