@@ -19,22 +19,24 @@ import { Turns } from './turns.js';
 
 const HEARTBEAT_EVERY_MS = 2_000;
 
-/** Steps that use QEMU, disk and processors, of all tenants at once. No measure of what the host can do: each waits for its own. */
-const MACHINES_AT_ONCE = 64;
+/** Steps of all tenants at once, by kind (`workflows/step-queues.ts`). No measure of what the host can do: each waits for its own sandbox. */
+const AT_ONCE = { machine: 64, guest: 2_000 };
 
 /** The host's verbs as Temporal activities: heartbeats while they work, tenants in turn, cancellation, errors of the table. */
 export function createHostActivities(
   context: HostContext,
   inFlight: InFlight,
-  turns = new Turns(MACHINES_AT_ONCE),
+  atOnce: Partial<typeof AT_ONCE> = {},
 ): HostActivities {
+  const machine = new Turns(atOnce.machine ?? AT_ONCE.machine);
+  const guest = new Turns(atOnce.guest ?? AT_ONCE.guest);
   const alive = <T>(verb: string, id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
     reported(context, inFlight, verb, id, work);
   return {
     createVm: (input) =>
       logged(context, 'create', input.spec.id, input.generation, () =>
         alive('create', input.spec.id, (signal) =>
-          turns.take(input.spec.tenant, signal, () => createVm(context, input, signal)),
+          machine.take(input.spec.tenant, signal, () => createVm(context, input, signal)),
         ),
       ),
     assignVm: (input) =>
@@ -44,12 +46,14 @@ export function createHostActivities(
     pauseVm: (input) =>
       logged(context, 'pause', input.id, input.generation, () =>
         alive('pause', input.id, (signal) =>
-          turns.take(subjectOf(input).tenant, signal, () => pauseVm(context, input, signal)),
+          machine.take(subjectOf(input).tenant, signal, () => pauseVm(context, input, signal)),
         ),
       ),
     resumeVm: (input) =>
       logged(context, 'resume', subjectOf(input).id, input.generation, () =>
-        alive('resume', subjectOf(input).id, (signal) => resumeVm(context, input, signal)),
+        alive('resume', subjectOf(input).id, (signal) =>
+          guest.take(subjectOf(input).tenant, signal, () => resumeVm(context, input, signal)),
+        ),
       ),
     shutDownVm: (input) =>
       logged(
@@ -57,7 +61,10 @@ export function createHostActivities(
         'pause',
         input.id,
         input.generation,
-        () => alive('shutdown', input.id, (signal) => shutDownVm(context, input, signal)),
+        () =>
+          alive('shutdown', input.id, (signal) =>
+            guest.take(subjectOf(input).tenant, signal, () => shutDownVm(context, input, signal)),
+          ),
         { keeps: 'disk' },
       ),
     bootVm: (input) =>
@@ -66,7 +73,10 @@ export function createHostActivities(
         'resume',
         subjectOf(input).id,
         input.generation,
-        () => alive('boot', subjectOf(input).id, (signal) => bootVm(context, input, signal)),
+        () =>
+          alive('boot', subjectOf(input).id, (signal) =>
+            guest.take(subjectOf(input).tenant, signal, () => bootVm(context, input, signal)),
+          ),
         { from: 'disk' },
       ),
     destroyVm: async (input) => {

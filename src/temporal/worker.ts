@@ -30,10 +30,10 @@ export async function createControlWorker(connection: NativeConnection, namespac
 /**
  * Steps of each kind that the host takes at once. A step waits for its own sandbox alone, so these are no measure of what the host
  * can do at once (libvirt, processors and memory have limits of their own), but of how many waits it takes to keep the
- * others from beginning. Guests that do not answer are as many as the host's memory has room for, hence so many. Steps of
- * the kind `machine` wait for their turn here and not in Temporal, whose queues know no tenants (`activities/turns.ts`).
+ * others from beginning. Guests that do not answer are as many as the host's memory has room for, hence so many. Steps
+ * wait for their turn on the host and not in Temporal, whose queues know no tenants (`activities/turns.ts`).
  */
-const SLOTS: Record<StepKind, number> = { short: 200, machine: 2_000, guest: 2_000 };
+const SLOTS: Record<StepKind, number> = { short: 200, machine: 4_000, guest: 4_000 };
 /** As many as there were when all steps shared them. */
 const FORMER_SLOTS = 64;
 

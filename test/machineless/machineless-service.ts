@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
 import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import type { StepKind } from '../../workflows/step-queues.js';
 import { mintKey } from '../../src/api/api-keys.js';
@@ -23,6 +24,16 @@ Runtime.install({
 const dist = path.resolve(import.meta.dirname, '../../dist/src/mains');
 
 const NOTHING = { memoryMiB: 0, diskMiB: 0 };
+
+/** Apart from guests' memory, as where that is a file system of its own. */
+async function mountDisk(stateDir: string, mib: number): Promise<void> {
+  const mount = (size: string, directory: string) =>
+    execa('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'dormouse', directory]);
+  await mount(`${mib}m`, stateDir);
+  const memory = path.join(stateDir, 'memory');
+  await mkdir(memory);
+  await mount('8g', memory);
+}
 
 /**
  * The whole service without machines: Temporal, control worker and api are processes of their own, as `make up` starts
@@ -50,16 +61,27 @@ export class MachinelessService {
       warmPool?: number;
       reserved?: Reserve;
       slots?: Partial<Record<StepKind, number>>;
+      stepsAtOnce?: { machine?: number; guest?: number };
+      /** Size of a disk of its own, MiB. */
+      diskMiB?: number;
+      env?: NodeJS.ProcessEnv;
     } = {},
   ): Promise<MachinelessService> {
     const stateDir = await mkdtemp('/dev/shm/dormouse-test-');
+    if (options.diskMiB !== undefined) await mountDisk(stateDir, options.diskMiB);
     const env: NodeJS.ProcessEnv = {
       ...process.env,
       ...{ DORMOUSE_STATE_DIR: stateDir, DORMOUSE_HOST_ID: 'machineless', DORMOUSE_LOG_LEVEL: 'warn' },
       ...ownPorts(FIRST_PORT + portOffset),
       ...{ DORMOUSE_WARM_POOL: String(options.warmPool ?? 0) },
+      ...options.env,
     };
-    const config = { ...readConfig(env), ...(options.slots === undefined ? {} : { slots: options.slots }) };
+    const { slots, stepsAtOnce } = options;
+    const config = {
+      ...readConfig(env),
+      ...(slots === undefined ? {} : { slots }),
+      ...(stepsAtOnce === undefined ? {} : { stepsAtOnce }),
+    };
     const apiKey = await mintKey(config.apiKeysFile, 'default');
     const machines = new FakeMachines(options.machinesTakeUpToMs);
     const service = new MachinelessService(
@@ -133,6 +155,7 @@ export class MachinelessService {
     await this.#endHost();
     await this.machines.close();
     for (const child of [...this.#children.values()].reverse()) await child.stop();
+    await execa('umount', ['--recursive', this.config.stateDir], { reject: false });
     await rm(this.config.stateDir, { recursive: true, force: true });
   }
 

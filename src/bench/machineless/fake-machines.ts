@@ -28,6 +28,8 @@ export class FakeMachines implements VmDriver {
   readonly #machines = new Map<string, Machine>();
   /** Save, restore and shutdown wait for this before anything happens. */
   hold: Promise<void> | undefined;
+  /** So many wait for it. */
+  waiting = 0;
   /** How many were restored so far. */
   restores = 0;
   /** So many next restores or saves fail. */
@@ -162,7 +164,10 @@ export class FakeMachines implements VmDriver {
       this.failures -= 1;
       throw new DomainError('failed as it was asked to');
     }
-    await this.hold;
+    if (this.hold !== undefined) {
+      this.waiting += 1;
+      await this.hold.finally(() => (this.waiting -= 1));
+    }
     if (this.takesUpToMs > 0) await delay(Math.random() * this.takesUpToMs);
   }
 }

@@ -7,7 +7,6 @@ import { InFlight } from '../../../activities/in-flight.js';
 import type { HostContext } from '../../../activities/host-context.js';
 import { derivedUuid, DOMAIN_PREFIX } from '../../../activities/machine.js';
 import { Reaper } from '../../../activities/reap.js';
-import { Turns } from '../../../activities/turns.js';
 import { randomSandboxId } from '../../api/sandbox-id.js';
 import type { StepKind } from '../../../workflows/step-queues.js';
 import { Activity } from '../../gateway/activity.js';
@@ -59,8 +58,8 @@ export interface MachinelessSettings {
   temporal: TemporalSettings;
   /** Steps of each kind that run at once; absent: as many as ever. */
   slots?: Partial<Record<StepKind, number>>;
-  /** Steps that machines make at once, of all tenants; absent: as many as ever. */
-  machinesAtOnce?: number;
+  /** Of all tenants, by kind; absent: as many as ever. */
+  stepsAtOnce?: { machine?: number; guest?: number };
   /** Absent: nothing reaps. */
   reaping?: { everyMs: number; ageMs: number };
 }
@@ -178,11 +177,7 @@ export async function startMachinelessHost(
     report: (id, generation, reason) => workflows.machineEnded(id, generation, reason),
   });
   const { namespace } = config.temporal;
-  const activities = createHostActivities(
-    context,
-    inFlight,
-    config.machinesAtOnce === undefined ? undefined : new Turns(config.machinesAtOnce),
-  );
+  const activities = createHostActivities(context, inFlight, config.stepsAtOnce);
   const worker = await createHostWorker(connection, namespace, config.hostId, activities, config.slots);
   const running = worker.run();
   const runs = new SandboxRuns(client, namespace);
