@@ -143,7 +143,9 @@ describe('room', () => {
       if (asked === 2) scene.context.reserved = { memoryMiB: 0, diskMiB: 0 };
       return true;
     };
-    expect(await reserve(scene.context, 'other', { memoryMiB: 1, diskMiB: 1 }, async () => 'recorded')).toBe('recorded');
+    expect(await reserve(scene.context, 'other', { memoryMiB: 1, diskMiB: 1 }, async () => 'recorded')).toBe(
+      'recorded',
+    );
     expect(asked).toBe(2);
   });
 
@@ -164,7 +166,9 @@ describe('room', () => {
       return false;
     };
     const refused = { type: 'InsufficientCapacity' };
-    await expect(reserve(scene.context, 'other', { memoryMiB: 1, diskMiB: 1 }, async () => 0)).rejects.toMatchObject(refused);
+    await expect(reserve(scene.context, 'other', { memoryMiB: 1, diskMiB: 1 }, async () => 0)).rejects.toMatchObject(
+      refused,
+    );
     expect(asked).toBe(1);
     const spec: SandboxSpec = { ...scene.spec, id: 'iother', warm: true };
     const made = createVm(scene.context, { spec, generation: 1, view: scene.view('running', 1) }, never);
