@@ -6,7 +6,7 @@ import { sendJson } from './http-error.js';
  * connection. Whoever has no token could otherwise fill the memory with bodies.
  */
 export function refuseUnread(request: IncomingMessage, response: ServerResponse, message: string): void {
-  closeUnlessRead(request, response);
+  closeUnlessRead(request, response, MOST_OF_A_STRANGER);
   const type = request.headers['content-type'] ?? '';
   if (!type.startsWith('application/connect+')) return sendJson(response, 401, { code: 'unauthenticated', message });
   // A stream's errors are its last message; 2 marks it.
@@ -18,28 +18,40 @@ export function refuseUnread(request: IncomingMessage, response: ServerResponse,
   response.end(Buffer.concat([head, text]));
 }
 
-/** Of the rest of a body so much is let go, for so long, before its connection is reset. */
-const MOST_LET_GO = 65_536;
+/** Of a body that comes without the token so much is let go before its connection is reset. */
+export const MOST_OF_A_STRANGER = 65_536;
+/** A connection whose client has sent less than a real upload does in this time is closed, and every one after the longer. */
 const LINGER_MS = 2_000;
+const UPLOAD_BYTES = 16_384;
+const LONGEST_LINGER_MS = 30_000;
 
 /**
- * To be called before the answer's head is sent. The connection ends after the answer; a short body is let go first, because
- * a client that still sends meets a reset, which may overtake the answer.
+ * To be called before the answer's head is sent. The connection ends after the answer; what still comes of the body is let
+ * go, because a client that still sends meets a reset, which may overtake the answer.
+ *
+ * @param mostLetGo bytes of the rest, after which the connection is reset all the same
  */
-export function closeUnlessRead(request: IncomingMessage, response: ServerResponse): void {
+export function closeUnlessRead(request: IncomingMessage, response: ServerResponse, mostLetGo = Infinity): void {
   if (request.complete) return;
   response.setHeader('connection', 'close');
   const { socket } = request;
   socket.destroySoon = () => {
+    const destroy = (): void => void socket.destroy();
+    const idle = setTimeout(destroy, LINGER_MS).unref();
+    const longest = setTimeout(destroy, LONGEST_LINGER_MS).unref();
     let letGo = 0;
+    let sinceRefresh = 0;
     socket.removeAllListeners('data');
     socket.on('data', (chunk: Buffer) => {
       letGo += chunk.length;
-      if (letGo > MOST_LET_GO) socket.destroy();
+      if (letGo > mostLetGo) return destroy();
+      sinceRefresh += chunk.length;
+      if (sinceRefresh < UPLOAD_BYTES) return;
+      sinceRefresh = 0;
+      idle.refresh();
     });
-    socket.on('error', () => socket.destroy()).once('end', () => socket.destroy());
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-    socket.once('close', () => clearTimeout(timer));
+    socket.on('error', destroy).once('end', destroy);
+    socket.once('close', () => [idle, longest].forEach((timer) => clearTimeout(timer)));
     socket.end();
     socket.resume();
   };

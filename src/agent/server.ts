@@ -5,12 +5,12 @@ import { refusal } from './authorize.js';
 import { creditUnit } from './files/credit.js';
 import { downloadRoute } from './files/download-route.js';
 import { uploadRoute } from './files/upload-route.js';
-import { HttpError, sendError, sendJson } from './http-error.js';
+import { HttpError, sendError, sendJson, toHttpError } from './http-error.js';
 import { initRoute, type InitOptions } from './init-route.js';
 import { readMetrics } from './metrics.js';
 import { ProcessEvents } from './process/process-events.js';
 import { ProgramsGroup } from './process/programs-group.js';
-import { closeUnlessRead } from './refuse-unread.js';
+import { closeUnlessRead, MOST_OF_A_STRANGER } from './refuse-unread.js';
 import { isRpc, rpcListener } from './rpc.js';
 import type { Survival } from './survival/survival.js';
 import { syncRoute } from './sync-route.js';
@@ -68,7 +68,9 @@ const isAdmitted = (request: IncomingMessage, state: AgentState): boolean =>
   !isRpc(request.url ?? '/') || refusal(state, request.headers['x-access-token'] as string | undefined) === undefined;
 
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
-  if (!response.headersSent) closeUnlessRead(request, response);
+  if (!response.headersSent) {
+    closeUnlessRead(request, response, toHttpError(error).status === 401 ? MOST_OF_A_STRANGER : Infinity);
+  }
   sendError(response, error);
 }
 
