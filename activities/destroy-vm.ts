@@ -16,6 +16,7 @@ import { removeSandbox } from './remove-sandbox.js';
 export async function destroyVm(context: HostContext, input: DestroyVmInput, signal: AbortSignal): Promise<void> {
   const { id, generation } = input;
   context.traffic.closeGate(id);
+  context.traffic.announceStop(id);
   context.traffic.cutStreams(id);
   if (context.locks.preempt(id, generation, new Error(`sandbox ${id} is being killed`))) {
     // A save inside libvirt cannot be cancelled from here, but it ends when its machine does.

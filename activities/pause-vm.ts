@@ -78,7 +78,9 @@ async function mark(context: HostContext, known: Manifest, generation: number): 
         ? await missingForImage(directory, memoryFile, context.reserved.diskMiB)
         : undefined;
     if (missing !== undefined) throw failure('InsufficientCapacity', `sandbox ${known.id}: ${missing}`);
-    return await context.index.change(known.id, { generation, phase: { name: 'saving' } });
+    const marked = await context.index.change(known.id, { generation, phase: { name: 'saving' } });
+    context.traffic.announceStop(known.id);
+    return marked;
   } catch (error) {
     if (known.phase.name !== 'running') throw error;
     await goesOn(context, known, generation).catch(() => undefined);

@@ -16,6 +16,7 @@ async function removeMachineLogs({ machineLogs = MACHINE_LOGS }: HostContext, do
 export async function removeSandbox(context: HostContext, id: string, generation: number): Promise<void> {
   const paths = context.index.paths.sandbox(id);
   const { slot, allowInternetAccess } = context.index.get(id) ?? { slot: null, allowInternetAccess: false };
+  context.traffic.announceStop(id);
   await context.driver.destroy(domainName(id));
   context.reached('destroy.machine-gone');
   context.traffic.cutStreams(id);

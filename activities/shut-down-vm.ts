@@ -41,6 +41,7 @@ export async function shutDownVm(
     // Nothing undoes it from here on, and it may take long: lists show it as paused.
     const stopping = { ...paused, image, status: 'pausing' as const };
     const manifest = await context.index.change(id, { generation, phase: { name: 'stopping' }, view: stopping });
+    context.traffic.announceStop(id);
     context.reached('shut-down.marked');
     await span('power off', () => powerOff(context, manifest, held));
     context.reached('shut-down.powered-off');

@@ -12,6 +12,7 @@ export class Activity implements Traffic {
   readonly #startedAt: number;
   readonly #lastAt = new Map<string, number>();
   readonly #closed = new Set<string>();
+  readonly #stopping = new Set<string>();
   readonly #open = new Map<string, Record<Whose, Set<{ cut: () => void }>>>();
 
   /** @param now a clock in ms that never goes back */
@@ -34,6 +35,15 @@ export class Activity implements Traffic {
 
   openGate(id: string): void {
     this.#closed.delete(id);
+    this.#stopping.delete(id);
+  }
+
+  announceStop(id: string): void {
+    this.#stopping.add(id);
+  }
+
+  isStopping(id: string): boolean {
+    return this.#stopping.has(id);
   }
 
   isGateOpen(id: string): boolean {
@@ -77,5 +87,6 @@ export class Activity implements Traffic {
     this.cutStreams(id);
     this.#lastAt.delete(id);
     this.#closed.delete(id);
+    this.#stopping.delete(id);
   }
 }

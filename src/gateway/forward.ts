@@ -21,8 +21,8 @@ import {
 } from './refusals.js';
 import type { HeldBytes } from './held-bytes.js';
 import { WholeFrames, type Room } from './whole-frames.js';
-import { whoAsks } from './who-asks.js';
-import { AGENT_PORT, forStrangers } from './wire.js';
+import { asksAfterwards, whoAsks } from './who-asks.js';
+import { AGENT_PORT, asksHealth, forStrangers, isConnectStream } from './wire.js';
 import { within } from '../within.js';
 
 const DIAL_WITHIN_MS = 15_000;
@@ -44,7 +44,10 @@ export async function forward(
   const { activity } = deps;
   // From the look at the gate to the touch nothing may await: a pause closes the gate, then looks at the clock.
   const route = openRoute(deps, id);
-  if ('status' in route) return refuse(out, route, request);
+  // A client that asks whether its sandbox lives takes only one answer for a no.
+  const orGone = (refusal: Refusal): Refusal =>
+    asksHealth(request.method, request.url, port) && isStopping(deps, id) ? notFound(id) : refusal;
+  if ('status' in route) return refuse(out, orGone(route), request);
   const asker = whoAsks(request, port, route.token);
   if ('refused' in asker) return refuseAccess(out, request, asker.refused);
   const { whose, passive } = asker;
@@ -73,7 +76,7 @@ export async function forward(
       activity.touch(id);
     }
     // A guest must not pass for the gateway before the proxy.
-    const watch = { answerHeaders: withoutOurs, ...(passive ? {} : watchOf(deps, id, port)) };
+    const watch = { answerHeaders: withoutOurs, ...(passive ? {} : watchOf(deps, request, id, port)) };
     if (client instanceof ServerResponse) {
       if (request.headers.expect !== undefined) client.writeContinue();
       await relayRequest(request, client, to, cut.signal, watch);
@@ -83,7 +86,7 @@ export async function forward(
     // A machine that is being saved takes its connections away before anyone cuts them.
     if (cut.signal.aborted || deps.route(id)?.open === false) {
       const reached = dialled || port === AGENT_PORT || !('status' in now);
-      return refuse(out, reached ? cutByPause(id) : now, request);
+      return refuse(out, orGone(reached ? cutByPause(id) : now), request);
     }
     deps.log.debug({ sandbox: id, port, err: error }, 'a port of the guest did not answer');
     refuse(
@@ -101,6 +104,12 @@ function openRoute(deps: GatewayDeps, id: string): GuestRoute | Refusal {
   const route = deps.route(id);
   if (route === undefined) return deps.index.get(id)?.status === 'paused' ? asleep(id) : notFound(id);
   return route.open && deps.activity.isGateOpen(id) ? route : changingState(id);
+}
+
+/** Whether the machine runs no more, or soon will not: a route that is closed though the gate is open is a save. */
+function isStopping({ route, activity }: GatewayDeps, id: string): boolean {
+  const now = route(id);
+  return now === undefined || activity.isStopping(id) || (!now.open && activity.isGateOpen(id));
 }
 
 /** Longer than one unit of credit, or of a length that nobody told. */
@@ -138,12 +147,12 @@ async function dial(
   }
 }
 
-function watchOf(deps: GatewayDeps, id: string, port: number): Watch {
+function watchOf(deps: GatewayDeps, request: IncomingMessage, id: string, port: number): Watch {
   const touch = (): void => deps.activity.touch(id);
   return {
     onRequestBytes: touch,
     onAnswer: (answer) => {
-      if (port !== AGENT_PORT || !isConnectStream(answer)) {
+      if (port !== AGENT_PORT || !isConnectStream(answer.headers)) {
         touch();
         return { onBytes: touch };
       }
@@ -154,7 +163,7 @@ function watchOf(deps: GatewayDeps, id: string, port: number): Watch {
         },
         // Nothing can be added to an answer whose length was told.
         ...(answer.headers['content-length'] === undefined
-          ? { through: new WholeFrames(streamCut, roomOf(deps.activity.held, id)) }
+          ? { through: new WholeFrames(lastFrame(deps, request, id), roomOf(deps.activity.held, id)) }
           : {}),
       };
     },
@@ -166,5 +175,13 @@ const roomOf = (held: HeldBytes, id: string): Room => ({
   give: (bytes) => held.give(id, bytes),
 });
 
-const isConnectStream = (answer: IncomingMessage): boolean =>
-  answer.headers['content-type']?.startsWith('application/connect+json') === true;
+/**
+ * What a Connect stream ends with whose sandbox stops. Clients that ask `/health` after a connection that broke off do so for
+ * no other end, and call an error a timeout: for them there is none (docs/clients.md, "How a stream ends").
+ */
+const lastFrame =
+  (deps: GatewayDeps, request: IncomingMessage, id: string) =>
+  (asked: boolean): ReturnType<typeof streamCut> | undefined => {
+    const stops = isStopping(deps, id);
+    return (asked || stops) && asksAfterwards(request) ? undefined : streamCut(stops);
+  };

@@ -59,10 +59,10 @@ export const cutByPause = (sandboxId: string): Refusal => ({
   },
 });
 
-/** Ends a Connect stream. Clients look for `was not found` here too; for other words they ask `/health`. */
+/** Ends a Connect stream. `stopped`: by the sandbox's end, or its pause. */
 export const streamCut = (stopped: boolean): { code: string; message: string } => ({
   code: 'unavailable',
   message: stopped
-    ? 'The sandbox was not found: it was paused or ended while this stream was open'
+    ? 'The sandbox was killed or reached its end of life while the request was in flight, or it was paused'
     : 'The connection to the sandbox ended before this stream did',
 });

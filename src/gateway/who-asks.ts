@@ -19,3 +19,10 @@ export function whoAsks(
   if (refused === undefined) return { whose: 'owner', passive };
   return method === 'GET' && path === '/health' ? { whose: 'stranger', passive } : { refused };
 }
+
+/** `ucloud_sandbox` up to 1.2: it hands a connection that broke off to its user as it is. */
+const NEVER_ASKS = /^ucloud-agentbox-sdk\//;
+
+/** Whether the client of a stream finds out by itself, from `/health`, why its connection broke off. */
+export const asksAfterwards = ({ headers }: Pick<IncomingMessage, 'headers'>): boolean =>
+  !NEVER_ASKS.test(headers['user-agent'] ?? '');

@@ -15,7 +15,7 @@ export interface Room {
 }
 
 /**
- * Passes a Connect stream on in whole frames: between any two of them it can be ended with an error.
+ * Passes a Connect stream on in whole frames: between any two of them it can be ended with an error, or broken off.
  *
  * Danger: a hostile guest may send one byte at a time. A chunk must never cost more than its own length, so the bytes of
  * an unfinished frame are copied into one buffer that doubles, and never joined anew.
@@ -28,16 +28,22 @@ export class WholeFrames extends Transform implements Cuttable {
   #passing = 0;
   #last: Buffer | undefined;
 
+  /** Its reader gets no end of the stream, and is to see that. */
+  brokenOff = false;
+
+  /** @param errorWhen what a stream that is cut ends with; undefined: it is broken off */
   constructor(
-    private readonly errorWhen: (stopped: boolean) => { code: string; message: string },
+    private readonly errorWhen: (asked: boolean) => { code: string; message: string } | undefined,
     private readonly room: Room,
   ) {
     super();
   }
 
-  cut(stopped: boolean): boolean {
+  cut(asked: boolean): boolean {
     if (this.#passing > 0 || this.writableEnded) return false;
-    this.#last = endOfStream(this.errorWhen(stopped));
+    const error = this.errorWhen(asked);
+    this.brokenOff = error === undefined;
+    this.#last = error === undefined ? NOTHING : endOfStream(error);
     this.end();
     return true;
   }

@@ -36,6 +36,13 @@ const PASSIVE_PATHS = new Set(['/health', '/metrics']);
 export const isPassive = (method: string, path: string): boolean =>
   (method === 'GET' || method === 'HEAD') && PASSIVE_PATHS.has(path);
 
+export const asksHealth = (method: string | undefined, url: string | undefined, port: number): boolean =>
+  port === AGENT_PORT && (method === 'GET' || method === 'HEAD') && url?.split('?', 1)[0] === '/health';
+
+/** Of an answer of the agent. */
+export const isConnectStream = (headers: { 'content-type'?: string | undefined }): boolean =>
+  headers['content-type']?.startsWith('application/connect+json') === true;
+
 /** Whose a request is. The owner's: it showed what opens the sandbox's agent. */
 export type Whose = 'owner' | 'stranger';
 

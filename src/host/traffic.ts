@@ -5,6 +5,11 @@ export interface Traffic {
   /** New requests are refused from now on (409); running ones go on. */
   closeGate(id: string): void;
   openGate(id: string): void;
+  /**
+   * The machine is about to stop, and its connections may break from now on. Until the gate opens, a question about the
+   * sandbox's health is answered as for one that does not run: clients ask it as soon as a stream breaks.
+   */
+  announceStop(id: string): void;
   /** Ends all open connections to the guest. */
   cutStreams(id: string): void;
   forget(id: string): void;

@@ -2,13 +2,14 @@ import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { AGENT_PORT, GATEWAY_ASLEEP_HEADER, type Asleep } from '../gateway/wire.js';
+import { AGENT_PORT, GATEWAY_ASLEEP_HEADER, isConnectStream, type Asleep } from '../gateway/wire.js';
 import { AnswerDeclined, type Destination, type Watch } from '../relay/destination.js';
 import { forAnyOrigin } from '../relay/any-origin.js';
 import { withoutOurs } from '../relay/headers.js';
 import { refuse, type Refusal } from '../relay/refuse.js';
 import { relayRequest } from '../relay/relay-request.js';
 import { relayUpgrade } from '../relay/relay-upgrade.js';
+import { resetAfterWritten } from '../relay/reset.js';
 import { Seldom } from '../relay/seldom.js';
 import type { Held } from './held.js';
 import { hostDown, hostLost, stillAsleep, tooManyHeld, wakeFailed } from './refusals.js';
@@ -94,6 +95,8 @@ async function attempt(
   const never = new AbortController().signal;
   const watch: Watch = {
     answerHeaders: (headers) => (port === AGENT_PORT ? forAnyOrigin(withoutOurs(headers)) : withoutOurs(headers)),
+    onAnswer: ({ headers }) =>
+      port === AGENT_PORT && isConnectStream(headers) ? { breakOff: resetAfterWritten } : undefined,
     ...(wake === undefined ? {} : { declines: (answer) => answer.headers[GATEWAY_ASLEEP_HEADER] !== undefined }),
   };
   try {

@@ -26,8 +26,8 @@ export interface Destination {
 /** Watches what passes; may not hold it up. */
 export interface Watch {
   onRequestBytes?(bytes: Buffer): void;
-  /** Called when the answer begins; returns the watcher of its body. */
-  onAnswer?(answer: http.IncomingMessage): AnswerWatch;
+  /** Called when the answer begins; returns the watcher of its body, if there is one. */
+  onAnswer?(answer: http.IncomingMessage): AnswerWatch | undefined;
   /** Last change of the headers of the answer. */
   answerHeaders?(rawHeaders: string[]): string[];
   /** Keeps an answer from the client: the relay rejects with `AnswerDeclined` instead. */
@@ -44,18 +44,22 @@ export class AnswerDeclined extends Error {
 }
 
 export interface AnswerWatch {
-  onBytes(bytes: Buffer): void;
+  onBytes?(bytes: Buffer): void;
   /** What the answer goes through on its way to the client. */
   through?: Cuttable;
+  /** Ends an answer that cannot be ended as a whole one; absent: its connection is closed. */
+  breakOff?(response: http.ServerResponse): void;
 }
 
 /** A stream that can still be ended so that its reader understands, when what feeds it is gone. */
 export interface Cuttable extends Transform {
   /**
    * @param asked cut by the signal, else because the destination went away
-   * @returns false when it can only break off
+   * @returns false when the answer can only break off where it is
    */
   cut(asked: boolean): boolean;
+  /** After `cut`: what was passed on is all that comes, and no whole answer. */
+  readonly brokenOff: boolean;
 }
 
 export function openRequest(method: string, to: Destination, headers: string[]): http.ClientRequest {

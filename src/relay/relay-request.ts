@@ -5,6 +5,11 @@ import { framed, framingOf, hasBody } from './framing.js';
 import { endToEnd } from './headers.js';
 import { Metered } from './metered.js';
 
+/**
+ * Trailer of an answer that was broken off, from one relay to the next. A connection that is closed in the middle loses what
+ * has been read of it and not yet been passed on.
+ */
+const BROKEN_OFF = 'x-dormouse-broken-off';
 /** How long a client whose answer was cut may take to read the rest of it. */
 const READ_WITHIN_MS = 10_000;
 /** To the guest's agent (`agent/files/credit.ts`): the units in which it is to ask for the body, in bytes. */
@@ -40,6 +45,7 @@ export function relayRequest(
     let sending = false;
     let answered = false;
     let through: Cuttable | undefined;
+    let drop = (): void => void response.destroy();
     let endsByItself = false;
 
     const cut = (): void => {
@@ -50,7 +56,7 @@ export function relayRequest(
     const breakOff = (): void => {
       if (endsByItself) return;
       endsByItself = through?.cut(signal.aborted) === true;
-      if (!endsByItself) return void response.destroy();
+      if (!endsByItself) return drop();
       const timer = setTimeout(() => response.destroy(), READ_WITHIN_MS);
       response.once('close', () => clearTimeout(timer));
     };
@@ -136,14 +142,21 @@ export function relayRequest(
       }
       const answerWatch = watch.onAnswer?.(answer);
       through = answerWatch?.through;
+      const { breakOff: dropAs } = answerWatch ?? {};
+      if (dropAs !== undefined) drop = () => dropAs(response);
       // An answer's head may precede its first byte by hours.
       flushHead(response);
-      if (answerWatch !== undefined) answer.on('data', answerWatch.onBytes.bind(answerWatch));
+      if (answerWatch?.onBytes !== undefined) answer.on('data', answerWatch.onBytes.bind(answerWatch));
       answer.once('close', () => {
         if (!answer.complete) breakOff();
       });
-      if (through === undefined) answer.pipe(response);
-      else answer.pipe(through).pipe(response);
+      const source = through === undefined ? answer : answer.pipe(through);
+      source.pipe(response, { end: false });
+      source.once('end', () => {
+        if (answer.trailers[BROKEN_OFF] !== undefined) return drop();
+        if (through?.brokenOff === true) response.addTrailers({ [BROKEN_OFF]: '1' });
+        response.end();
+      });
     });
     if (signal.aborted) return cut();
     if (holdBody) {

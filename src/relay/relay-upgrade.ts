@@ -62,7 +62,7 @@ export function relayUpgrade(
     outgoing.once('upgrade', (answer, upstream, upstreamHead) => {
       answered = true;
       other = upstream;
-      const onBytes = watch.onAnswer?.(answer).onBytes;
+      const onBytes = watch.onAnswer?.(answer)?.onBytes;
       const kept = [...headersOf(answer), 'Connection', 'Upgrade'];
       socket.write(headText(answer, [...kept, 'Upgrade', answer.headers.upgrade ?? 'websocket']), 'latin1');
       if (onBytes !== undefined) upstream.on('data', onBytes);

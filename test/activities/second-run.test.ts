@@ -2,12 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createVm } from '../../activities/create-vm.js';
 import { destroyVm } from '../../activities/destroy-vm.js';
 import { pauseVm } from '../../activities/pause-vm.js';
 import { resumeVm } from '../../activities/resume-vm.js';
 import { rollBackSave } from '../../activities/roll-back-save.js';
+import { shutDownVm } from '../../activities/shut-down-vm.js';
 import type { Template } from '../../src/template/template.js';
 import { HostScene } from './host-scene.js';
 
@@ -208,4 +209,42 @@ test('a manifest that says a running sandbox sleeps was put back: a pause ends n
   await scene.context.index.change(scene.id, { phase: { name: 'saved' }, image: image(1) });
   await expect(pause(4)).rejects.toMatchObject({ type: 'PauseFailed', message: /older manifest was put back/ });
   expect(scene.driver.machines.get(scene.machine)).toBe('running');
+});
+
+describe('a question about the health of a sandbox', () => {
+  /** What a client would be told at the moment when a step of the machine begins. */
+  const stopsAt = (verb: string): (() => boolean | undefined) => {
+    let stops: boolean | undefined;
+    const before = scene.driver.before[verb];
+    scene.driver.before[verb] = () => {
+      stops ??= scene.traffic.isStopping(scene.id);
+      before?.();
+    };
+    return () => stops;
+  };
+
+  test('has its answer before a save takes the connections away, and another when the sandbox runs on', async () => {
+    const atSave = stopsAt('save');
+    scene.driver.before['save'] = ((look) => () => {
+      look?.();
+      throw new Error('no space left on device');
+    })(scene.driver.before['save']);
+    await expect(pause(2)).rejects.toMatchObject({ type: 'PauseFailed' });
+    expect([atSave(), scene.traffic.isStopping(scene.id)]).toEqual([true, false]);
+  });
+
+  test('has its answer before a kill takes the machine away, and before anything is cut', async () => {
+    const atDestroy = stopsAt('destroy');
+    let atCut: boolean | undefined;
+    scene.traffic.track(scene.id, () => (atCut ??= scene.traffic.isStopping(scene.id)));
+    await destroyVm(scene.context, { id: scene.id, generation: 2 }, never);
+    expect([atDestroy(), atCut]).toEqual([true, true]);
+  });
+
+  test('has its answer before a shutdown cuts anything', async () => {
+    let atCut: boolean | undefined;
+    scene.traffic.track(scene.id, () => (atCut ??= scene.traffic.isStopping(scene.id)));
+    await shutDownVm(scene.context, { id: scene.id, generation: 2, view: scene.view('paused', 2) }, never);
+    expect(atCut).toBe(true);
+  });
 });

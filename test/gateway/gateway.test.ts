@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { accessToken } from '../../src/keys/access-token.js';
@@ -14,6 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.stop());
 
+const NOT_FOUND = { sandboxId: 'i1', message: 'The sandbox was not found', code: 502 };
 const AT_AGENT = { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '49983' };
 
 const at = (path: string, init: RequestInit = {}, port = 49_983): Promise<Response> =>
@@ -38,6 +40,18 @@ async function moves(work: () => Promise<unknown>): Promise<boolean> {
   await work();
   return world.activity.idleForMs('i1') <= performance.now() - begun;
 }
+
+function unchunked(body: string): string {
+  let text = '';
+  for (let at = 0; at < body.length;) {
+    const from = body.indexOf('\r\n', at) + 2;
+    const length = parseInt(body.slice(at, from), 16);
+    text += body.slice(from, from + length);
+    at = from + length + 2;
+  }
+  return text;
+}
+
 const keepalive = Buffer.concat([Buffer.from([0, 0, 0, 0, 26]), Buffer.from('{"event":{"keepalive":{}}}')]);
 const data = Buffer.concat([Buffer.from([0, 0, 0, 0, 21]), Buffer.from('{"event":{"data":{}}}')]);
 
@@ -320,26 +334,141 @@ describe('a pause', () => {
     await expect.poll(() => closed).toBe(true);
   });
 
-  test('ends a Connect stream with an error between two messages, after all that came before', async () => {
+  /** A Connect stream that has said two messages and the beginning of a third; what it says is read as it comes. */
+  async function openStream(
+    userAgent: string,
+  ): Promise<{ said: () => Buffer; end: Promise<unknown>; atGuest: () => boolean }> {
     let closed = false;
     await world.serveGuest((_request, response) => {
       response.on('close', () => (closed = true));
       response.writeHead(200, { 'content-type': 'application/connect+json' });
       response.write(Buffer.concat([data, data, data.subarray(0, 9)]));
     });
-    const stream = (await at('/process.Process/Start', { method: 'POST', body: '{}' })).body!.getReader();
-    const first = Buffer.from((await stream.read()).value!);
+    const headers = { 'user-agent': userAgent };
+    const stream = (await at('/process.Process/Start', { method: 'POST', body: '{}', headers })).body!.getReader();
+    const pieces: Buffer[] = [];
+    const read = async (): Promise<unknown> => {
+      for (let next = await stream.read(); !next.done; next = await stream.read()) pieces.push(Buffer.from(next.value));
+      return 'ended';
+    };
+    const end = read().catch((error: Error) => error);
+    const said = (): Buffer => Buffer.concat(pieces);
+    await expect.poll(() => said().length).toBe(2 * data.length);
+    return { said, end, atGuest: () => closed };
+  }
+
+  test.each([
+    ['killed or paused', true, /killed or reached its end of life/],
+    ['rebooted', false, /connection to the sandbox ended/],
+  ])(
+    'ends a Connect stream with an error between two messages for a client that asks no further: %s',
+    async (_why, stops, why) => {
+      const { said, end, atGuest } = await openStream('ucloud-agentbox-sdk/1.2.0');
+      if (stops) world.activity.announceStop('i1');
+      world.activity.cutStreams('i1');
+      expect(await end).toBe('ended');
+      expect(
+        said()
+          .subarray(0, 2 * data.length)
+          .equals(Buffer.concat([data, data])),
+      ).toBe(true);
+      const last = said().subarray(2 * data.length);
+      expect([last[0], last.readUInt32BE(1)]).toEqual([2, last.length - 5]);
+      expect(JSON.parse(last.toString('utf8', 5))).toEqual({
+        error: { code: 'unavailable', message: expect.stringMatching(why) },
+      });
+      await expect.poll(atGuest).toBe(true);
+    },
+  );
+
+  test('breaks a Connect stream off between two messages for every other client, which then asks for its health', async () => {
+    const { said, end, atGuest } = await openStream('connectrpc/0.11.1');
+    world.activity.closeGate('i1');
+    world.activity.announceStop('i1');
     world.activity.cutStreams('i1');
-    const rest: Buffer[] = [first];
-    for (let read = await stream.read(); !read.done; read = await stream.read()) rest.push(Buffer.from(read.value));
-    const bytes = Buffer.concat(rest);
-    expect(bytes.subarray(0, 2 * data.length).equals(Buffer.concat([data, data]))).toBe(true);
-    const last = bytes.subarray(2 * data.length);
-    expect([last[0], last.readUInt32BE(1)]).toEqual([2, last.length - 5]);
-    expect(JSON.parse(last.toString('utf8', 5))).toEqual({
-      error: { code: 'unavailable', message: expect.stringContaining('was not found') },
+    expect(await end).toMatchObject({ cause: { code: 'ECONNRESET' } });
+    expect(said().equals(Buffer.concat([data, data]))).toBe(true);
+    const health = await at('/health');
+    expect([health.status, await health.json()]).toEqual([502, NOT_FOUND]);
+    await expect.poll(atGuest).toBe(true);
+  });
+
+  test('breaks a stream off that its machine takes away before anyone cuts it', async () => {
+    let push: (bytes: Buffer) => void = () => undefined;
+    let leave: () => void = () => undefined;
+    await world.serveGuest((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/connect+json' });
+      push = (bytes) => void response.write(bytes);
+      leave = () => void response.destroy();
+      push(data);
     });
-    await expect.poll(() => closed).toBe(true);
+    const stream = (await at('/process.Process/Start', { method: 'POST', body: '{}' })).body!.getReader();
+    await stream.read();
+    world.activity.announceStop('i1');
+    leave();
+    await expect(stream.read()).rejects.toThrow();
+  });
+
+  test('breaks the stream of a client that is slow to read off between two messages, too', async () => {
+    const frames = Buffer.concat(Array.from({ length: 20_000 }, () => data));
+    let sent = false;
+    await world.serveGuest((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/connect+json' });
+      response.write(frames, () => (sent = true));
+    });
+    // A client of Node's own drops what it has not handed out yet.
+    const client = connect(world.proxyPort, '127.0.0.1').on('error', () => undefined);
+    const head = Object.entries({ ...AT_AGENT, ...world.access('i1'), host: 'x', 'content-length': '2' });
+    const lines = head.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    client.write(`POST /process.Process/Start HTTP/1.1\r\n${lines}\r\n{}`);
+    await once(client, 'readable');
+    await expect.poll(() => sent).toBe(true);
+    world.activity.announceStop('i1');
+    world.activity.cutStreams('i1');
+    let said = '';
+    client.on('data', (piece: Buffer) => (said += piece.toString('latin1')));
+    await new Promise((resolve) => client.once('close', resolve));
+    const chunks = said.slice(said.indexOf('\r\n\r\n') + 4);
+    const text = unchunked(chunks);
+    expect([text.length > 0, text.length % data.length, chunks.endsWith('\r\n0\r\n\r\n')]).toEqual([true, 0, false]);
+  });
+
+  test.each([
+    ['a gate that is closed for a look alone', () => world.activity.closeGate('i1'), 409],
+    ['a machine that is being saved', () => void world.add('i1', { status: 'pausing' }), 502],
+    [
+      'a machine that is about to stop',
+      () => {
+        world.activity.closeGate('i1');
+        world.activity.announceStop('i1');
+      },
+      502,
+    ],
+    ['a sandbox that sleeps', () => void world.add('i1', { status: 'paused' }), 502],
+    ['a sandbox that is no more', () => void world.views.delete('i1'), 502],
+    [
+      'a machine that was about to stop and runs on',
+      () => {
+        world.activity.announceStop('i1');
+        world.activity.openGate('i1');
+      },
+      204,
+    ],
+  ])('leaves the health of %s', async (_state, change, status) => {
+    await world.serveGuest((_request, response) => void response.writeHead(204).end());
+    change();
+    expect((await at('/health')).status).toBe(status);
+  });
+
+  test('answers a question about the health that the stop overtakes', async () => {
+    await world.serveGuest(() => undefined);
+    const waiting = at('/health');
+    await expect.poll(() => world.activity.openTo('i1'), { interval: 5 }).toBe(1);
+    world.activity.closeGate('i1');
+    world.activity.announceStop('i1');
+    world.activity.cutStreams('i1');
+    const answer = await waiting;
+    expect([answer.status, await answer.json()]).toEqual([502, NOT_FOUND]);
   });
 
   test('answers a request that waits for its answer, instead of dropping it silently', async () => {
@@ -368,7 +497,7 @@ describe('a pause', () => {
     world.add('i1', { status: 'paused' });
     const response = await at('/health');
     expect([response.status, response.headers.get('content-type')]).toEqual([502, 'application/json']);
-    expect(await response.json()).toEqual({ sandboxId: 'i1', message: 'The sandbox was not found', code: 502 });
+    expect(await response.json()).toEqual(NOT_FOUND);
   });
 });
 

@@ -1,4 +1,5 @@
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -74,6 +75,35 @@ test('WebSockets work over TLS', async () => {
   socket.once('open', () => socket.send('hi'));
   expect(await back).toBe('hi');
   socket.terminate();
+});
+
+test('a stream whose sandbox stops is reset, after what it said', async () => {
+  const guest = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/connect+json' });
+    response.write(Buffer.from([0, 0, 0, 0, 2, 123, 125]));
+  });
+  world.guests.set('i2', { host: '127.0.0.1', port: Number(new URL(await world.listen(guest)).port) });
+  world.add('i2');
+  const host = '49983-i2.sbx.test';
+  let said = '';
+  const broken = await new Promise((resolve) => {
+    const to = { host: '127.0.0.1', port: world.proxyPort, servername: host, ca, agent: false as const };
+    const headers = { host, ...world.access('i2') };
+    const outgoing = request({ ...to, path: '/process.Process/Start', method: 'POST', headers }, (answer) => {
+      answer
+        .on('error', () => undefined)
+        .on('data', (chunk) => {
+          said += String(chunk);
+          world.activity.announceStop('i2');
+          world.activity.cutStreams('i2');
+        });
+    });
+    outgoing
+      .on('error', resolve)
+      .once('close', () => resolve('closed'))
+      .end('{}');
+  });
+  expect([said, broken]).toEqual(['\0\0\0\0\x02{}', expect.objectContaining({ code: 'ECONNRESET' })]);
 });
 
 test('the api answers at the same port under its own name, and only there', async () => {

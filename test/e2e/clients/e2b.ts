@@ -35,12 +35,15 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   for (const giveUp = Date.now() + 20_000; !condition(); await delay(100)) assert(Date.now() < giveUp, what);
 }
 
-async function endsWith(kind: new (...given: never[]) => Error, waiting: Promise<unknown>): Promise<void> {
+/** What every client says of a stream whose sandbox was killed or paused. */
+const GONE = 'The sandbox was killed or reached its end of life';
+
+async function endsWith(kind: new (...given: never[]) => Error, waiting: Promise<unknown>, says = ''): Promise<void> {
   const over = new AbortController();
   const late = delay(30_000, 'hangs', { signal: over.signal }).catch(() => undefined);
   const ended = await Promise.race([late, waiting.catch((error: unknown) => error)]);
   over.abort();
-  assert(ended instanceof kind, `it ended with ${String(ended)}`);
+  assert(ended instanceof kind && ended.message.includes(says), `it ended with ${String(ended)}`);
 }
 
 await part('creates a sandbox with metadata and environment', async () => {
@@ -259,10 +262,11 @@ await part("pauses, and open streams end with an error of the client's", async (
   let watchEnded: (error?: Error) => void = () => undefined;
   const watching = new Promise<Error | undefined>((resolve) => (watchEnded = resolve));
   await sandbox.files.watchDir('watched', () => undefined, { timeoutMs: 0, onExit: watchEnded });
-  const waiting = [counting, silent, chatting].map((stream) => endsWith(TimeoutError, stream.wait()));
+  const waiting = [counting, silent, chatting].map((stream) => endsWith(TimeoutError, stream.wait(), GONE));
   assert.equal(await sandbox.pause(), true);
   await Promise.all(waiting);
-  assert((await watching) instanceof TimeoutError);
+  const watchError = await watching;
+  assert(watchError instanceof TimeoutError && watchError.message.includes(GONE), String(watchError));
   assert.equal((await sandbox.getInfo()).state, 'paused');
   assert.equal(await sandbox.pause(), false);
   assert.equal(await sandbox.isRunning(), false);
@@ -283,7 +287,7 @@ await part('connects, and the processes of before go on', async () => {
 
 await part('is killed during a command, and then is not there', async () => {
   const silent = await inBackground('sleep 2000');
-  const ended = endsWith(TimeoutError, silent.wait());
+  const ended = endsWith(TimeoutError, silent.wait(), GONE);
   assert.equal(await sandbox.kill(), true);
   await ended;
   assert.deepEqual([await sandbox.isRunning(), await sandbox.kill()], [false, false]);

@@ -6,7 +6,7 @@ import time
 
 import web
 from narrate import part, raises
-from story_sync import MIB, seconds_from_now
+from story_sync import GONE, MIB, seconds_from_now
 
 
 async def until(condition, what: str, within: float = 20):
@@ -16,10 +16,11 @@ async def until(condition, what: str, within: float = 20):
         await asyncio.sleep(0.1)
 
 
-async def ends_with(kind: type, waiting, within: float = 30):
+async def ends_with(kind: type, waiting, says: str = "", within: float = 30):
     try:
         await asyncio.wait_for(waiting, within)
-    except kind:
+    except kind as error:
+        assert says in str(error), error
         return
     raise AssertionError(f"it ended without {kind}")
 
@@ -195,8 +196,9 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
         await files.watch_dir("watched", on_event=seen.append, on_exit=watch_ended.set_result, timeout=0)
         assert await getattr(sandbox, pause)() is True
         for stream in (counting, silent):
-            await ends_with(sdk.TimeoutException, stream.wait())
-        assert isinstance(await asyncio.wait_for(watch_ended, 30), sdk.TimeoutException)
+            await ends_with(sdk.TimeoutException, stream.wait(), GONE)
+        ended = await asyncio.wait_for(watch_ended, 30)
+        assert isinstance(ended, sdk.TimeoutException) and GONE in str(ended), ended
         assert (await sandbox.get_info()).state == sdk.SandboxState.PAUSED
         assert await getattr(Sandbox, pause)(sandbox.sandbox_id) is False
         assert not await sandbox.is_running()
@@ -221,7 +223,7 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
     with part("is killed during a command, and then is not there"):
         silent = await commands.run("sleep 2000", background=True, timeout=0)
         assert await sandbox.kill()
-        await ends_with(sdk.TimeoutException, silent.wait())
+        await ends_with(sdk.TimeoutException, silent.wait(), GONE)
         assert not await sandbox.is_running() and not await Sandbox.kill(sandbox.sandbox_id)
         with raises(sdk.NotFoundException):
             await Sandbox.connect(sandbox.sandbox_id)

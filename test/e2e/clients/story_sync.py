@@ -11,6 +11,8 @@ from narrate import part, raises
 
 MIB = 1024 * 1024
 MULTIPART = "multipart/form-data; boundary=seam"
+# What every client says of a stream whose sandbox was killed or paused.
+GONE = "The sandbox was killed or reached its end of life"
 
 
 def seconds_from_now(moment: datetime.datetime) -> float:
@@ -39,10 +41,10 @@ class Background(threading.Thread):
         except Exception as error:
             self.error = error
 
-    def ended_with(self, kind: type, within: float = 30):
+    def ended_with(self, kind: type, says: str = "", within: float = 30):
         self.join(within)
         assert not self.is_alive(), f"hangs after {within} s"
-        assert isinstance(self.error, kind), f"{type(self.error)}: {self.error}"
+        assert isinstance(self.error, kind) and says in str(self.error), f"{type(self.error)}: {self.error}"
         return self.error
 
 
@@ -250,7 +252,7 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
         until(lambda: len(sandbox.commands.list()) == 4, "four commands")
         assert getattr(sandbox, pause)() in (None, True)
         for stream in (waiting, silent, typing, chatting):
-            stream.ended_with(sdk.TimeoutException)
+            stream.ended_with(sdk.TimeoutException, GONE)
         assert sandbox.get_info().state == sdk.SandboxState.PAUSED
         assert getattr(Sandbox, pause)(sandbox.sandbox_id) in (False, sandbox.sandbox_id)
         assert not sandbox.is_running()
@@ -276,7 +278,7 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
         silent = Background(lambda: sandbox.commands.run("sleep 2000", timeout=0))
         until(lambda: any("2000" in " ".join(one.args) for one in sandbox.commands.list()), "the command")
         assert sandbox.kill()
-        silent.ended_with(sdk.TimeoutException)
+        silent.ended_with(sdk.TimeoutException, GONE)
         assert not sandbox.is_running() and not Sandbox.kill(sandbox.sandbox_id)
         with raises(sdk.NotFoundException):
             Sandbox.connect(sandbox.sandbox_id)
