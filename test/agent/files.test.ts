@@ -77,6 +77,41 @@ test('a form brings many files to the paths that are their names, each once', as
   expect((await agent.fetch('/files', { method: 'POST', body: none })).status).toBe(400);
 });
 
+test('a part without a file name goes to the path of the query, byte by byte, and nowhere without one', async () => {
+  const form = new FormData();
+  form.append('note', 'ignored');
+  form.append('file', 'hällo');
+  const answer = await agent.fetch(query({ path: at('nameless') }), { method: 'POST', body: form });
+  expect([answer.status, await answer.json()]).toEqual([
+    200,
+    [{ name: 'nameless', type: 'file', path: at('nameless') }],
+  ]);
+  expect(await readFile(at('nameless'), 'utf8')).toBe('hällo');
+  const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, index) => (index * 7) % 251));
+  const part = (content: Buffer): Buffer[] => [
+    Buffer.from(
+      '--b\r\nContent-Disposition: form-data; name="file"\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n',
+    ),
+    content,
+    Buffer.from('\r\n'),
+  ];
+  const upload = (values: Record<string, string>, parts: Buffer[]) =>
+    agent.fetch(query(values), {
+      method: 'POST',
+      body: Buffer.concat([...parts, Buffer.from('--b--\r\n')]),
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+    });
+  expect((await upload({ path: at('large') }, part(bytes))).status).toBe(200);
+  expect((await readFile(at('large'))).equals(bytes)).toBe(true);
+  const short = part(Buffer.from('short'));
+  const refused = await upload({}, short);
+  expect([refused.status, await refused.json()]).toEqual([
+    400,
+    { code: 400, message: expect.stringContaining('path') },
+  ]);
+  expect((await upload({ path: at('twice') }, [...short, ...short])).status).toBe(400);
+});
+
 test('a directory, a missing file and a missing path are errors with a code', async () => {
   const status = async (answer: Response) => [answer.status, ((await answer.json()) as { code: number }).code];
   expect(await status(await agent.fetch(query({ path: at('') })))).toEqual([400, 400]);

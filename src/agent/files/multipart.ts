@@ -3,12 +3,16 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import busboy from 'busboy';
 import { HttpError } from '../http-error.js';
+import { partsAsFiles } from './parts-as-files.js';
 
-/** Calls `handle` for the parts named `file`, one after the other; the name is a whole path. */
+/**
+ * Calls `handle` for the parts named `file`, one after the other. The file name is a whole path; a part may have none, such as
+ * one that a browser's `FormData` makes of a string.
+ */
 export async function eachPart(
   headers: IncomingHttpHeaders,
   body: Readable,
-  handle: (filename: string, bytes: Readable) => Promise<void>,
+  handle: (filename: string | undefined, bytes: Readable) => Promise<void>,
 ): Promise<void> {
   let parser: busboy.Busboy;
   try {
@@ -18,10 +22,10 @@ export async function eachPart(
   }
   let work = Promise.resolve();
   let failure: unknown;
-  parser.on('file', (name, bytes, { filename }) => {
+  parser.on('file', (name, bytes, { filename }: { filename?: string }) => {
     // Not read before its turn: the parser waits meanwhile.
     bytes.on('error', () => undefined);
-    if (name !== 'file' || !filename) return void bytes.resume();
+    if (name !== 'file') return void bytes.resume();
     work = work
       .then(() => handle(filename, bytes))
       .catch((error: unknown) => {
@@ -30,7 +34,9 @@ export async function eachPart(
         parser.destroy(error as Error);
       });
   });
-  const parsed = await pipeline(body, parser).catch((error: unknown) => error);
+  const asFiles = partsAsFiles(headers['content-type'] ?? '');
+  const steps = asFiles === undefined ? [body, parser] : [body, asFiles, parser];
+  const parsed = await pipeline(steps).catch((error: unknown) => error);
   await work;
   if (failure !== undefined) throw failure;
   if (parsed instanceof Error) throw new HttpError(400, `the body is no multipart form: ${parsed.message}`);

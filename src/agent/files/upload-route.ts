@@ -52,7 +52,9 @@ async function writeParts(
 ): Promise<Written[]> {
   const written: Written[] = [];
   await eachPart(request.headers, body, async (filename, bytes) => {
-    const file = resolvePath(target ?? filename, owned.user.home);
+    const given = target ?? filename;
+    if (given === undefined) throw new HttpError(400, 'path is missing, and a part `file` has no file name');
+    const file = resolvePath(given, owned.user.home);
     if (written.some((one) => one.path === file)) throw new HttpError(400, `'${file}' is uploaded twice`);
     written.push(await write(file, bytes, owned));
   });
