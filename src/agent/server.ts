@@ -86,7 +86,7 @@ async function route(
   if (wanted === 'GET /health') return void response.writeHead(204).end();
   if (wanted === 'POST /init') return initRoute(request, response, state, options);
   // A signature can stand in for the token: these two look for themselves.
-  if (wanted === 'GET /files') return downloadRoute(request, response, query, state);
+  if (wanted === 'GET /files' || wanted === 'HEAD /files') return downloadRoute(request, response, query, state);
   if (wanted === 'POST /files') return uploadRoute(request, response, query, state);
   const refused = refusal(state, request.headers['x-access-token'] as string | undefined);
   if (refused !== undefined) throw new HttpError(401, refused);

@@ -140,6 +140,11 @@ test.runIf(asRoot)('an upload of some MiB onto another disk comes back whole', a
     const back = await agent.fetch(files(`${disk}/a/b`));
     expect(back.headers.get('content-length')).toBe('3000000');
     expect(Buffer.from(await back.arrayBuffer()).equals(bytes)).toBe(true);
+    const ranges = await agent.fetch(files(`${disk}/a/b`), { headers: { range: 'bytes=5-6,1000000-1999999' } });
+    expect([ranges.status, ranges.headers.get('last-modified')]).toEqual([206, back.headers.get('last-modified')]);
+    const parts = Buffer.from(await ranges.arrayBuffer());
+    for (const part of [bytes.subarray(5, 7), bytes.subarray(1_000_000, 2_000_000)])
+      expect(parts.includes(Buffer.concat([Buffer.from('\r\n\r\n'), part, Buffer.from('\r\n--')]))).toBe(true);
     expect((await agent.fetch(files(`${disk}/c`), { method: 'POST', body: Buffer.alloc(60_000_000) })).status).toBe(
       507,
     );

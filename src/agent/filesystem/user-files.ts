@@ -1,11 +1,12 @@
 import type { Dirent } from 'node:fs';
 import path from 'node:path';
-import { Readable } from 'node:stream';
-import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FileType } from '../../gen/filesystem/filesystem_pb.js';
+import type { ByteRange } from '../files/byte-ranges.js';
 import { isDevice } from '../files/file-kind.js';
 import { openToRead } from '../files/open-file.js';
+import { begun, readPieces, type Content } from '../files/read-pieces.js';
 import { uploadError, writeFileAs } from '../files/write-file.js';
 import type { Metadata } from '../metadata.js';
 import { locate, mountUnder } from '../mounts/locate.js';
@@ -82,15 +83,22 @@ export const userFiles = {
     });
   },
 
-  /** Calls `take` with the size, as the file says it, and the content; the first of it has been read by then. */
-  async read(file: string, take: (size: number, bytes: Readable) => Promise<void>): Promise<void> {
+  /** Calls `take` with the open file. */
+  async read(file: string, take: (content: Content) => Promise<void>): Promise<void> {
     const { apart } = locate(file, 'links');
-    if (apart !== undefined) return onTheSide(apart.point, file, (side) => fetchFrom(side, file, take));
+    // What the kernel's own files say of their sizes is not so.
+    const sized = (size: number): number | undefined =>
+      size === 0 || (apart !== undefined && isKernelType(apart)) ? undefined : size;
+    if (apart !== undefined) return onTheSide(apart.point, file, (side) => fetchFrom(side, file, sized, take));
     const { handle, found } = await openToRead(file);
-    const bytes = handle.createReadStream(found.size > 0 ? { end: found.size - 1 } : {});
-    // What fails here still becomes an error.
-    await once(bytes, 'readable');
-    await take(found.size, bytes);
+    try {
+      await take({
+        ...{ size: sized(found.size), modifiedMs: found.mtimeMs },
+        bytes: (range) => begun(readPieces(handle, range)),
+      });
+    } finally {
+      await handle.close();
+    }
   },
 
   isDirectory: (file: string): Promise<boolean> => yesOrNo('isDirectory', file),
@@ -161,15 +169,20 @@ async function pass(side: SideProcess, file: string, bytes: Readable, user: User
 async function fetchFrom(
   side: SideProcess,
   file: string,
-  take: (size: number, bytes: Readable) => Promise<void>,
+  sized: (size: number) => number | undefined,
+  take: (content: Content) => Promise<void>,
 ): Promise<void> {
-  type Part = Uint8Array | undefined;
-  const { size, first } = (await side.ask('download', [file], file)) as { size: number; first: Part };
-  async function* parts(): AsyncGenerator<Uint8Array> {
-    for (let part = first; part !== undefined; part = (await side.ask('downloadPart', [], file)) as Part) yield part;
+  const opened = (await side.ask('download', [file], file)) as { size: number; modifiedMs: number };
+  async function* parts(range: ByteRange | undefined): AsyncGenerator<Uint8Array> {
+    await side.ask('downloadFrom', [range], file);
+    for (;;) {
+      const part = (await side.ask('downloadPart', [], file)) as Uint8Array | undefined;
+      if (part === undefined) return;
+      yield part;
+    }
   }
   try {
-    await take(size, Readable.from(parts(), { objectMode: false }));
+    await take({ ...opened, size: sized(opened.size), bytes: (range) => begun(parts(range)) });
   } finally {
     if (side.alive) await side.ask('downloadEnd', [], file).catch(() => undefined);
   }

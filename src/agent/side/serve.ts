@@ -1,5 +1,8 @@
+import type { FileHandle } from 'node:fs/promises';
 import { PassThrough } from 'node:stream';
+import type { ByteRange } from '../files/byte-ranges.js';
 import { openToRead } from '../files/open-file.js';
+import { readPieces } from '../files/read-pieces.js';
 import { writeFileAs } from '../files/write-file.js';
 import { fileCalls } from '../filesystem/file-calls.js';
 import { watchHere, type WatchRequest } from '../filesystem/watch/watch-events.js';
@@ -33,7 +36,7 @@ export function serveSideCalls(): void {
 }
 
 let upload: { body: PassThrough; written: Promise<void> } | undefined;
-let download: AsyncIterator<Buffer> | undefined;
+let download: { handle: FileHandle; pieces?: AsyncIterator<Buffer> } | undefined;
 
 // The arguments come from this very program.
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
@@ -81,15 +84,18 @@ const calls: Record<string, (alive: () => void, ...args: any[]) => unknown> = {
 
   async download(_alive, file: string) {
     const { handle, found } = await openToRead(file);
-    download = handle.createReadStream(found.size > 0 ? { end: found.size - 1 } : {})[Symbol.asyncIterator]();
-    const first = await download.next();
-    return { size: found.size, first: first.done === true ? undefined : first.value };
+    download = { handle };
+    return { size: found.size, modifiedMs: found.mtimeMs };
+  },
+  downloadFrom(_alive, range: ByteRange | undefined) {
+    download!.pieces = readPieces(download!.handle, range);
   },
   async downloadPart() {
-    const next = await download!.next();
+    const next = await download!.pieces!.next();
     return next.done === true ? undefined : next.value;
   },
   async downloadEnd() {
-    await download?.return?.();
+    await download?.handle.close();
+    download = undefined;
   },
 };
