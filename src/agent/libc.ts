@@ -51,6 +51,23 @@ export function unreadBytes(descriptor: number): number {
   return ioctl(descriptor, FIONREAD, count) === 0 ? count.readInt32LE(0) : 0;
 }
 
+const IN_NONBLOCK = 0o4_000;
+
+export interface InotifyCalls {
+  init: () => number;
+  addWatch: (descriptor: number, path: string, mask: number) => number;
+  removeWatch: (descriptor: number, watch: number) => number;
+}
+
+export function inotifyCalls(): InotifyCalls {
+  const init = libc.func('inotify_init1', 'int', ['int']) as (flags: number) => number;
+  return {
+    init: () => init(O_CLOEXEC | IN_NONBLOCK),
+    addWatch: libc.func('inotify_add_watch', 'int', ['int', 'str', 'uint32']) as InotifyCalls['addWatch'],
+    removeWatch: libc.func('inotify_rm_watch', 'int', ['int', 'int']) as InotifyCalls['removeWatch'],
+  };
+}
+
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2_000_000;

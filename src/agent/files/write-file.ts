@@ -38,7 +38,7 @@ async function replace(
   { user, before, metadata }: { user: User; before: Stats | undefined; metadata: Metadata },
 ): Promise<void> {
   await makeDirectories(path.dirname(file), user);
-  const draft = path.join(path.dirname(file), draftName());
+  const draft = path.join(path.dirname(file), draftName(before !== undefined));
   try {
     await pipeline(bytes, createWriteStream(draft, { flags: 'wx', mode: 0o644 }));
     await writeMetadata(draft, metadata);

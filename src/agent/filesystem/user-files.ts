@@ -16,7 +16,7 @@ import { onTheSide } from '../side/side-processes.js';
 import type { User } from '../users.js';
 import { entryInfo, type EntryInfoInit } from './entry-info.js';
 import { fileCalls } from './file-calls.js';
-import { watchHere, type WatchEvent, type WatchRequest } from './watch/watch-events.js';
+import { watchHere, type WatchEvent, type Watching, type WatchRequest } from './watch/watch-events.js';
 
 export const mayWait = (file: string): boolean => locate(file, 'links').apart !== undefined;
 
@@ -104,7 +104,7 @@ export const userFiles = {
   isDirectory: (file: string): Promise<boolean> => yesOrNo('isDirectory', file),
   isExecutable: (file: string): Promise<boolean> => yesOrNo('isExecutable', file).catch(() => false),
 
-  async watch(directory: string, request: WatchRequest, onEvent: (event: WatchEvent) => void): Promise<() => void> {
+  async watch(directory: string, request: WatchRequest, onEvent: (event: WatchEvent) => void): Promise<Watching> {
     const { apart, real } = locate(directory, 'links');
     if (apart === undefined) {
       const mayLook = (file: string): boolean => {
@@ -125,9 +125,17 @@ export const userFiles = {
         side.onEvent = onEvent;
         await side.ask('watch', [directory, { recursive, includeEntry, allowNetworkMounts }], directory);
         await new Promise<void>((closed) => {
-          resolve(() => {
-            side.kill();
-            closed();
+          resolve({
+            close() {
+              side.kill();
+              closed();
+            },
+            // Of one that does not answer there is nothing more to tell.
+            flush: () =>
+              side.ask('watchFlush', [], directory).then(
+                () => undefined,
+                () => undefined,
+              ),
           });
         });
       }).catch(reject);

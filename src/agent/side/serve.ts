@@ -5,7 +5,7 @@ import { openToRead } from '../files/open-file.js';
 import { readPieces } from '../files/read-pieces.js';
 import { writeFileAs } from '../files/write-file.js';
 import { fileCalls } from '../filesystem/file-calls.js';
-import { watchHere, type WatchRequest } from '../filesystem/watch/watch-events.js';
+import { watchHere, type Watching, type WatchRequest } from '../filesystem/watch/watch-events.js';
 import type { Metadata } from '../metadata.js';
 import type { User } from '../users.js';
 import { toWire, type Reply } from './wire.js';
@@ -36,6 +36,7 @@ export function serveSideCalls(): void {
 }
 
 let upload: { body: PassThrough; written: Promise<void> } | undefined;
+let watching: Watching | undefined;
 let download: { handle: FileHandle; pieces?: AsyncIterator<Buffer> } | undefined;
 
 // The arguments come from this very program.
@@ -57,8 +58,9 @@ const calls: Record<string, (alive: () => void, ...args: any[]) => unknown> = {
     await fileCalls.remove(file).finally(() => clearInterval(timer));
   },
   async watch(_alive, directory: string, request: WatchRequest) {
-    await watchHere(directory, request, (event) => say({ kind: 'event', event }), fileCalls);
+    watching = await watchHere(directory, request, (event) => say({ kind: 'event', event }), fileCalls);
   },
+  watchFlush: () => watching!.flush(),
   isDirectory: (_alive, file: string) => fileCalls.isDirectory(file),
   isExecutable: (_alive, file: string) => fileCalls.isExecutable(file),
 

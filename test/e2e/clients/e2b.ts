@@ -66,6 +66,8 @@ await part('runs commands in the foreground', async () => {
   );
   await assert.rejects(sandbox.commands.run('true', { cwd: '/nowhere' }), InvalidArgumentError);
   assert.equal((await sandbox.commands.run('echo by name > /dev/stderr')).stderr, 'by name\n');
+  assert.equal(await output('sleep 4711 & echo up'), 'up\n');
+  assert.equal(await output("pgrep -fc '^sleep 4711'"), '1\n');
   const many = await Promise.all(Array.from({ length: 10 }, (_, index) => output(`echo ${index}`)));
   assert.equal(many.join(''), '0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n');
 });
@@ -171,6 +173,10 @@ await part('watches a directory', async () => {
     'events',
   );
   assert(seen.some((event) => event.entry?.name === 'deep'));
+  await sandbox.files.write('watched/told', 'text');
+  await until(() => has('told', FilesystemEventType.WRITE), 'events of an upload');
+  const told = seen.filter((event) => event.name === 'told').map((event) => event.type);
+  assert.deepEqual(told, [FilesystemEventType.CREATE, FilesystemEventType.CHMOD, FilesystemEventType.WRITE]);
   await watcher.stop();
 });
 

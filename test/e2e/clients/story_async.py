@@ -52,6 +52,8 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
         assert (failed.value.exit_code, failed.value.stdout) == (3, "said\n")
         with raises(sdk.InvalidArgumentException):
             await commands.run("true", cwd="/nowhere")
+        assert (await commands.run("sleep 4711 & echo up")).stdout == "up\n"
+        assert (await commands.run("pgrep -fc '^sleep 4711'")).stdout == "1\n"
         many = await asyncio.gather(*(commands.run(f"echo {number}") for number in range(10)))
         assert [one.stdout for one in many] == [f"{number}\n" for number in range(10)]
 
@@ -144,6 +146,14 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
 
         await until(all_seen, f"{wanted}")
         assert any(event.entry is not None and event.entry.name == "deep" for event in seen)
+        await files.write("watched/told", "text")
+
+        async def written():
+            return ("told", kinds.WRITE) in {(event.name, event.type) for event in seen}
+
+        await until(written, "events of an upload")
+        told = [event.type for event in seen if event.name == "told"]
+        assert told == [kinds.CREATE, kinds.CHMOD, kinds.WRITE], told
         await watcher.stop()
 
     with part("stores metadata with a file"):

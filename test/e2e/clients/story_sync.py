@@ -74,6 +74,8 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
             sandbox.commands.run("true", cwd="/nowhere")
         assert len(sandbox.commands.run("seq 100000").stdout) == 588_895
         assert sandbox.commands.run("echo by name > /dev/stderr").stderr == "by name\n"
+        assert sandbox.commands.run("sleep 4711 & echo up").stdout == "up\n"
+        assert sandbox.commands.run("pgrep -fc '^sleep 4711'").stdout == "1\n"
 
     with part("runs a command in the background, connects to it by its pid, kills it"):
         ticking = sandbox.commands.run("while sleep 0.2; do echo tick; done", background=True)
@@ -174,6 +176,10 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
             return wanted <= set(seen)
 
         until(all_seen, f"{wanted} in {seen}")
+        for expected in ([kinds.CREATE, kinds.CHMOD, kinds.WRITE], [kinds.CHMOD, kinds.WRITE]):
+            sandbox.files.write("watched/told", "text")
+            told = [(event.name, event.type) for event in watcher.get_new_events()]
+            assert told == [("told", kind) for kind in expected], told
         watcher.stop()
 
     if stores_metadata:

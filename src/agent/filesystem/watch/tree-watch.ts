@@ -1,7 +1,9 @@
-import { lstatSync, readdirSync, watch, type FSWatcher, type Stats } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { EventType } from '../../../gen/filesystem/filesystem_pb.js';
 import { isDraftName } from '../../draft-name.js';
+import { IN, inotify, type InotifyListener, type KernelEvent } from './inotify.js';
+import { Uploads } from './uploads.js';
 
 export interface Change {
   file: string;
@@ -9,20 +11,31 @@ export interface Change {
 }
 
 interface Watched {
-  watcher: FSWatcher;
-  /** Inodes of the entries, by name. */
-  inodes: Map<string, number>;
+  path: string;
+  /** Entries that were told when the directory was found, with the number of the first event after that. */
+  told: { names: Set<string>; until: number } | undefined;
 }
 
-/**
- * Watches a directory, or the tree under it. The kernel's events as Node passes them on say only that a name appeared
- * or vanished, or that its file changed: what happened is told from the entry at that moment.
- */
-export class TreeWatch {
-  #directories = new Map<string, Watched>();
+/** One event of the kernel is one change; as the agent that clients were written against has it. */
+const TYPES: [bits: number, type: EventType][] = [
+  [IN.CREATE | IN.MOVED_TO, EventType.CREATE],
+  [IN.MOVED_FROM | IN.MOVE_SELF, EventType.RENAME],
+  [IN.ATTRIB, EventType.CHMOD],
+  [IN.MODIFY, EventType.WRITE],
+  [IN.DELETE | IN.DELETE_SELF, EventType.REMOVE],
+];
+
+/** What became of a directory that was found, or is as deep as no path reaches. */
+const SKIPPED = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'];
+
+/** Watches a directory, or the tree under it. */
+export class TreeWatch implements InotifyListener {
+  readonly #watched = new Map<number, Watched>();
+  readonly #uploads = new Uploads((file, type) => this.#tell(file, type));
+  /** Directories that are half moved, by cookie. */
+  readonly #moving = new Map<number, string>();
+  readonly #root: number;
   #pending: Change[] = [];
-  /** Of what vanished since the last flush: the change that became of it, by inode. */
-  #vanished = new Map<number, Change>();
 
   constructor(
     root: string,
@@ -31,116 +44,128 @@ export class TreeWatch {
     /** Whether a look at it waits for nobody; it would hold everything up. */
     private readonly mayLook: (file: string) => boolean = () => true,
   ) {
-    this.#add(root);
+    this.#root = this.#add(root);
+    try {
+      if (recursive) this.#addUnder(root);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   close(): void {
-    for (const { watcher } of this.#directories.values()) watcher.close();
-    this.#directories.clear();
+    for (const wd of this.#watched.keys()) inotify.remove(wd, this);
+    this.#watched.clear();
   }
 
-  /** Watches before it looks, so that nothing falls between. @returns the entries found. */
-  #add(directory: string): string[] {
-    if (this.#directories.has(directory)) return [];
-    const inodes = new Map<string, number>();
-    const watcher = watch(directory, (kind, name) => {
-      if (name === null || this.#directories.get(directory)?.watcher !== watcher) return;
-      if (kind === 'change') this.#changed(path.join(directory, name));
-      else this.#renamed(directory, name, inodes);
-    });
-    watcher.on('error', () => this.#drop(directory));
-    this.#directories.set(directory, { watcher, inodes });
-    const found: string[] = [];
-    for (const name of readdirSync(directory)) {
-      const file = path.join(directory, name);
-      const stats = this.#lstat(file);
-      if (stats === undefined) continue;
-      inodes.set(name, stats.ino);
-      found.push(file);
-      if (this.recursive && stats.isDirectory()) found.push(...this.#add(file));
+  /** Tells what has happened so far. */
+  flush(): void {
+    inotify.readNow();
+    this.#handOver();
+  }
+
+  onKernelEvent(event: KernelEvent): void {
+    const watched = this.#watched.get(event.wd);
+    if (watched === undefined) return;
+    if (event.name === '') return this.#happenedTo(watched, event);
+    const file = path.join(watched.path, event.name);
+    // It was found, and told, when its directory was looked through.
+    const { told } = watched;
+    const isKnown = told !== undefined && event.number < told.until && told.names.delete(event.name);
+    if (this.#uploads.take(file, event, isKnown)) return;
+    if (isKnown && (event.mask & (IN.CREATE | IN.MOVED_TO)) !== 0) return;
+    this.#tellOf(file, event.mask);
+    if (this.recursive && (event.mask & IN.ISDIR) !== 0) this.#directoryAppearedOrWent(file, event);
+  }
+
+  /** To the directory itself. What happens to one under the root is told by its parent's watch, and once is enough. */
+  #happenedTo({ path: directory }: Watched, { wd, mask }: KernelEvent): void {
+    const isRoot = wd === this.#root;
+    if ((mask & IN.IGNORED) !== 0) this.#watched.delete(wd);
+    else if (isRoot) this.#tellOf(directory, mask);
+    else if ((mask & IN.MOVE_SELF) !== 0) this.#dropIfMovedOut(directory);
+    // Where it is now, nobody knows.
+    if (isRoot && (mask & IN.MOVE_SELF) !== 0) this.close();
+  }
+
+  #directoryAppearedOrWent(file: string, { mask, cookie }: KernelEvent): void {
+    if ((mask & IN.MOVED_FROM) !== 0 && this.#under(file).length > 0) this.#moving.set(cookie, file);
+    if ((mask & (IN.CREATE | IN.MOVED_TO)) === 0) return;
+    const from = this.#moving.get(cookie);
+    if (cookie === 0 || from === undefined) return this.#tellAll(file);
+    this.#moving.delete(cookie);
+    for (const watched of this.#under(from)) watched[1].path = file + watched[1].path.slice(from.length);
+  }
+
+  #dropIfMovedOut(directory: string): void {
+    const [cookie] = [...this.#moving].find(([, from]) => from === directory) ?? [];
+    if (cookie === undefined) return;
+    this.#moving.delete(cookie);
+    for (const [wd] of this.#under(directory)) {
+      this.#watched.delete(wd);
+      inotify.remove(wd, this);
     }
-    return found;
   }
 
-  /** Forgets a directory that is gone, and those that were in it. */
-  #drop(directory: string): void {
-    for (const [watched, { watcher }] of this.#directories) {
-      if (watched !== directory && !watched.startsWith(`${directory}/`)) continue;
-      watcher.close();
-      this.#directories.delete(watched);
-    }
+  #under = (directory: string): [number, Watched][] =>
+    [...this.#watched].filter(([, { path: at }]) => at === directory || at.startsWith(`${directory}/`));
+
+  #add(directory: string, flags = 0): number {
+    const wd = inotify.add(directory, this, flags);
+    this.#watched.set(wd, { path: directory, told: undefined });
+    return wd;
   }
 
-  #renamed(directory: string, name: string, inodes: Map<string, number>): void {
-    const file = path.join(directory, name);
-    const stats = this.#lstat(file);
-    const before = inodes.get(name);
-    if (stats === undefined) {
-      if (before === undefined) return;
-      inodes.delete(name);
-      this.#drop(file);
-      this.#vanish(file, before);
-    } else if (stats.ino !== before) {
-      inodes.set(name, stats.ino);
-      this.#appear(file, stats, before !== undefined);
-    }
-  }
-
-  #vanish(file: string, inode: number): void {
-    const change = { file, type: EventType.REMOVE };
-    this.#vanished.set(inode, change);
-    this.#tell(change);
-  }
-
-  #appear(file: string, stats: Stats, replaces: boolean): void {
-    const from = this.#vanished.get(stats.ino);
-    if (from !== undefined) from.type = EventType.RENAME;
-    const uploaded = from !== undefined && isDraftName(path.basename(from.file));
-    if (!uploaded || !replaces) this.#tell({ file, type: EventType.CREATE });
-    if (uploaded) this.#tell({ file, type: EventType.WRITE });
-    if (!this.recursive || !stats.isDirectory()) return;
-    // What was put into a new directory before it was watched; a moved one was known already.
-    const inside = this.#addNew(file);
-    if (from === undefined) for (const each of inside) this.#tell({ file: each, type: EventType.CREATE });
-  }
-
-  #addNew(directory: string): string[] {
+  /** A new directory: what was put into it before it was watched is told now. */
+  #tellAll(directory: string): void {
     try {
-      return this.#add(directory);
-    } catch {
-      this.#drop(directory);
-      return [];
+      this.#addBelow(directory, (file) => {
+        if (!isDraftName(path.basename(file))) this.#tell(file, EventType.CREATE);
+      });
+    } catch (error) {
+      console.error('a new directory is not watched', error);
     }
   }
 
-  /** Writing sets both times, changing mode or owner only one. */
-  #changed(file: string): void {
-    const stats = this.#lstat(file);
-    if (stats === undefined) return;
-    this.#tell({ file, type: stats.mtimeMs === stats.ctimeMs ? EventType.WRITE : EventType.CHMOD });
+  /** Watches `directory`, if it is still there, before it looks, so that nothing falls between. */
+  #addBelow(directory: string, onFound: ((file: string) => void) | undefined): void {
+    if (!this.mayLook(directory)) return;
+    try {
+      const wd = this.#add(directory, IN.DONT_FOLLOW);
+      const first = inotify.collected;
+      const names = this.#addUnder(directory, onFound);
+      inotify.collect();
+      const until = inotify.collected;
+      if (onFound !== undefined && until > first) this.#watched.get(wd)!.told = { names: new Set(names), until };
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (!SKIPPED.includes(code ?? '')) throw error;
+    }
   }
 
-  #lstat(file: string): Stats | undefined {
-    return this.mayLook(file) ? lstat(file) : undefined;
+  /** @returns the names in the directory. */
+  #addUnder(directory: string, onFound?: (file: string) => void): string[] {
+    const entries = readdirSync(directory, { withFileTypes: true });
+    for (const entry of entries) {
+      const file = path.join(directory, entry.name);
+      onFound?.(file);
+      if (entry.isDirectory()) this.#addBelow(file, onFound);
+    }
+    return entries.map(({ name }) => name);
   }
 
-  /** A tick later: the two halves of a rename come one after the other. */
-  #tell(change: Change): void {
-    this.#pending.push(change);
-    if (this.#pending.length > 1) return;
-    setImmediate(() => {
-      const changes = this.#pending.filter(({ file }) => !isDraftName(path.basename(file)));
-      this.#pending = [];
-      this.#vanished.clear();
-      if (changes.length > 0) this.onChanges(changes);
-    });
+  #tellOf(file: string, mask: number): void {
+    for (const [bits, type] of TYPES) if ((mask & bits) !== 0) this.#tell(file, type);
   }
-}
 
-function lstat(file: string): Stats | undefined {
-  try {
-    return lstatSync(file);
-  } catch {
-    return undefined;
+  #tell(file: string, type: EventType): void {
+    this.#pending.push({ file, type });
+    if (this.#pending.length === 1) queueMicrotask(() => this.#handOver());
+  }
+
+  #handOver(): void {
+    const changes = this.#pending;
+    this.#pending = [];
+    if (changes.length > 0) this.onChanges(changes);
   }
 }

@@ -21,13 +21,21 @@ export interface Looks {
   mayLook?: (file: string) => boolean;
 }
 
-/** Watches `directory` from this process until the function that it returns is called. */
+export interface Watching {
+  close: () => void;
+  /** Resolves when all that has happened so far was told, or took too long to look at. */
+  flush: () => Promise<void>;
+}
+
+const FLUSH_MS = 4_000;
+
+/** Watches `directory` from this process until it is closed. */
 export async function watchHere(
   directory: string,
   request: WatchRequest,
   onEvent: (event: WatchEvent) => void,
   { describe, mayLook }: Looks,
-): Promise<() => void> {
+): Promise<Watching> {
   const found = await stat(directory);
   if (!found.isDirectory()) throw new ConnectError(`'${directory}' is no directory`, Code.InvalidArgument);
   if (!request.allowNetworkMounts) await refuseNetworkMount(directory);
@@ -39,7 +47,16 @@ export async function watchHere(
     });
   };
   const watching = new TreeWatch(directory, request.recursive, onChanges, mayLook);
-  return () => watching.close();
+  return {
+    close: () => watching.close(),
+    async flush() {
+      watching.flush();
+      let timer: NodeJS.Timeout | undefined;
+      const limit = new Promise<void>((resolve) => (timer = setTimeout(resolve, FLUSH_MS)));
+      await Promise.race([last, limit]);
+      clearTimeout(timer);
+    },
+  };
 }
 
 async function eventOf(
@@ -48,7 +65,7 @@ async function eventOf(
   includeEntry: boolean,
   describe: Looks['describe'],
 ): Promise<WatchEvent> {
-  const event = { name: path.relative(directory, file), type };
+  const event = { name: path.relative(directory, file) || '.', type };
   if (!includeEntry || type === EventType.REMOVE || type === EventType.RENAME) return event;
   const entry = await describe(file).catch(() => undefined);
   return entry === undefined ? event : { ...event, entry };

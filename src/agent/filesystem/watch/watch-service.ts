@@ -5,7 +5,7 @@ import { EventQueue } from '../../event-queue.js';
 import { keepaliveMs } from '../../keepalive.js';
 import { filesystemCall } from '../to-connect-error.js';
 import { userFiles } from '../user-files.js';
-import type { WatchEvent } from './watch-events.js';
+import type { WatchEvent, Watching } from './watch-events.js';
 
 type Methods = Pick<
   ServiceImpl<typeof Filesystem>,
@@ -18,7 +18,7 @@ const KEPT_EVENTS = 65_536;
 const MOST_WATCHERS = 256;
 
 export function watchService(locate: (given: string, context: HandlerContext) => Promise<string>): Methods {
-  const watchers = new Map<string, { events: WatchEvent[]; close: () => void }>();
+  const watchers = new Map<string, Watching & { events: WatchEvent[] }>();
   const find = (id: string) => {
     const watcher = watchers.get(id);
     if (watcher === undefined) throw new ConnectError(`watcher '${id}' not found`, Code.NotFound);
@@ -28,7 +28,7 @@ export function watchService(locate: (given: string, context: HandlerContext) =>
     async *watchDir(request, context) {
       const queue = new EventQueue<WatchEvent>();
       const directory = await locate(request.path, context);
-      const close = await filesystemCall(() =>
+      const { close } = await filesystemCall(() =>
         userFiles.watch(directory, request, (event) => {
           if (queue.length < KEPT_EVENTS) queue.push(event);
         }),
@@ -57,17 +57,21 @@ export function watchService(locate: (given: string, context: HandlerContext) =>
       }
       const events: WatchEvent[] = [];
       const directory = await locate(request.path, context);
-      const close = await filesystemCall(() =>
+      const watching = await filesystemCall(() =>
         userFiles.watch(directory, request, (event) => {
           if (events.length < KEPT_EVENTS) events.push(event);
         }),
       );
       const watcherId = randomUUID();
-      watchers.set(watcherId, { events, close });
+      watchers.set(watcherId, { ...watching, events });
       return { watcherId };
     },
 
-    getWatcherEvents: (request) => ({ events: find(request.watcherId).events.splice(0) }),
+    async getWatcherEvents(request) {
+      const { events, flush } = find(request.watcherId);
+      await flush();
+      return { events: events.splice(0) };
+    },
 
     removeWatcher(request) {
       find(request.watcherId).close();
