@@ -11,6 +11,7 @@ import { newestResults, storeResult, type StoredResult } from '../bench/stored-r
 import { traceText } from '../bench/trace-text.js';
 import { readConfig } from '../config.js';
 import { chooseAccelerator } from '../setup/accelerator.js';
+import { listTemplates } from '../template/template.js';
 
 interface Options {
   only?: string;
@@ -78,7 +79,8 @@ async function measure(
   say: (line: string) => void,
 ): Promise<[results: StoredResult[], failed: string[]]> {
   const commit = await currentCommit();
-  const machine = await machineFacts(await chooseAccelerator(readConfig(process.env), say));
+  const config = readConfig(process.env);
+  const newestKernel = async (): Promise<string | undefined> => (await listTemplates(config.templateDir))[0]?.kernel;
   const results: StoredResult[] = [];
   const failed: string[] = [];
   for (const measurement of chosen) {
@@ -87,6 +89,8 @@ async function measure(
     const context = newContext({ env: process.env, ...numbers, say, closers });
     try {
       const outcome = await measurement.run(context);
+      // Afterwards: the first one has built the template whose kernel KVM is tried with.
+      const machine = await machineFacts(await chooseAccelerator(config, say, newestKernel));
       const result = { measurement: measurement.name, at: new Date().toISOString(), commit, machine, ...outcome };
       await storeResult(directory, result);
       results.push(result);
@@ -95,7 +99,7 @@ async function measure(
       await closers.close().catch((also: unknown) => say(`what it started could not be ended: ${String(also)}`));
       failed.push(measurement.name);
       say(`${measurement.name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      say(`logs of its services: ${await keepLogsOf(readConfig(process.env).home, measurement.name)}`);
+      say(`logs of its services: ${await keepLogsOf(config.home, measurement.name)}`);
     }
   }
   return [results, failed];

@@ -4,7 +4,7 @@ import { openWall } from '../guard/wall.js';
 import { StatePaths } from '../host/state-paths.js';
 import { LibvirtDriver } from '../libvirt/libvirt.js';
 import { ensureTemplate } from '../template/build.js';
-import { chooseAccelerator } from './accelerator.js';
+import { chooseAccelerator, type Accelerator } from './accelerator.js';
 import { prepareCertificate } from './certificate.js';
 import { prepareDirectories } from './directories.js';
 import { hostGuardRules } from './guard-rules.js';
@@ -35,7 +35,8 @@ export async function prepareHost(config: Config, say: (line: string) => void): 
     await openGuard({ wanted }).ensure();
     await openWall({ wanted }).ensure();
   });
-  const accelerator = await step('accelerator', () => chooseAccelerator(config, say));
+  const accelerator = (kernel: () => Promise<string>): Promise<Accelerator> =>
+    step('accelerator', () => chooseAccelerator(config, say, kernel));
   const driver = new LibvirtDriver(config.libvirtUri);
   try {
     await step('template', () =>

@@ -10,7 +10,7 @@ import type { VmDriver } from '../libvirt/driver.js';
 import { captureTemplate, MachineDiedError } from './capture.js';
 import { hashInputs, newTemplateKey, templateInputs, type TemplateInputs } from './inputs.js';
 import { isTooOld, unlessTooOld } from './age.js';
-import { buildRootfs } from './rootfs.js';
+import { buildRootfs, type Rootfs } from './rootfs.js';
 import { BUILD_PREFIX, clearLeftBuilds } from './left-builds.js';
 import { publishTemplate } from './publish.js';
 import {
@@ -36,7 +36,8 @@ export interface TemplateOptions {
   uidBase: number;
   uidCount: number;
   gid: number;
-  accelerator: 'kvm' | 'tcg';
+  /** Decides between KVM and emulation, with a kernel of a guest's to try KVM with. */
+  accelerator: (guestKernel: () => Promise<string>) => Promise<'kvm' | 'tcg'>;
   cpuCount: number;
   memoryMiB: number;
   diskMiB: number;
@@ -53,25 +54,37 @@ export async function ensureTemplate(options: TemplateOptions): Promise<Template
   const draft = path.join(options.templateDir, `draft.${randomBytes(6).toString('hex')}`);
   await mkdir(draft, { recursive: true, mode: 0o755 });
   let unlock: (() => Promise<void>) | undefined;
+  let rootfs: Promise<Rootfs> | undefined;
   try {
     const agentDir = path.join(draft, 'agent');
     await mkdir(agentDir);
     await bundleAgent(agentDir);
-    const inputs = await templateInputs({ ...options, agentDir, nodeBinary: guestNode, agentVersion: AGENT_VERSION });
+    const lock = async (): Promise<void> => {
+      unlock ??= await lockBuilds(options);
+    };
+    const ensureRootfs = (): Promise<Rootfs> => (rootfs ??= makeRootfs(options, draft, agentDir));
+    const accelerator = await options.accelerator(async () => {
+      const [newest] = await listTemplates(options.templateDir);
+      if (newest !== undefined) return newest.kernel;
+      // Where there is no kernel there is no template either: one is built whatever becomes of KVM.
+      await lock();
+      return (await ensureRootfs()).kernel;
+    });
+    const inputs = await templateInputs({
+      ...{ ...options, accelerator, agentDir, nodeBinary: guestNode },
+      agentVersion: AGENT_VERSION,
+    });
     const inputsHash = hashInputs(inputs);
     const there = async (): Promise<Template | undefined> =>
       builtFrom(await listTemplates(options.templateDir), inputsHash);
     return await unlessTooOld(await there(), { ...options, now: Date.now() }, async () => {
-      unlock = await lockBuilds(options);
+      await lock();
       const builtMeanwhile = await there();
       if (builtMeanwhile !== undefined && !isTooOld(builtMeanwhile, Date.now(), options.maxAgeMs))
         return builtMeanwhile;
       await clearLeftBuilds(options.driver, options.memoryRoot);
       const key = newTemplateKey(inputsHash);
-      options.say(
-        `building template ${key} (three minutes or so; once, until it is old or something that it is made of changes)`,
-      );
-      const record = await build(options, draft, agentDir, { key, inputsHash, inputs });
+      const record = await build(options, draft, await ensureRootfs(), { key, inputsHash, inputs });
       await rm(agentDir, { recursive: true });
       await publishTemplate(draft, record, options.templateDir);
       options.say(`template ${key}: ready`);
@@ -92,21 +105,25 @@ const lockBuilds = ({ uidBase, uidCount }: TemplateOptions): Promise<() => Promi
     'another template is being built on this machine at the moment. Wait until it is ready, and start again.',
   );
 
-async function build(
-  options: TemplateOptions,
-  draft: string,
-  agentDir: string,
-  { key, inputsHash, inputs }: { key: string; inputsHash: string; inputs: TemplateInputs },
-): Promise<TemplateRecord> {
-  const files = templateFiles(draft);
-  options.say('template: root filesystem (a minute or so)');
-  const rootfs = await buildRootfs({
+/** What a template's boot starts from; under which accelerator it will boot makes no difference to it. */
+async function makeRootfs(options: TemplateOptions, draft: string, agentDir: string): Promise<Rootfs> {
+  options.say('building a template (once, until it is old or something that it is made of changes)');
+  return buildRootfs({
     outDir: draft,
     agentDir,
     nodeBinary: guestNode,
     diskMiB: options.diskMiB,
     log: (line) => options.say(`template: ${line}`),
   });
+}
+
+async function build(
+  options: TemplateOptions,
+  draft: string,
+  rootfs: Rootfs,
+  { key, inputsHash, inputs }: { key: string; inputsHash: string; inputs: TemplateInputs },
+): Promise<TemplateRecord> {
+  const files = templateFiles(draft);
   await rename(rootfs.rootfs, files.disk);
   await rename(rootfs.kernel, files.kernel);
   await rename(rootfs.initrd, files.initrd);
@@ -114,7 +131,7 @@ async function build(
   // The last slot: no sandbox gets it while a template is being built beside a running service.
   const slot = options.uidCount - 1;
   const machine = {
-    accelerator: options.accelerator,
+    accelerator: inputs.accelerator,
     machineType: inputs.machineType,
     cpuModel: inputs.cpuModel,
     cpuCount: options.cpuCount,
@@ -142,7 +159,7 @@ async function build(
     inputsHash,
     names: ['base'],
     createdAt: Date.now(),
-    accelerator: options.accelerator,
+    accelerator: inputs.accelerator,
     machineType: inputs.machineType,
     cpuModel: inputs.cpuModel,
     cpuCount: options.cpuCount,
