@@ -1,5 +1,6 @@
 import './plain-keys.js';
 import { parseArgs } from 'node:util';
+import { isFirst } from './first-time.js';
 import { Identity } from './identity.js';
 import { rehearse } from './rehearse.js';
 import { ReseedWatch } from './reseed.js';
@@ -8,6 +9,8 @@ import { serveSideCalls } from './side/serve.js';
 import { Survival } from './survival/survival.js';
 
 const AGENT_PORT = 49_983;
+/** On the template's disk, and so on that of every sandbox. */
+const REHEARSED = '/opt/dormouse/rehearsed';
 
 /** `side-process` is for the processes that the agent starts beside itself; the other flags are for tests. */
 const { values } = parseArgs({
@@ -50,8 +53,8 @@ async function serveAgent(): Promise<void> {
     process.on(event, (error: unknown) => console.error(event, error));
   }
   const port = Number(values.port ?? AGENT_PORT);
-  // Somebody waits for an agent that is started again.
-  if (options.setsClock && survival.before === undefined) {
+  // Somebody waits for an agent that is started again, and for a sandbox that boots.
+  if (options.setsClock && survival.before === undefined && isFirst(REHEARSED)) {
     await rehearse({ ...options, cgroups }).catch((error: unknown) => console.error('rehearsal', error));
   }
   survival.listen(agent, port, '::');
