@@ -3,6 +3,12 @@ import { health, type GuestAddress } from './client.js';
 import { within } from '../within.js';
 
 const TRY_EVERY_MS = 200;
+/**
+ * A try without an answer for so long is no longer waited for alone: what is sent to a guest that has no network yet stays
+ * unanswered after it has one.
+ */
+const NEXT_TRY_AFTER_MS = 500;
+const TRY_MS = 5_000;
 /** Rarer: many guests may be waited for at once, and each check asks libvirt. */
 const CHECK_EVERY_MS = 1_000;
 
@@ -18,18 +24,27 @@ export async function waitForAgent(
   ms: number,
   ...signals: AbortSignal[]
 ): Promise<void> {
-  const limit = within(ms, ...signals);
+  const over = new AbortController();
+  const limit = within(ms, over.signal, ...signals);
+  let answered = false;
   let checkedAt = -Infinity;
-  for (;;) {
-    const answered = await health(address, within(5_000, limit)).catch(() => false);
-    if (answered) return;
-    if (performance.now() - checkedAt >= CHECK_EVERY_MS) {
-      await check();
-      checkedAt = performance.now();
+  const tryOnce = async (): Promise<void> => {
+    answered = (await health(address, within(TRY_MS, limit)).catch(() => false)) || answered;
+  };
+  try {
+    for (;;) {
+      await Promise.race([tryOnce(), delay(NEXT_TRY_AFTER_MS, undefined, { ref: false })]);
+      if (answered) return;
+      if (performance.now() - checkedAt >= CHECK_EVERY_MS) {
+        await check();
+        checkedAt = performance.now();
+      }
+      await delay(TRY_EVERY_MS, undefined, { signal: limit }).catch(() => {
+        for (const signal of signals) signal.throwIfAborted();
+        throw new Error(`its guest's agent did not answer within ${ms / 1000} s`);
+      });
     }
-    await delay(TRY_EVERY_MS, undefined, { signal: limit }).catch(() => {
-      for (const signal of signals) signal.throwIfAborted();
-      throw new Error(`its guest's agent did not answer within ${ms / 1000} s`);
-    });
+  } finally {
+    over.abort();
   }
 }

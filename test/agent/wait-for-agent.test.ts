@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { waitForAgent } from '../../src/guest/wait-for-agent.js';
 
@@ -18,4 +21,17 @@ test('whoever gives up waiting is told his own reason', async () => {
 test('waiting ends at once when it has become pointless', async () => {
   const ended = (): Promise<void> => Promise.reject(new Error('its machine ended'));
   await expect(waitForAgent(NOBODY, ended, 60_000)).rejects.toThrow('its machine ended');
+});
+
+test('a try that stays unanswered holds up none of the next ones', async () => {
+  const open = new Set<Socket>();
+  const server = createServer((request, response) => {
+    open.add(request.socket);
+    request.socket.once('close', () => open.delete(request.socket));
+    if (open.size > 2) response.writeHead(204).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  await waitForAgent({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }, goOn, 60_000);
+  server.closeAllConnections();
+  server.close();
 });
