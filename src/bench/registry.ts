@@ -1,6 +1,7 @@
 import type { Measurement } from './measurement.js';
 import { agentReturn } from './measurements/agent-return.js';
 import { ahead } from './measurements/ahead.js';
+import { coldBoot } from './measurements/cold-boot.js';
 import { curve } from './measurements/curve.js';
 import { frozen } from './measurements/frozen.js';
 import { idle } from './measurements/idle.js';
@@ -16,6 +17,6 @@ import { workflow } from './measurements/workflow.js';
 
 /** All measurements, in the order of the results page. */
 export const MEASUREMENTS: Measurement[] = [
-  ...[lightUse, twoGib, ahead, frozen, sealing, warm, agentReturn],
+  ...[lightUse, twoGib, ahead, frozen, sealing, warm, coldBoot, agentReturn],
   ...[workflow, list, scale, parallel, noisy, idle, curve],
 ];
