@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { aptSources } from './apt-sources.js';
+import { makeInitrd } from './initrd.js';
 
 const recipe = fileURLToPath(new URL('./recipe/', import.meta.url));
 /** Has the driver for VMGENID, by which a clone's kernel reseeds; Debian 12's own 6.1 has not. */
@@ -42,8 +43,10 @@ export async function buildRootfs(options: RootfsOptions): Promise<Rootfs> {
     const files = {
       rootfs: path.join(options.outDir, 'rootfs.qcow2'),
       kernel: await take(path.join(root, 'boot', only(boot, 'vmlinuz-')), path.join(options.outDir, 'kernel.built')),
-      initrd: await take(path.join(root, 'boot', only(boot, 'initrd.img-')), path.join(options.outDir, 'initrd.built')),
+      initrd: path.join(options.outDir, 'initrd.built'),
     };
+    await makeInitrd({ to: files.initrd, source: path.join(recipe, 'init.c'), driver: await diskDriver(root) });
+    await chmod(files.initrd, 0o444);
     const versions = await packageVersions(root);
     options.log('file system image');
     const raw = path.join(work, 'rootfs.raw');
@@ -70,14 +73,20 @@ async function mmdebstrap(root: string, packages: string[], options: RootfsOptio
   const extras = path.join(path.dirname(root), 'extras');
   await cp(path.join(recipe, 'files'), extras, { recursive: true });
   await installAgent(extras, options);
-  await execa('mmdebstrap', [
-    ...['--variant=minbase', '--mode=root', '--format=directory', '--quiet'],
-    `--include=${[...packages, `${KERNEL_PACKAGE}/bookworm-backports`].join(',')}`,
-    `--customize-hook=copy-in ${(await readdir(extras)).map((entry) => path.join(extras, entry)).join(' ')} /`,
-    `--customize-hook=${path.join(recipe, 'customize.sh')} "$1"`,
-    ...['bookworm', root],
-    ...(await aptSources()),
-  ]);
+  // Debian's initrd, which is not used, is not made either.
+  const env = { INITRD: 'No' };
+  await execa(
+    'mmdebstrap',
+    [
+      ...['--variant=minbase', '--mode=root', '--format=directory', '--quiet'],
+      `--include=${[...packages, `${KERNEL_PACKAGE}/bookworm-backports`].join(',')}`,
+      `--customize-hook=copy-in ${(await readdir(extras)).map((entry) => path.join(extras, entry)).join(' ')} /`,
+      `--customize-hook=${path.join(recipe, 'customize.sh')} "$1"`,
+      ...['bookworm', root],
+      ...(await aptSources()),
+    ],
+    { env },
+  );
 }
 
 /** npm comes from the npm package, which is the same everywhere; Debian's would pull in hundreds of packages. */
@@ -96,9 +105,16 @@ async function installAgent(extras: string, options: RootfsOptions): Promise<voi
   await symlink('../lib/node_modules/npm/bin/npx-cli.js', path.join(local, 'bin/npx'));
 }
 
+async function diskDriver(root: string): Promise<string> {
+  const modules = path.join(root, 'lib/modules');
+  const directory = path.join(modules, only(await readdir(modules), ''), 'kernel/drivers/block');
+  return path.join(directory, only(await readdir(directory), 'virtio_blk.ko'));
+}
+
 function only(names: string[], prefix: string): string {
   const found = names.filter((name) => name.startsWith(prefix));
-  if (found.length !== 1) throw new Error(`the guest has ${found.length} files ${prefix}* in /boot; expected one`);
+  if (found.length !== 1)
+    throw new Error(`the guest has ${found.length} files ${prefix}* of its kernel's; expected one`);
   return found[0]!;
 }
 

@@ -23,14 +23,14 @@ ln "$root/usr/local/bin/node" "$root/opt/dormouse/dormoused"
 # Filled in at the template's boot, which all clones share: the agent gives each its own at its first init.
 : > "$root/etc/machine-id"
 
-chroot "$root" systemctl enable systemd-networkd.service systemd-resolved.service dormouse-agent.service
+chroot "$root" systemctl enable systemd-networkd.service resolvers.path dormouse-agent.service
 chroot "$root" systemctl mask \
   getty@tty1.service serial-getty@ttyS0.service console-getty.service \
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
   systemd-timesyncd.service systemd-networkd-wait-online.service man-db.timer logrotate.timer \
   systemd-pstore.service e2scrub_reap.service
-mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/resolved.conf.d"
+mkdir -p "$root/etc/systemd/journald.conf.d"
 printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=8M\n' > "$root/etc/systemd/journald.conf.d/sandbox.conf"
-printf '[Resolve]\nLLMNR=no\nMulticastDNS=no\n' > "$root/etc/systemd/resolved.conf.d/sandbox.conf"
+"$(dirname "$0")/lean-boot.sh" "$root"
 
 rm -rf "$root/var/lib/apt/lists/"* "$root/var/cache/apt/"*.bin "$root/usr/share/doc/"* "$root/usr/share/man/"*
