@@ -42,3 +42,20 @@ test('every upload without room is told so, whatever of it is still on its way',
   }
   expect(statuses.filter((status) => status !== 507)).toEqual([]);
 });
+
+const message = Buffer.alloc(33 * MIB, ' ');
+/** The head of a frame of 33 MiB, and all that it announces. */
+const frame = Buffer.concat([Buffer.from([0, 2, 0x10, 0, 0]), message]);
+
+test.each([
+  ['a message', 'SendInput', 'application/json', message, 429],
+  ['a message in a stream', 'Start', 'application/connect+json', frame, 200],
+])('%s that is too long for the agent is told so', { timeout: 60_000 }, async (_what, call, type, bytes, status) => {
+  const answer = await fetch(`${world.proxyUrl}/process.Process/${call}`, {
+    method: 'POST',
+    headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '49983', ...world.access('i1'), 'content-type': type },
+    body: new Blob([bytes]).stream(),
+    duplex: 'half',
+  } as RequestInit);
+  expect([answer.status, await answer.text()]).toEqual([status, expect.stringContaining('resource_exhausted')]);
+});
