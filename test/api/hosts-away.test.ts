@@ -47,6 +47,25 @@ describe('while a host does not answer', () => {
     silent.close();
   });
 
+  test('what its sandboxes were when it last answered counts against their tenant’s quotas', async () => {
+    const sandbox = { id: 'far', cpus: 2, memoryMiB: 512, diskMiB: 4096, fallsAsleep: false };
+    const use = { awake: [sandbox], asleep: { count: 0, diskMiB: 0, bytes: 0 } };
+    const other = createServer((request, response) => {
+      if (request.url?.startsWith('/internal/use') === true) response.end(JSON.stringify(use));
+      else response.writeHead(404).end();
+    });
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    await world.start([{ hostId: 'h2', url: `http://127.0.0.1:${(other.address() as AddressInfo).port}` }]);
+    world.limits = { a: { runningSandboxes: 2 } };
+    const create = async (): Promise<number> => (await world.api('POST', '/sandboxes', { templateID: 'base' })).status;
+    expect([await create(), await create()]).toEqual([201, 429]);
+    other.closeAllConnections();
+    await new Promise((resolve) => other.close(resolve));
+    expect(await create()).toBe(429);
+    world.limits = { a: { runningSandboxes: 3 } };
+    expect(await create()).toBe(201);
+  });
+
   test('or is of a version that does not know the question, its part counts as missing', async () => {
     const older = createServer((_request, response) => void response.writeHead(404).end('{"code":404}'));
     await new Promise<void>((resolve) => older.listen(0, '127.0.0.1', resolve));

@@ -57,6 +57,8 @@ const healthy = (): Observation => ({
     'temporal.db',
     'master.key',
     'api-keys.json',
+    'tenants.json',
+    'operator.key',
     'tls',
     'manifests-signed.json',
     'host.lock',

@@ -30,3 +30,19 @@ describe('the state directory', () => {
     expect(() => readConfig({ DORMOUSE_TEMPLATE_DIR: '/srv/a,b' })).toThrow(/DORMOUSE_TEMPLATE_DIR.*comma/);
   });
 });
+
+describe('limits of tenants', () => {
+  test('are numbers, or off', () => {
+    const { tenantLimits } = readConfig({ DORMOUSE_TENANT_CPUS: '8', DORMOUSE_TENANT_RUNNING_SANDBOXES: 'off' });
+    expect(tenantLimits).toMatchObject({ cpus: 8, runningSandboxes: null });
+    expect(readConfig({ DORMOUSE_TENANT_RUNNING_SANDBOXES: '0' }).tenantLimits.runningSandboxes).toBe(0);
+  });
+
+  test.each([
+    ['DORMOUSE_TENANT_CPUS', 'many'],
+    ['DORMOUSE_TENANT_MEMORY_MIB', '-1'],
+    ['DORMOUSE_TENANT_REQUESTS_PER_SECOND', '0'],
+  ])('%s=%s is refused', (variable, value) => {
+    expect(() => readConfig({ [variable]: value })).toThrow(variable);
+  });
+});
