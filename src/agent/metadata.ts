@@ -8,16 +8,27 @@ const PREFIX = 'user.e2b.';
 
 export type Metadata = Record<string, string>;
 
-/** What was stored with an upload; empty where the file system keeps no such attributes. */
-export async function readMetadata(file: string): Promise<Metadata> {
-  const names = await xattr.listAttributes(file).catch(() => []);
-  const pairs = names
+/** What was stored with an upload; empty where the file system keeps no such attributes. Holds everything up. */
+export function readMetadata(file: string): Metadata {
+  const pairs = namesOf(file)
     .filter((name) => name.startsWith(PREFIX))
-    .map(async (name) => {
-      const value = await xattr.getAttribute(file, name).catch(() => null);
-      return value === null ? [] : [[name.slice(PREFIX.length), value.toString('utf8')] as const];
+    .flatMap((name) => {
+      const value = unlessGone(() => xattr.getAttributeSync(file, name));
+      return value === undefined || value === null
+        ? []
+        : [[name.slice(PREFIX.length), value.toString('utf8')] as const];
     });
-  return Object.fromEntries((await Promise.all(pairs)).flat());
+  return Object.fromEntries(pairs);
+}
+
+const namesOf = (file: string): string[] => unlessGone(() => xattr.listAttributesSync(file)) ?? [];
+
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 export async function writeMetadata(file: string, metadata: Metadata): Promise<void> {

@@ -5,6 +5,7 @@ import { Process } from '../gen/process/process_pb.js';
 import type { AgentState } from './agent-state.js';
 import { refusal } from './authorize.js';
 import { filesystemService } from './filesystem/filesystem-service.js';
+import { sendListingsAsWritten } from './filesystem/listing-answer.js';
 import type { ProcessEvents } from './process/process-events.js';
 import { processService, type ProcessOptions } from './process/process-service.js';
 import { refuseUnread } from './refuse-unread.js';
@@ -20,6 +21,7 @@ export function rpcListener(state: AgentState, events: ProcessEvents, options: P
     routes: (router) => {
       router.service(Process, processService(state, events, options));
       router.service(Filesystem, filesystemService(state));
+      sendListingsAsWritten(router);
     },
     acceptCompression: [],
     readMaxBytes: LONGEST_MESSAGE,

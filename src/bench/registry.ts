@@ -7,6 +7,7 @@ import { frozen } from './measurements/frozen.js';
 import { idle } from './measurements/idle.js';
 import { lightUse } from './measurements/light-use.js';
 import { list } from './measurements/list.js';
+import { listDirectory } from './measurements/list-directory.js';
 import { noisy } from './measurements/noisy.js';
 import { parallel } from './measurements/parallel.js';
 import { scale } from './measurements/scale.js';
@@ -18,5 +19,5 @@ import { workflow } from './measurements/workflow.js';
 /** All measurements, in the order of the results page. */
 export const MEASUREMENTS: Measurement[] = [
   ...[lightUse, twoGib, ahead, frozen, sealing, warm, coldBoot, agentReturn],
-  ...[workflow, list, scale, parallel, noisy, idle, curve],
+  ...[listDirectory, workflow, list, scale, parallel, noisy, idle, curve],
 ];

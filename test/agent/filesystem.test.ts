@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { FileType } from '../../src/gen/filesystem/filesystem_pb.js';
 import { asRoot, startAgent, type RunningAgent } from './agent-process.js';
 
@@ -57,6 +57,18 @@ test('a directory is listed as deep as asked', async () => {
   await expect(agent.filesystem.listDir({ path: at('l/missing') })).rejects.toThrow('[not_found]');
 });
 
+test('a file with a time that no timestamp can say is listed with the nearest one', async (context) => {
+  const memory = await mkdtemp('/dev/shm/agent-test-').catch(() => context.skip('there is no /dev/shm'));
+  try {
+    await writeFile(`${memory}/f`, '');
+    await utimes(`${memory}/f`, 1, 300_000_000_000);
+    const { entries } = await agent.filesystem.listDir({ path: memory });
+    expect(entries.map(({ name, modifiedTime }) => [name, modifiedTime?.seconds])).toEqual([['f', 253_402_300_799n]]);
+  } finally {
+    await rm(memory, { recursive: true });
+  }
+});
+
 test('a file moves to where there was no directory, and over what is there', async () => {
   await writeFile(at('from'), 'content');
   const { entry } = await agent.filesystem.move({ source: at('from'), destination: at('moved/here/to') });
@@ -80,4 +92,18 @@ test('paths are of the users home', async () => {
   expect((await agent.filesystem.stat({ path: '.' })).entry?.path).toBe(entry?.path);
   const headers = { authorization: `Basic ${Buffer.from('no-such-user:').toString('base64')}` };
   await expect(agent.filesystem.stat({ path: '/' }, { headers })).rejects.toThrow('[unauthenticated]');
+});
+
+test('a listing that a client no longer waits for ends the process that was making it', async () => {
+  const { pid } = agent.child;
+  const sides = async () => (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ').filter(Boolean);
+  const client = new AbortController();
+  // A file system apart, and deeper than is listed in the meantime.
+  const listing = agent.filesystem.listDir({ path: '/proc', depth: 30 }, { signal: client.signal });
+  const given = expect(listing).rejects.toThrow('[canceled]');
+  await expect.poll(async () => (await sides()).length, { timeout: 20_000 }).toBeGreaterThan(0);
+  const made = await sides();
+  client.abort();
+  await given;
+  await expect.poll(async () => (await sides()).filter((side) => made.includes(side)), { timeout: 20_000 }).toEqual([]);
 });

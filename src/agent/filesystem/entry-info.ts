@@ -1,49 +1,47 @@
-import { lstat, readlink, realpath, stat } from 'node:fs/promises';
-import type { Stats } from 'node:fs';
+import { lstatSync, readlinkSync, realpathSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { FileType, type EntryInfoSchema } from '../../gen/filesystem/filesystem_pb.js';
 import { readMetadata } from '../metadata.js';
-import { readNames, type Names } from '../users.js';
+import type { Names } from '../users.js';
 
 export type EntryInfoInit = MessageInitShape<typeof EntryInfoSchema>;
 
 /**
- * Describes what is at `file` itself; of a link, with the type of what it leads to.
+ * Describes what is at `file` itself; of a link, with the type of what it leads to. By calls that hold everything up: not for
+ * what may wait (`mounts/locate`).
  * @param links `stay` where what they lead to does not answer: described like those that lead to nothing
  */
-export async function entryInfo(
+export function entryInfo(
   file: string,
-  names?: Names,
+  { userName, groupName }: Names,
   links: 'follow' | 'stay' = 'follow',
-): Promise<EntryInfoInit> {
-  const { userName, groupName } = names ?? (await readNames());
-  const found = await lstat(file);
-  const mode = found.mode & 0o7777;
+): EntryInfoInit {
+  const found = lstatSync(file);
   return {
     name: path.basename(file),
     type: typeOf(found),
     path: file,
     size: BigInt(found.size),
-    mode,
+    mode: found.mode & 0o7777,
     permissions: permissions(found),
     owner: userName(found.uid),
     group: groupName(found.gid),
-    modifiedTime: timestampFromMs(Math.trunc(found.mtimeMs)),
-    ...(found.isSymbolicLink() ? await link(file, links) : { metadata: await readMetadata(file) }),
+    modifiedTime: timestampFromMs(Math.min(Math.max(Math.trunc(found.mtimeMs), EARLIEST), LATEST)),
+    ...(found.isSymbolicLink() ? link(file, links) : { metadata: readMetadata(file) }),
   };
 }
 
+/** What a timestamp can say. */
+const EARLIEST = Date.parse('0001-01-01T00:00:00Z');
+const LATEST = Date.parse('9999-12-31T23:59:59Z');
+
 /** A dangling link is all that stays a link: older clients do not know that type and skip it. */
-async function link(
-  file: string,
-  links: 'follow' | 'stay',
-): Promise<Pick<EntryInfoInit, 'type' | 'symlinkTarget' | 'isSymlink'>> {
-  if (links === 'stay') return { type: FileType.SYMLINK, symlinkTarget: await readlink(file), isSymlink: true };
+function link(file: string, links: 'follow' | 'stay'): Pick<EntryInfoInit, 'type' | 'symlinkTarget' | 'isSymlink'> {
+  if (links === 'stay') return { type: FileType.SYMLINK, symlinkTarget: readlinkSync(file), isSymlink: true };
   try {
-    const [target, symlinkTarget] = await Promise.all([stat(file), realpath(file)]);
-    return { type: typeOf(target), symlinkTarget, isSymlink: true };
+    return { type: typeOf(statSync(file)), symlinkTarget: realpathSync.native(file), isSymlink: true };
   } catch {
     return link(file, 'stay');
   }
@@ -54,10 +52,12 @@ function typeOf(found: Stats): FileType {
   return found.isFile() ? FileType.FILE : FileType.UNSPECIFIED;
 }
 
-export function permissions(found: Pick<Stats, 'mode'>): string {
-  const bits = [...'rwxrwxrwx'].map((letter, index) => (found.mode & (0o400 >> index) ? letter : '-')).join('');
-  return (KIND_LETTERS[found.mode & 0o170000] ?? '?') + bits;
+function permissions({ mode }: Stats): string {
+  const letters = [6, 3, 0].map((shift) => PERMISSION_LETTERS[(mode >> shift) & 7]);
+  return (KIND_LETTERS[mode & 0o170000] ?? '?') + letters.join('');
 }
+
+const PERMISSION_LETTERS = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx'];
 
 const KIND_LETTERS: Record<number, string> = {
   0o010000: 'p',

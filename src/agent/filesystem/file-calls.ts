@@ -3,14 +3,14 @@ import { access, lstat, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { makeDirectories } from '../make-directories.js';
-import type { User } from '../users.js';
+import { readNames, type User } from '../users.js';
 import { entryInfo, type EntryInfoInit } from './entry-info.js';
 import { listDirectory, type ListOptions } from './list-directory.js';
 import { removeTree } from './remove-tree.js';
 
 /** What clients ask of files, done here and now: `userFiles` decides in which process. */
 export const fileCalls = {
-  describe: (file: string): Promise<EntryInfoInit> => entryInfo(file),
+  describe: async (file: string): Promise<EntryInfoInit> => entryInfo(file, await readNames()),
 
   async list(directory: string, depth: number, options: ListOptions = {}): Promise<EntryInfoInit[]> {
     const found = await stat(directory);
@@ -18,12 +18,11 @@ export const fileCalls = {
     return listDirectory(directory, depth, options);
   },
 
-  async makeDirectory(file: string, user: User): Promise<EntryInfoInit> {
+  async makeDirectory(file: string, user: User): Promise<void> {
     const found = await stat(file).catch(() => undefined);
     if (found?.isDirectory()) throw new ConnectError(`'${file}' already exists`, Code.AlreadyExists);
     if (found !== undefined) throw new ConnectError(`'${file}' is no directory`, Code.InvalidArgument);
     await makeDirectories(file, user);
-    return entryInfo(file);
   },
 
   async move(source: string, destination: string, user: User): Promise<void> {

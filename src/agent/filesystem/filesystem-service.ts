@@ -3,6 +3,7 @@ import type { Filesystem } from '../../gen/filesystem/filesystem_pb.js';
 import type { AgentState } from '../agent-state.js';
 import { requestUser } from '../request-user.js';
 import { resolvePath } from '../resolve-path.js';
+import { answerListing } from './listing-answer.js';
 import { filesystemCall } from './to-connect-error.js';
 import { userFiles } from './user-files.js';
 import { watchService } from './watch/watch-service.js';
@@ -37,7 +38,7 @@ export function filesystemService(state: AgentState): ServiceImpl<typeof Filesys
     listDir: (request, context) =>
       filesystemCall(async () => {
         const { file } = await located(request.path, context);
-        return { entries: await userFiles.list(file, request.depth || 1) };
+        return answerListing(await userFiles.list(file, request.depth || 1, context.signal), context);
       }),
 
     remove: (request, context) =>

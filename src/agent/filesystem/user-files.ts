@@ -13,7 +13,7 @@ import { locate, mountUnder } from '../mounts/locate.js';
 import { currentMountsApart, isKernelType, isNetworkType, type Mount } from '../mounts/mount-table.js';
 import type { SideProcess } from '../side/side-process.js';
 import { onTheSide } from '../side/side-processes.js';
-import type { User } from '../users.js';
+import { readNames, type User } from '../users.js';
 import { entryInfo, type EntryInfoInit } from './entry-info.js';
 import { fileCalls } from './file-calls.js';
 import { watchHere, type WatchEvent, type Watching, type WatchRequest } from './watch/watch-events.js';
@@ -26,37 +26,43 @@ export const mayWait = (file: string): boolean => locate(file, 'links').apart !=
  */
 export const userFiles = {
   async describe(file: string): Promise<EntryInfoInit> {
+    // Before it is looked where the file is: nothing is waited for between that and the call itself.
+    const names = await readNames();
     const { apart } = locate(file, 'links');
-    if (apart === undefined) return entryInfo(file);
+    if (apart === undefined) return entryInfo(file, names);
     const described = ask<EntryInfoInit>(apart, 'describe', [file], file);
     // The way to a link may be short though what it leads to does not answer.
     if (locate(file, 'parents').apart !== undefined) return described;
-    return described.catch(() => entryInfo(file, undefined, 'stay'));
+    return described.catch(() => entryInfo(file, names, 'stay'));
   },
 
-  list(directory: string, depth: number): Promise<EntryInfoInit[]> {
+  /** @param signal ends it with its reason */
+  list(directory: string, depth: number, signal?: AbortSignal): Promise<EntryInfoInit[]> {
     const { apart, real } = locate(directory, 'links');
-    if (apart !== undefined) return ask(apart, 'list', [directory, depth], directory);
-    const mounts = currentMountsApart();
+    if (apart !== undefined) return ask(apart, 'list', [directory, depth], directory, signal);
+    let mounts = currentMountsApart();
     const mountAt = (file: string): Mount | undefined => mounts.get(inPlaceOf(directory, real, file));
     return fileCalls.list(directory, depth, {
+      signal,
+      onTurn: () => void (mounts = currentMountsApart()),
       describe(file: string, child: Dirent) {
         if (child.isSymbolicLink()) return mayWait(file) ? userFiles.describe(file) : undefined;
         const mount = mountAt(file);
         if (mount === undefined || isKernelType(mount)) return undefined;
-        return ask<EntryInfoInit>(mount, 'describe', [file], file).catch(() => unknownEntry(file, child));
+        return ask<EntryInfoInit>(mount, 'describe', [file], file, signal).catch(() => unknownEntry(file, child));
       },
       list(file: string, left: number) {
         const mount = mountAt(file);
-        return mount === undefined ? undefined : ask<EntryInfoInit[]>(mount, 'list', [file, left], file);
+        return mount === undefined ? undefined : ask<EntryInfoInit[]>(mount, 'list', [file, left], file, signal);
       },
     });
   },
 
-  makeDirectory(file: string, user: User): Promise<EntryInfoInit> {
+  async makeDirectory(file: string, user: User): Promise<EntryInfoInit> {
     const { apart } = locate(file, 'links');
     if (apart !== undefined) return ask(apart, 'makeDirectory', [file, user], file);
-    return fileCalls.makeDirectory(file, user);
+    await fileCalls.makeDirectory(file, user);
+    return userFiles.describe(file);
   },
 
   async move(source: string, destination: string, user: User): Promise<EntryInfoInit> {
@@ -147,8 +153,15 @@ export const userFiles = {
 const inPlaceOf = (directory: string, real: string, file: string): string =>
   directory === real ? file : path.join(real, file.slice(directory.length));
 
-const ask = <T>({ point }: Mount, name: string, args: unknown[], about: string): Promise<T> =>
-  onTheSide(point, about, (side) => side.ask(name, args, about)) as Promise<T>;
+/** @param signal ends the process that does it */
+const ask = <T>({ point }: Mount, name: string, args: unknown[], about: string, signal?: AbortSignal): Promise<T> =>
+  onTheSide(point, about, async (side) => {
+    const end = (): void => side.kill();
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', end);
+    const answer = (await side.ask(name, args, about).finally(() => signal?.removeEventListener('abort', end))) as T;
+    return answer;
+  });
 
 async function yesOrNo(name: 'isDirectory' | 'isExecutable', file: string): Promise<boolean> {
   const { apart } = locate(file, 'links');

@@ -43,8 +43,11 @@ let download: { handle: FileHandle; pieces?: AsyncIterator<Buffer> } | undefined
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 const calls: Record<string, (alive: () => void, ...args: any[]) => unknown> = {
   describe: (_alive, file: string) => fileCalls.describe(file),
-  list: (alive, directory: string, depth: number) => fileCalls.list(directory, depth, { onEntry: alive }),
-  makeDirectory: (_alive, file: string, user: User) => fileCalls.makeDirectory(file, user),
+  list: (alive, directory: string, depth: number) => fileCalls.list(directory, depth, { onTurn: alive }),
+  async makeDirectory(_alive, file: string, user: User) {
+    await fileCalls.makeDirectory(file, user);
+    return fileCalls.describe(file);
+  },
   async move(_alive, source: string, destination: string, user: User) {
     await fileCalls.move(source, destination, user);
     return fileCalls.describe(destination);
