@@ -144,7 +144,10 @@ describe('streams', () => {
       ]);
       response.end(incoming.headers['content-length'] ?? incoming.headers['transfer-encoding'] ?? 'none');
     });
-    const response = await fetch(world.proxyUrl, { method: 'POST', headers: { ...AGENT, 'x-a': 'y' } });
+    // The agent's own port lets no cookie through.
+    world.guestPorts.set(8080, world.guest.port);
+    const headers = { ...AGENT, 'E2b-Sandbox-Port': '8080', 'x-a': 'y' };
+    const response = await fetch(world.proxyUrl, { method: 'POST', headers });
     expect([response.status, response.statusText, response.headers.get('x-got')]).toEqual([507, 'No Room', 'y']);
     expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
     expect(await response.text()).toBe('0');
