@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { startAgent, type RunningAgent } from './agent-process.js';
 import { bash, run } from './run-command.js';
 
@@ -9,6 +9,12 @@ beforeAll(async () => {
   agent = await startAgent({ restarted: true });
 });
 afterAll(() => agent.stop());
+
+/** What a process has open. */
+async function openIn(pid: number): Promise<string[]> {
+  const directory = `/proc/${pid}/fd`;
+  return Promise.all((await readdir(directory)).map((fd) => readlink(`${directory}/${fd}`).catch(() => '')));
+}
 
 const agentPid = (): Promise<string> => readFile(`${agent.directory}/pid`, 'utf8');
 
@@ -26,6 +32,11 @@ test('commands start, and outlive the agent, when all that it has in its directo
   const pid = first?.case === 'start' ? first.value.pid : 0;
   const record = (): Promise<string> => readFile(`${agent.directory}/run/state.json`, 'utf8').catch(() => '');
   await expect.poll(record).toContain(`"pid":${pid},`);
+  // What plays systemd has the other ends of its outputs.
+  const [, stdout, stderr] = await Promise.all([0, 1, 2].map((fd) => readlink(`/proc/${pid}/fd/${fd}`)));
+  await expect
+    .poll(() => openIn(agent.child.pid!), { timeout: 10_000 })
+    .toEqual(expect.arrayContaining([stdout, stderr]));
   const before = await agentPid();
   process.kill(Number(before), 'SIGKILL');
   await expect.poll(agentPid, { timeout: 10_000 }).not.toBe(before);

@@ -5,12 +5,17 @@ import { constants } from 'node:os';
 const FIRST_PASSED = 3;
 const TRY_EVERY_MS = 50;
 
+interface Message {
+  text: string;
+  kept?: { name: string; descriptor: number };
+}
+
 /**
  * Descriptors that outlive the agent: systemd keeps copies of them, and hands them to the agent that it starts next. While
  * it has them, nothing that the agent started gets a broken pipe or a hangup.
  */
 export class DescriptorStore {
-  #waiting: [text: string, descriptor: number | undefined][] = [];
+  #waiting: Message[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   /** @param socket of systemd's notifications; without it nothing is kept */
@@ -32,25 +37,27 @@ export class DescriptorStore {
   /** The descriptor stays open here. */
   keep(name: string, descriptor: number): void {
     // FDPOLL: systemd would drop a pipe whose other end is closed, and what is still in it.
-    this.#send(`FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`, descriptor);
+    this.#send({ text: `FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`, kept: { name, descriptor } });
   }
 
   forget(name: string): void {
-    this.#send(`FDSTOREREMOVE=1\nFDNAME=${name}`, undefined);
+    // Its number may be another descriptor's by the time when it would be sent.
+    this.#waiting = this.#waiting.filter(({ kept }) => kept?.name !== name);
+    this.#send({ text: `FDSTOREREMOVE=1\nFDNAME=${name}` });
   }
 
-  #send(text: string, descriptor: number | undefined): void {
+  #send(message: Message): void {
     if (this.socket === undefined) return;
-    this.#waiting.push([text, descriptor]);
+    this.#waiting.push(message);
     if (this.#timer === undefined) this.#flush();
   }
 
   #flush(): void {
     this.#timer = undefined;
     for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
-      const sent = sendWithDescriptor(this.socket!, first[0], first[1]);
+      const sent = sendWithDescriptor(this.socket!, first.text, first.kept?.descriptor);
       if (sent < 0 && lastErrno() === constants.errno.EAGAIN) break;
-      if (sent < 0) console.error(`systemd does not take '${first[0]}': errno ${lastErrno()}`);
+      if (sent < 0) console.error(`systemd does not take '${first.text}': errno ${lastErrno()}`);
       this.#waiting.shift();
     }
     if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.#flush(), TRY_EVERY_MS).unref();
