@@ -209,9 +209,9 @@ describe('authorisation comes before waking', () => {
     ['a wrong token', '/process.Process/List', { 'x-access-token': 'i1.wrong' }],
     ['the token of another sandbox', '/files?path=a', { 'x-access-token': accessToken(TOKENS_KEY, { id: 'i2' }) }],
     ['the traffic token', '/files?path=a', { 'x-access-token': trafficToken(TOKENS_KEY, { id: 'i1' }) }],
-    ['a wrong signature', signed(now + 60, 'other'), {}],
+    ['a wrong signature', signed(now + 600, 'other'), {}],
     ['a signature that has ended', signed(now - 5), {}],
-    ['a right signature beside a wrong token', signed(now + 60), { 'x-access-token': 'i1.wrong' }],
+    ['a right signature beside a wrong token', signed(now + 600), { 'x-access-token': 'i1.wrong' }],
     ['health, as is_running asks it', '/health', { 'x-access-token': TOKEN }],
     ['metrics', '/metrics', { 'x-access-token': TOKEN }],
   ])('%s never wakes it, and answers the exact 502', async (_name, path, headers) => {
@@ -222,14 +222,14 @@ describe('authorisation comes before waking', () => {
 
   test.each([
     ['the access token', '/process.Process/List', { 'x-access-token': TOKEN }],
-    ['a signature that has not ended', signed(now + 60), {}],
+    ['a signature that has not ended', signed(now + 600), {}],
   ])('%s wakes it', async (_name, path, headers) => {
     expect((await at(path, { headers: headers as unknown as Record<string, string> }, 49_983)).status).toBe(200);
     expect(world.countOf('resume')).toBe(1);
   });
 
   test('a signed address alone wakes the sandbox whose token made it', async () => {
-    expect((await fetch(world.proxyUrl + signed(now + 60))).status).toBe(200);
+    expect((await fetch(world.proxyUrl + signed(now + 600))).status).toBe(200);
     expect(world.countOf('resume')).toBe(1);
   });
 
