@@ -1,11 +1,10 @@
 import { once } from 'node:events';
-import { appendFile, statfs } from 'node:fs/promises';
+import { appendFile, readFile, statfs } from 'node:fs/promises';
 import { request, type ClientRequest } from 'node:http';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { domainName } from '../../activities/machine.js';
-import { mintKey } from '../../src/api/api-keys.js';
 import { inLanes } from '../../src/bench/machineless/lanes.js';
 import { ApiClient } from '../e2e/api-client.js';
 import { MachinelessService } from './machineless-service.js';
@@ -15,6 +14,8 @@ const DISK_MIB = 500;
 const RESERVED_MIB = 100;
 /** Steps at once; one tenant gets three of them. */
 const AT_ONCE = 4;
+/** Sandboxes that run: four that boot, two that are used, four of the creates that hang. */
+const QUOTA = 10;
 const CONNECTIONS = 30;
 const TIMEOUTS = 500;
 const ROUNDS = 2;
@@ -22,14 +23,20 @@ const ROUNDS = 2;
 let service: MachinelessService;
 let noisy: ApiClient;
 let quiet: ApiClient;
+let operator: (method: string, where: string, body?: object) => ReturnType<ApiClient['call']>;
 beforeAll(async () => {
   service = await MachinelessService.start(520, {
     ...{ diskMiB: DISK_MIB, reserved: { memoryMiB: 0, diskMiB: RESERVED_MIB } },
     stepsAtOnce: { machine: AT_ONCE, guest: AT_ONCE },
   });
   noisy = new ApiClient(service);
-  const apiKey = await mintKey(service.config.apiKeysFile, 'quiet');
-  quiet = new ApiClient({ config: service.config, apiKey });
+  const operatorKey = (await readFile(service.config.operatorKeyFile, 'utf8')).trim();
+  operator = (method, where, body) =>
+    noisy.call(method, `/operator${where}`, body, '', { 'x-operator-key': operatorKey });
+  const { body } = await operator('POST', '/keys', { tenant: 'quiet' });
+  quiet = new ApiClient({ config: service.config, apiKey: (body as { key: string }).key });
+  const limited = await operator('PATCH', '/tenants/default', { limits: { runningSandboxes: QUOTA } });
+  expect(limited.status).toBe(200);
 }, 120_000);
 afterAll(() => service?.end());
 
@@ -73,6 +80,15 @@ const doorOf = (id: string, token: string): Record<string, string> => ({
 
 const isRunning = async (id: string): Promise<boolean> => (await service.machines.state(domainName(id))) === 'running';
 
+async function used(tenant: string): Promise<{ runningSandboxes: number }> {
+  for (;;) {
+    const { body } = await operator('GET', `/tenants/${tenant}`);
+    const { used: found, missingHosts } = body as { used: { runningSandboxes: number }; missingHosts?: string[] };
+    if (missingHosts === undefined) return found;
+    await delay(200);
+  }
+}
+
 /** Its guest writes for as long as its virtual CPUs run. */
 function growsWhileItRuns(id: string): void {
   const overlay = path.join(service.config.stateDir, 'sandboxes', id, 'overlay.qcow2');
@@ -109,6 +125,10 @@ async function trickle(id: string, token: string): Promise<void> {
 test('beside a tenant that does its worst none of another’s calls is refused, and none waits for the other’s', async () => {
   // An api takes a new key up by itself, but not at once.
   await expect.poll(() => call(quiet, 'GET', '/v2/sandboxes')).toBe(200);
+  const own = [await quiet.create(), await quiet.create()];
+  expect(await call(quiet, 'POST', `/sandboxes/${own[0]}/pause`)).toBe(204);
+  const before = await used('quiet');
+  expect(before).toMatchObject({ runningSandboxes: 1, sleepingSandboxes: 1 });
   const ids: string[] = [];
   for (let count = 0; count < AT_ONCE; count++) ids.push(await noisy.create());
   for (const id of ids) expect(await call(noisy, 'POST', `/sandboxes/${id}/pause`, { memory: false })).toBe(204);
@@ -124,6 +144,7 @@ test('beside a tenant that does its worst none of another’s calls is refused, 
   // Guests that boot and never answer, and creates that hang: more than there are places for.
   service.machines.deaf = true;
   const hanging = ids.map((id) => call(noisy, 'POST', `/v2/sandboxes/${id}/connect`, { timeout: 300 }));
+  await expect.poll(async () => (await used('default')).runningSandboxes).toBe(AT_ONCE + 2);
   let release = (): void => undefined;
   service.machines.hold = new Promise((resolve) => (release = resolve));
   const created = Array.from({ length: 2 * AT_ONCE }, () =>
@@ -134,6 +155,7 @@ test('beside a tenant that does its worst none of another’s calls is refused, 
     .poll(() => [service.machines.waiting, service.machines.boots], { timeout: 20_000 })
     .toEqual([most, most]);
   service.machines.hold = undefined;
+  await expect.poll(async () => (await used('default')).runningSandboxes).toBe(QUOTA);
   // Connections, and calls.
   await trickle(busy, token);
   let over = false;
@@ -141,7 +163,9 @@ test('beside a tenant that does its worst none of another’s calls is refused, 
     if (!over) expect(await call(noisy, 'POST', `/sandboxes/${busy}/timeout`, { timeout: 900 })).toBe(204);
   });
 
+  expect(await used('quiet')).toEqual(before);
   for (let round = 0; round < ROUNDS; round++) await live(quiet);
+  expect(await used('quiet')).toEqual(before);
 
   // None of what the other has asked for is done.
   expect(service.machines.waiting).toBe(most);
@@ -155,7 +179,7 @@ test('beside a tenant that does its worst none of another’s calls is refused, 
   over = true;
   await flood;
   release();
-  await Promise.all(created);
+  expect((await Promise.all(created)).filter((status) => status === 429)).toHaveLength(2 * AT_ONCE - 4);
   for (const id of [...ids, grown, busy]) expect(await call(noisy, 'DELETE', `/sandboxes/${id}`)).toBe(204);
   await Promise.all(hanging);
 }, 600_000);
