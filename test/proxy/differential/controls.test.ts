@@ -15,7 +15,7 @@ afterEach(async () => {
 async function runCopy(classes: Class[], edits: Record<string, [from: string, to: string][]> = {}): Promise<string[]> {
   const copy = await mkdtemp(path.join(tmpdir(), 'dormouse-differential-'));
   made.push(copy);
-  for (const part of ['src', 'workflows', 'test/api', 'test/proxy', 'package.json', 'tsconfig.json']) {
+  for (const part of ['src', 'workflows', 'test', 'package.json', 'tsconfig.json']) {
     await cp(path.join(ROOT, part), path.join(copy, part), { recursive: true });
   }
   await symlink(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
