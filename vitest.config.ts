@@ -23,6 +23,8 @@ export default defineConfig({
       level('e2e', ['test/e2e/**/*.test.ts'], {
         sequence: { groupOrder: 2 },
         maxWorkers: 1,
+        // Of tests that wait for their guests beside each other.
+        maxConcurrency: 3,
         testTimeout: 180_000,
         hookTimeout: 300_000,
         globalSetup: ['test/e2e/global-setup.ts'],

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { build } from 'esbuild';
+import pLimit from 'p-limit';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
 import { pythonWith, settings, type SettingsOf } from './python-client.js';
 import { Story } from './story.js';
@@ -68,13 +69,31 @@ const PARTS = [
   'is killed during a command, and then is not there',
 ];
 
-describe.each(Object.entries(CLIENTS))('%s', (_name, client) => {
+/** Two stories are told at a time, in this order: much of each is waiting. */
+const beginning = new Map<string, Promise<Story>>();
+beforeAll(() => {
+  const limit = pLimit(2);
+  for (const [name, client] of Object.entries(CLIENTS)) {
+    const begun = new Promise<Story>((resolve, reject) => {
+      const tell = async (): Promise<void> => {
+        const [command, ...args] = await client.program();
+        const story = new Story(command, args, settings(inject('service'), client.settings));
+        resolve(story);
+        await story.all();
+      };
+      limit(tell).catch(reject);
+    });
+    begun.catch(() => undefined);
+    beginning.set(name, begun);
+  }
+});
+
+describe.each(Object.entries(CLIENTS))('%s', (name, client) => {
   const parts = PARTS.filter((part) => !client.without.includes(part));
   let story: Story;
   beforeAll(async () => {
-    const [command, ...args] = await client.program();
-    story = new Story(command, args, settings(inject('service'), client.settings));
-  }, 180_000);
+    story = await beginning.get(name)!;
+  }, 300_000);
 
   test.each(parts)('%s', async (part) => {
     const { error } = await story.part(part);

@@ -1,4 +1,4 @@
-import { beforeAll, expect, inject, test } from 'vitest';
+import { beforeAll, describe, inject, test } from 'vitest';
 import { ApiClient } from './api-client.js';
 import { clientOf } from './client-of.js';
 import { readLog, type RunningService } from './running-service.js';
@@ -25,17 +25,19 @@ const why = async (id: string): Promise<string | undefined> =>
     .split('\n')
     .find((line) => line.includes(id) && line.includes('its guest has crashed'));
 
-test('a guest whose kernel panics has ended, and the reason is on record', async () => {
-  const id = await panicked();
-  await expect.poll(() => api.state(id), { timeout: 60_000, interval: 500 }).toBe(404);
-  expect(await why(id)).toContain('its kernel panicked');
-  expect((await api.connect(id)).status).toBe(404);
-}, 120_000);
+describe.concurrent('a crash', () => {
+  test('a guest whose kernel panics has ended, and the reason is on record', async ({ expect }) => {
+    const id = await panicked();
+    await expect.poll(() => api.state(id), { timeout: 60_000, interval: 500 }).toBe(404);
+    expect(await why(id)).toContain('its kernel panicked');
+    expect((await api.connect(id)).status).toBe(404);
+  }, 120_000);
 
-test('a guest that panics and tells nobody is not paused, and ends for its silence', async () => {
-  // As one of before there was a panic device.
-  const id = await panicked('modprobe -r pvpanic_mmio && sysctl -w kernel.panic=0');
-  expect((await api.call('POST', `/sandboxes/${id}/pause`)).status).toBe(500);
-  await expect.poll(() => api.state(id), { timeout: 120_000, interval: 500 }).toBe(404);
-  expect(await why(id)).toContain('its agent has not answered for');
-}, 240_000);
+  test('a guest that panics and tells nobody is not paused, and ends for its silence', async ({ expect }) => {
+    // As one of before there was a panic device.
+    const id = await panicked('modprobe -r pvpanic_mmio && sysctl -w kernel.panic=0');
+    expect((await api.call('POST', `/sandboxes/${id}/pause`)).status).toBe(500);
+    await expect.poll(() => api.state(id), { timeout: 120_000, interval: 500 }).toBe(404);
+    expect(await why(id)).toContain('its agent has not answered for');
+  }, 240_000);
+});

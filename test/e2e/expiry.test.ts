@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { StatePaths } from '../../src/host/state-paths.js';
 import { ApiClient } from './api-client.js';
 import { pythonWith, runPython } from './python-client.js';
@@ -33,15 +33,19 @@ async function traces(id: string): Promise<string[]> {
     .filter((line) => line.includes(id) || line.includes(`disk of sandbox ${id}`));
 }
 
-test('a paused sandbox is gone after its retention: files, key, secret, domain and process, and connect raises NotFoundException', async () => {
-  const id = await api.create();
-  expect((await api.call('POST', `/sandboxes/${id}/pause`)).status).toBe(204);
-  expect(await api.state(id)).toBe('paused');
-  expect((await traces(id)).length).toBeGreaterThan(0);
-  await expect.poll(() => api.state(id), { timeout: 60_000, interval: 1_000 }).toBe(404);
-  expect(await traces(id)).toEqual([]);
-  const python = await pythonWith('ucloud_sandbox==1.2.0');
-  const program = `
+/** Each waits for its own sandbox, most of the time. Memory is sealed for one sandbox after the other: see below. */
+describe.concurrent('what a timer does', () => {
+  test('a paused sandbox is gone after its retention: files, key, secret, domain and process, and connect raises NotFoundException', async ({
+    expect,
+  }) => {
+    const id = await api.create();
+    expect((await api.call('POST', `/sandboxes/${id}/pause`)).status).toBe(204);
+    expect(await api.state(id)).toBe('paused');
+    expect((await traces(id)).length).toBeGreaterThan(0);
+    await expect.poll(() => api.state(id), { timeout: 60_000, interval: 1_000 }).toBe(404);
+    expect(await traces(id)).toEqual([]);
+    const python = await pythonWith('ucloud_sandbox==1.2.0');
+    const program = `
 from ucloud_sandbox import Sandbox, NotFoundException
 try:
     Sandbox.connect("${id}")
@@ -49,29 +53,30 @@ try:
 except NotFoundException:
     print("NotFoundException")
 `;
-  expect((await runPython(python, service, program)).stdout.trim()).toBe('NotFoundException');
-});
+    expect((await runPython(python, service, program)).stdout.trim()).toBe('NotFoundException');
+  });
 
-test('an idle sandbox with automatic pause pauses at its timeout, an active one does not', async () => {
-  const id = await api.create({ timeout: 4, autoPause: true });
-  const token = (
-    (await api.call('POST', `/sandboxes/${id}/connect`, { timeout: 4 })).body as { envdAccessToken: string }
-  ).envdAccessToken;
-  const list = (): Promise<number> =>
-    fetch(`http://127.0.0.1:${service.config.proxyPort}/process.Process/List`, {
-      method: 'POST',
-      headers: { 'x-access-token': token, 'content-type': 'application/json', 'connect-protocol-version': '1' },
-      body: '{}',
-    }).then((response) => response.status);
-  const until = Date.now() + 10_000;
-  while (Date.now() < until) {
-    expect(await list()).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-  expect(await api.state(id)).toBe('running');
-  await expect.poll(() => api.state(id), { timeout: 20_000, interval: 500 }).toBe('paused');
-  expect(await list()).toBe(502);
-  await api.call('DELETE', `/sandboxes/${id}`);
+  test('an idle sandbox with automatic pause pauses at its timeout, an active one does not', async ({ expect }) => {
+    const id = await api.create({ timeout: 4, autoPause: true });
+    const token = (
+      (await api.call('POST', `/sandboxes/${id}/connect`, { timeout: 4 })).body as { envdAccessToken: string }
+    ).envdAccessToken;
+    const list = (): Promise<number> =>
+      fetch(`http://127.0.0.1:${service.config.proxyPort}/process.Process/List`, {
+        method: 'POST',
+        headers: { 'x-access-token': token, 'content-type': 'application/json', 'connect-protocol-version': '1' },
+        body: '{}',
+      }).then((response) => response.status);
+    const until = Date.now() + 10_000;
+    while (Date.now() < until) {
+      expect(await list()).toBe(200);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    expect(await api.state(id)).toBe('running');
+    await expect.poll(() => api.state(id), { timeout: 20_000, interval: 500 }).toBe('paused');
+    expect(await list()).toBe(502);
+    await api.call('DELETE', `/sandboxes/${id}`);
+  });
 });
 
 test('what a timeout pauses was sealed before, for the most part, and wakes as it was', async () => {

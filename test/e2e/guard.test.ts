@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest'
 import { slotAddress } from '../../src/host/slots.js';
 import { FarEnd } from '../guard/far-end.js';
 import { ApiClient } from './api-client.js';
-import { pythonWith, runPython } from './python-client.js';
+import { clientOf } from './client-of.js';
 import type { RunningService } from './running-service.js';
 
 const PORT = 8078;
@@ -15,14 +15,12 @@ const GUARD_TABLE = 'dormouse';
 
 let service: RunningService;
 let api: ApiClient;
-let python: string;
 const far = new FarEnd();
 let open: string;
 let shut: string;
 beforeAll(async () => {
   service = inject('service') as RunningService;
   api = new ApiClient(service);
-  python = await pythonWith('ucloud_sandbox==1.2.0');
   await far.start(PORT);
   open = await api.create();
   shut = await api.create({ allow_internet_access: false });
@@ -34,13 +32,8 @@ afterAll(async () => {
 
 /** Runs a shell command as root in a guest. @returns what it printed */
 async function inGuest(id: string, command: string): Promise<string> {
-  const program = `
-from ucloud_sandbox import Sandbox
-print(Sandbox.connect("${id}").commands.run(${JSON.stringify(command)}, user="root", timeout=100).stdout)
-`;
-  const { stdout, stderr } = await runPython(python, service, program);
-  expect(stderr).toBe('');
-  return stdout.trim();
+  const client = await clientOf(service, id);
+  return (await client.commands.run(command, { user: 'root', timeoutMs: 100_000 })).stdout.trim();
 }
 
 /** Which of these (`host port`) a program in the guest can open a TCP connection to. */

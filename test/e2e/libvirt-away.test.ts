@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ApiClient } from './api-client.js';
-import { pythonWith, runPython } from './python-client.js';
+import { clientOf } from './client-of.js';
 import { startService, type RunningService } from './running-service.js';
 
 const LIBVIRT_SOCKET = '/run/libvirt/libvirt-sock';
@@ -47,12 +47,10 @@ let directory: string;
 let way: WayToLibvirt;
 let service: RunningService;
 let api: ApiClient;
-let python: string;
 beforeAll(async () => {
   directory = await mkdtemp('/tmp/dormouse-libvirt-');
   way = new WayToLibvirt(path.join(directory, 'socket'));
   await way.open();
-  python = await pythonWith('ucloud_sandbox==1.2.0');
   service = await startService('libvirt', 600, {
     DORMOUSE_LIBVIRT_URI: `qemu+unix:///system?socket=${way.socket}`,
     DORMOUSE_OVERLAY_POOL: '2',
@@ -66,10 +64,7 @@ afterAll(async () => {
 });
 
 async function inGuest(id: string, command: string): Promise<string> {
-  const program = `from ucloud_sandbox import Sandbox\nprint(Sandbox.connect("${id}").commands.run(${JSON.stringify(command)}).stdout)`;
-  const { stdout, stderr } = await runPython(python, service, program);
-  expect(stderr).toBe('');
-  return stdout.trim();
+  return (await (await clientOf(service, id)).commands.run(command)).stdout.trim();
 }
 
 describe('while libvirt does not answer', () => {
