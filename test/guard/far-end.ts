@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -39,6 +40,7 @@ export class FarEnd {
 
   /** Servers on `port`, 53 and 25 of every far address, and on `port` of every address of the host, loopback included. */
   async start(port: number): Promise<void> {
+    await removeAbandoned();
     const inside = ['-n', this.#namespace];
     await run('ip', ['netns', 'add', this.#namespace]);
     await run('ip', ['link', 'add', this.#veth, 'type', 'veth', 'peer', 'name', 'far', 'netns', this.#namespace]);
@@ -60,5 +62,21 @@ export class FarEnd {
     for (const server of this.#servers) server.kill();
     await run('ip', ['netns', 'delete', this.#namespace]).catch(() => undefined);
     await run('ip', ['link', 'delete', this.#veth]).catch(() => undefined);
+  }
+}
+
+/** What a test that was killed has left would take the addresses of the next one. Its process is named in its names. */
+async function removeAbandoned(): Promise<void> {
+  const links = JSON.parse((await run('ip', ['-json', 'link', 'show', 'type', 'veth'])).stdout || '[]') as {
+    ifname: string;
+  }[];
+  for (const { ifname } of links) {
+    const pid = /^dm(\d+)$/.exec(ifname)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const namespace = `dormouse-test-${pid}`;
+    const { stdout } = await run('ip', ['netns', 'pids', namespace]).catch(() => ({ stdout: '' }));
+    for (const server of stdout.split('\n').filter(Boolean)) process.kill(Number(server));
+    await run('ip', ['netns', 'delete', namespace]).catch(() => undefined);
+    await run('ip', ['link', 'delete', ifname]).catch(() => undefined);
   }
 }
