@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, mkdir, open, unlink } from 'node:fs/promises';
-import path from 'node:path';
-import { syncToDisk } from '../sync-to-disk.js';
+import { open } from 'node:fs/promises';
 import { deriveKey, KEY_BYTES, type KeyLabel } from './derive.js';
 import { KeyError } from './key-error.js';
+import { makeKeyFile } from './make-key-file.js';
 import { closeBox, openBox } from './secret-box.js';
 
 /** What a key management service must be able to do to stand in for the master key file. */
@@ -30,7 +29,7 @@ export interface MasterKey {
  *   `KeyFileInvalid` if it holds no key; errors of the file system as they are
  */
 export async function fileMasterKey(file: string): Promise<MasterKey> {
-  return masterKeyOf((await readKeyFile(file)) ?? (await makeKeyFile(file)), file);
+  return masterKeyOf((await readKeyFile(file)) ?? (await makeMasterKey(file)), file);
 }
 
 /**
@@ -63,26 +62,8 @@ function masterKeyOf(master: Buffer, file: string): MasterKey {
   };
 }
 
-async function makeKeyFile(file: string): Promise<Buffer> {
-  const directory = path.dirname(file);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const draft = `${file}.${randomBytes(8).toString('hex')}.tmp`;
-  try {
-    const handle = await open(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-    try {
-      await handle.writeFile(`${randomBytes(KEY_BYTES).toString('base64')}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    // A link, not a rename: it never replaces the key of a process that was faster, and never shows half a key.
-    await link(draft, file).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-  } finally {
-    await unlink(draft).catch(() => undefined);
-  }
-  await syncToDisk(directory);
+async function makeMasterKey(file: string): Promise<Buffer> {
+  await makeKeyFile(file, `${randomBytes(KEY_BYTES).toString('base64')}\n`);
   const key = await readKeyFile(file);
   if (!key) throw new KeyError('KeyFileInvalid', `the master key file ${file} went away while it was being made`);
   return key;

@@ -1,9 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, mkdir, open, unlink } from 'node:fs/promises';
-import path from 'node:path';
-import { syncToDisk } from '../sync-to-disk.js';
+import { open } from 'node:fs/promises';
 import { KeyError } from './key-error.js';
+import { makeKeyFile } from './make-key-file.js';
 
 const PATTERN = /^dormouse_operator_[0-9a-f]{64}$/;
 
@@ -18,7 +17,8 @@ export class OperatorKey {
    */
   static async ensure(file: string): Promise<OperatorKey> {
     const key = new OperatorKey(file);
-    if ((await key.#read()) === undefined) await makeFile(file);
+    if ((await key.#read()) === undefined)
+      await makeKeyFile(file, `dormouse_operator_${randomBytes(32).toString('hex')}\n`);
     await key.#read();
     return key;
   }
@@ -53,28 +53,6 @@ export class OperatorKey {
       await handle.close();
     }
   }
-}
-
-async function makeFile(file: string): Promise<void> {
-  const directory = path.dirname(file);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const draft = `${file}.${randomBytes(8).toString('hex')}.tmp`;
-  try {
-    const handle = await open(draft, 'wx', 0o600);
-    try {
-      await handle.writeFile(`dormouse_operator_${randomBytes(32).toString('hex')}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    // A link, not a rename: it never replaces the key of a process that was faster.
-    await link(draft, file).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-  } finally {
-    await unlink(draft).catch(() => undefined);
-  }
-  await syncToDisk(directory);
 }
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
