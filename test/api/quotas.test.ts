@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { pythonWith } from '../e2e/python-client.js';
 import { FakeWorld, type Answer } from './fake-world.js';
+import { runPypiClient } from './pypi-client.js';
 
 let world: FakeWorld;
 beforeAll(async () => (world = await new FakeWorld().start()));
@@ -201,15 +199,8 @@ describe('a published client is told of a full quota after one request:', () => 
   });
 
   test('e2b from PyPI, which repeats every other 429', async () => {
-    const python = await pythonWith('e2b==2.63.0');
-    const env = {
-      PATH: process.env['PATH'],
-      E2B_API_KEY: 'key-a',
-      E2B_API_URL: world.apiUrl,
-      E2B_VALIDATE_API_KEY: 'false',
-    };
     const program = 'from e2b import Sandbox; Sandbox.create()';
-    const { asked, error } = await creates(() => promisify(execFile)(python, ['-c', program], { env }));
+    const { asked, error } = await creates(() => runPypiClient(world.apiUrl, program));
     expect([asked, error]).toEqual([1, expect.stringMatching(/running sandboxes is full: 0 of 0/)]);
   }, 300_000);
 });

@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { pythonWith } from '../e2e/python-client.js';
 import { FakeWorld, type Answer } from './fake-world.js';
+import { runPypiClient } from './pypi-client.js';
 
 const MS = 1_000;
 
@@ -75,15 +73,8 @@ test('calls that are not answered yet are open connections', async () => {
 test('e2b from PyPI waits as long as it is told, and goes on', async () => {
   world.limits = { a: { requestsPerSecond: 1 } };
   world.clock = () => performance.now() + now;
-  const python = await pythonWith('e2b==2.63.0');
-  const env = {
-    PATH: process.env['PATH'],
-    E2B_API_KEY: 'key-a',
-    E2B_API_URL: world.apiUrl,
-    E2B_VALIDATE_API_KEY: 'false',
-  };
   const program = 'from e2b import Sandbox\nfor _ in range(3): Sandbox.create()';
-  await promisify(execFile)(python, ['-c', program], { env });
+  await runPypiClient(world.apiUrl, program);
   expect(world.views.size).toBe(3);
   now += 3_600 * MS;
 }, 300_000);
