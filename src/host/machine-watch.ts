@@ -8,7 +8,8 @@ const LOOK_EVERY_MS = 2_000;
 
 /**
  * Notices machines that ended by themselves (QEMU died, the guest powered off, the host was rebooted) and reports them
- * to their workflows. One that stands, and is not held, is let run again. A sandbox whose lock is held is being worked on and is left out.
+ * to their workflows. A machine that is stopped is resumed, unless it is held for want of disk. A sandbox whose lock is
+ * held is being worked on and is left out.
  * @returns stops watching.
  */
 export function watchMachines(options: {

@@ -44,7 +44,7 @@ const MACHINE_TYPE = 'pc-q35-10.0';
 const MAC_ADDRESS = '52:54:00:d0:00:01';
 /**
  * `panic=5`: a kernel that panics before it knows the panic device, or without one, reboots after so many seconds. The
- * second line is what a boot has no use for.
+ * second line turns off what a boot does not need.
  */
 const KERNEL_ARGUMENTS = [
   'root=/dev/vda rw quiet console=ttyS0 random.trust_cpu=off net.ifnames=0 systemd.show_status=0 no_timer_check tsc=unstable panic=5',

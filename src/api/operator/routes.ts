@@ -24,7 +24,7 @@ export interface OperatorDeps {
 export function operatorRoutes(deps: OperatorDeps): Router {
   const routes = express.Router();
   routes.use(authenticateOperator(deps.operatorKey));
-  // A key that was just made must be in nobody's cache.
+  // The answer holds a new key: no cache may store it.
   routes.use((_request, response, next) => next(void response.set('Cache-Control', 'no-store')));
   routes.use(express.json({ type: () => true, limit: `${BODY_LIMIT_KIB}kb` }));
   const offered: readonly [path: string, Partial<Record<'get' | 'post' | 'patch' | 'delete', RequestHandler>>][] = [

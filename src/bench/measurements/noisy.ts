@@ -15,7 +15,7 @@ type Times = Record<Verb, number[]>;
 const GUESTS = 2;
 const CONNECTIONS = 200;
 const TRICKLE_EVERY_MS = 20;
-/** Until weights are what they are to be, and what was begun has begun. */
+/** How long the noise runs before the first measurement: weights are set by then, and its requests are under way. */
 const SETTLE_MS = 12_000;
 
 /** What the one tenant does: begins with it, and says how to end it. */
@@ -133,7 +133,7 @@ function openConnections(tick: (open: ClientRequest) => void): Noise['begin'] {
   };
 }
 
-/** One after the other, for as long as it takes; the answers are nobody's. */
+/** Pauses each sandbox without its memory and boots it again, until it is stopped; ignores the answers. */
 async function boots(tenant: Tenant): Promise<() => Promise<void>> {
   const { client } = tenant;
   const made = await sandboxes(tenant);
