@@ -1,14 +1,25 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Identity } from './identity.js';
 import { RESEED_RECORD, ReseedWatch } from './reseed.js';
 import { createAgent, type AgentOptions } from './server.js';
 
 const TOKEN = 'rehearsal';
 const ROUNDS = 4;
+/** What a guest's identity replaces, so that the rehearsal replaces all of it. */
+const IDENTITY_FILES = [
+  'etc/machine-id',
+  'etc/hosts',
+  'etc/hostname',
+  'proc/sys/kernel/hostname',
+  'var/lib/dbus/machine-id',
+  'var/lib/systemd/random-seed',
+];
 
 /**
  * Through what the host and clients do first, some times over, on an agent of its own behind another port of loopback: the
@@ -19,7 +30,8 @@ export async function rehearse(options: AgentOptions): Promise<void> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rehearsal-'));
   const kernelLog = path.join(directory, 'kmsg');
   await writeFile(kernelLog, '');
-  const agent = createAgent({ ...options, reseeds: new ReseedWatch(kernelLog) });
+  const root = await makeRoot(directory);
+  const agent = createAgent({ ...options, reseeds: new ReseedWatch(kernelLog), identity: new Identity(root) });
   const ask = (method: string, route: string, type: string, body: Buffer = Buffer.alloc(0)): Promise<void> =>
     new Promise((resolve, reject) => {
       const headers = { 'x-access-token': TOKEN, 'content-type': type, 'connect-protocol-version': '1' };
@@ -44,7 +56,12 @@ export async function rehearse(options: AgentOptions): Promise<void> {
         'POST',
         '/init',
         'application/json',
-        json({ ...init, wake: String(round), timestamp: new Date().toISOString() }),
+        json({
+          ...init,
+          wake: String(round),
+          timestamp: new Date().toISOString(),
+          machineId: randomBytes(16).toString('hex'),
+        }),
       );
       await ask('POST', '/process.Process/Start', 'application/connect+json', frame(json(command)));
       await ask('POST', '/process.Process/List', 'application/json', json({}));
@@ -58,6 +75,16 @@ export async function rehearse(options: AgentOptions): Promise<void> {
     agent.close();
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** A root directory whose identity the rehearsal may replace: the guest's own is given by the host, once. */
+async function makeRoot(directory: string): Promise<string> {
+  const root = path.join(directory, 'root');
+  for (const name of IDENTITY_FILES) {
+    await mkdir(path.dirname(path.join(root, name)), { recursive: true });
+    await writeFile(path.join(root, name), 'rehearsal\n');
+  }
+  return root;
 }
 
 /** One message of a Connect stream: flags, length, content. */
