@@ -47,7 +47,8 @@ export async function initRoute(
     // Also when whoever asked is gone: an attempt that comes later does not do it again.
     if (first) response.once('close', () => options.onRestored(request));
   } else options.reseeds.pass();
-  if (machineId !== undefined) adopt(options.identity, machineId);
+  // Behind the answer, for which somebody waits, and before the next request is read: it finds the new identity.
+  if (machineId !== undefined) response.once('close', () => adopt(options.identity, machineId));
   if (accessToken) state.accessToken = accessToken;
   if (envVars !== undefined) state.envVars = envVars;
   if (defaultUser) state.defaultUser = defaultUser;

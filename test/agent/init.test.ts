@@ -40,12 +40,13 @@ test('a later init needs the token of the first', async () => {
   expect(await (await agent.fetch('/envs')).json()).toEqual({ B: '2' });
 });
 
-test('init gives the machine its identity; where that cannot be written, the sandbox opens all the same', async () => {
+test('after an init the next request finds the new identity; where that cannot be written, the sandbox opens all the same', async () => {
   const body = { envVars: {}, accessToken: 't', timestamp: new Date().toISOString(), defaultUser: 'root' };
   const machineId = 'a1'.repeat(16);
   expect(await init(agent.address, 't', { ...body, machineId }, soon())).toMatchObject({ envdVersion: AGENT_VERSION });
   await mkdir(path.join(agent.directory, 'root/etc'), { recursive: true });
   await init(agent.address, 't', { ...body, machineId }, soon());
+  expect((await agent.fetch('/health')).status).toBe(204);
   expect(await readFile(path.join(agent.directory, 'root/etc/machine-id'), 'utf8')).toBe(`${machineId}\n`);
 });
 
