@@ -70,6 +70,19 @@ test('of several results of a measurement the newest one counts', async () => {
   expect(found).toEqual([result('2026-01-10T03:04:05.678Z', 1)]);
 });
 
+test('a measurement that was not run again keeps its section and its rows of the page from before', () => {
+  const list = { ...result('2026-01-02T03:04:05.678Z', 1), measurement: 'list', commit: 'older12' };
+  const before = resultsPage([list], measurements);
+  const page = resultsPage([result('2026-02-02T03:04:05.678Z', 3)], measurements, before);
+  const [top] = page.split('## light-use');
+  expect(top).toContain('| * pause | <= 1.0 x floor | 1.50 x |');
+  expect(top).toContain('| * pause | <= 1.0 x floor | 0.50 x |');
+  expect(top).not.toContain('plain save |');
+  expect(top).not.toContain('Not measured yet');
+  expect(page.split('## list')[1]).toBe(before.split('## list')[1]);
+  expect(resultsPage([], measurements, page)).toBe(page);
+});
+
 test('page and plots are written, and a plot is well-formed SVG with a point for each value', async () => {
   await writePage(directory, [result('2026-01-02T03:04:05.678Z', 3)], measurements);
   expect(await readFile(path.join(directory, 'results.md'), 'utf8')).toContain('# Results');
