@@ -26,6 +26,12 @@ export const poll = libc.func('poll', 'int', ['void *', 'unsigned long', 'int'])
   count: number,
   timeoutMs: number,
 ) => number;
+/** `llistxattr`: without a buffer, the bytes of the names of what is attached to a file; links are not followed. */
+export const attributesLength = libc.func('llistxattr', 'long', ['str', 'void *', 'size_t']) as (
+  file: string,
+  into: null,
+  bytes: 0,
+) => number;
 const pipe2 = libc.func('pipe2', 'int', ['void *', 'int']) as (ends: Buffer, flags: number) => number;
 const ioctl = libc.func('ioctl', 'int', ['int', 'ulong', 'void *']) as (
   descriptor: number,

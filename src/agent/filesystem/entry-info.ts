@@ -1,7 +1,6 @@
 import { lstatSync, readlinkSync, realpathSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { FileType, type EntryInfoSchema } from '../../gen/filesystem/filesystem_pb.js';
 import { readMetadata } from '../metadata.js';
 import type { Names } from '../users.js';
@@ -20,17 +19,29 @@ export function entryInfo(
 ): EntryInfoInit {
   const found = lstatSync(file);
   return {
-    name: path.basename(file),
+    name: nameOf(file),
     type: typeOf(found),
     path: file,
     size: BigInt(found.size),
     mode: found.mode & 0o7777,
-    permissions: permissions(found),
+    permissions: permissions(found.mode),
     owner: userName(found.uid),
     group: groupName(found.gid),
-    modifiedTime: timestampFromMs(Math.min(Math.max(Math.trunc(found.mtimeMs), EARLIEST), LATEST)),
+    modifiedTime: timestamp(Math.min(Math.max(Math.trunc(found.mtimeMs), EARLIEST), LATEST)),
     ...(found.isSymbolicLink() ? link(file, links) : { metadata: readMetadata(file) }),
   };
+}
+
+/** Of thousands of files: `path.basename` looks at each character. */
+function nameOf(file: string): string {
+  const slash = file.lastIndexOf('/');
+  return slash === file.length - 1 ? path.basename(file) : file.slice(slash + 1);
+}
+
+/** As plain data: a message takes longer to make than the call that asks for the file's time. */
+function timestamp(ms: number): EntryInfoInit['modifiedTime'] {
+  const seconds = Math.floor(ms / 1000);
+  return { seconds: BigInt(seconds), nanos: (ms - seconds * 1000) * 1e6 };
 }
 
 /** What a timestamp can say. */
@@ -52,10 +63,10 @@ function typeOf(found: Stats): FileType {
   return found.isFile() ? FileType.FILE : FileType.UNSPECIFIED;
 }
 
-function permissions({ mode }: Stats): string {
-  const letters = [6, 3, 0].map((shift) => PERMISSION_LETTERS[(mode >> shift) & 7]);
-  return (KIND_LETTERS[mode & 0o170000] ?? '?') + letters.join('');
-}
+const permissions = (mode: number): string =>
+  (KIND_LETTERS[mode & 0o170000] ?? '?') + threeLetters(mode >> 6) + threeLetters(mode >> 3) + threeLetters(mode);
+
+const threeLetters = (bits: number): string => PERMISSION_LETTERS[bits & 7]!;
 
 const PERMISSION_LETTERS = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx'];
 

@@ -1,21 +1,26 @@
 import { FileType } from '../../gen/filesystem/filesystem_pb.js';
 import type { EntryInfoInit } from './entry-info.js';
 
-/** As the library for messages writes it: what has its default value is left out. */
-export const entryJson = (entry: EntryInfoInit): object => ({
-  name: entry.name || undefined,
-  type: entry.type ? TYPE_NAMES[entry.type] : undefined,
-  path: entry.path || undefined,
-  size: entry.size ? String(entry.size) : undefined,
-  mode: entry.mode || undefined,
-  permissions: entry.permissions || undefined,
-  owner: entry.owner || undefined,
-  group: entry.group || undefined,
-  modifiedTime: timeJson(entry.modifiedTime),
-  symlinkTarget: entry.symlinkTarget,
-  metadata: hasKeys(entry.metadata) ? entry.metadata : undefined,
-  isSymlink: entry.isSymlink || undefined,
-});
+/**
+ * The JSON text of an entry, as the library for messages writes it: what has its default value is left out. Put together by
+ * hand: of thousands of entries, an object each and its walk take longer than to ask the kernel for the file.
+ */
+export function entryJson(entry: EntryInfoInit): string {
+  let text = '';
+  if (entry.name) text += `,"name":${JSON.stringify(entry.name)}`;
+  if (entry.type) text += `,"type":"${TYPE_NAMES[entry.type]}"`;
+  if (entry.path) text += `,"path":${JSON.stringify(entry.path)}`;
+  if (entry.size) text += `,"size":"${entry.size}"`;
+  if (entry.mode) text += `,"mode":${entry.mode}`;
+  if (entry.permissions) text += `,"permissions":${JSON.stringify(entry.permissions)}`;
+  if (entry.owner) text += `,"owner":${JSON.stringify(entry.owner)}`;
+  if (entry.group) text += `,"group":${JSON.stringify(entry.group)}`;
+  if (entry.modifiedTime !== undefined) text += `,"modifiedTime":"${timeJson(entry.modifiedTime)}"`;
+  if (entry.symlinkTarget !== undefined) text += `,"symlinkTarget":${JSON.stringify(entry.symlinkTarget)}`;
+  if (hasKeys(entry.metadata)) text += `,"metadata":${JSON.stringify(entry.metadata)}`;
+  if (entry.isSymlink) text += ',"isSymlink":true';
+  return `{${text.slice(1)}}`;
+}
 
 const TYPE_NAMES: Record<FileType, string | undefined> = {
   [FileType.UNSPECIFIED]: undefined,
@@ -25,9 +30,10 @@ const TYPE_NAMES: Record<FileType, string | undefined> = {
 };
 
 /** Times of entries are whole milliseconds. */
-const timeJson = (time: EntryInfoInit['modifiedTime']): string | undefined =>
-  time === undefined
-    ? undefined
-    : new Date(Number(time.seconds) * 1000 + (time.nanos ?? 0) / 1e6).toISOString().replace('.000Z', 'Z');
+const timeJson = ({ seconds, nanos = 0 }: NonNullable<EntryInfoInit['modifiedTime']>): string =>
+  new Date(Number(seconds) * 1000 + nanos / 1e6).toISOString().replace('.000Z', 'Z');
 
-const hasKeys = (metadata: object | undefined): boolean => Object.keys(metadata ?? {}).length > 0;
+function hasKeys(metadata: object | undefined): boolean {
+  for (const key in metadata) if (Object.hasOwn(metadata, key)) return true;
+  return false;
+}

@@ -34,7 +34,7 @@ export async function answerListing(
       if (texts.length > 0) endPiece(pieces.length === 0 ? '{"entries":[' : ',', '');
       await turn.next();
     }
-    texts.push(JSON.stringify(entryJson(entry)));
+    texts.push(entryJson(entry));
   }
   endPiece(pieces.length === 0 ? '{"entries":[' : ',', ']}');
   values.set(WRITTEN, pieces);

@@ -41,10 +41,17 @@ export const userFiles = {
     const { apart, real } = locate(directory, 'links');
     if (apart !== undefined) return ask(apart, 'list', [directory, depth], directory, signal);
     let mounts = currentMountsApart();
-    const mountAt = (file: string): Mount | undefined => mounts.get(inPlaceOf(directory, real, file));
+    let isOneInside = mountUnder(real, mounts) !== undefined;
+    const mountAt = (file: string): Mount | undefined =>
+      isOneInside ? mounts.get(inPlaceOf(directory, real, file)) : undefined;
     return fileCalls.list(directory, depth, {
       signal,
-      onTurn: () => void (mounts = currentMountsApart()),
+      onTurn() {
+        const now = currentMountsApart();
+        if (now === mounts) return;
+        mounts = now;
+        isOneInside = mountUnder(real, mounts) !== undefined;
+      },
       describe(file: string, child: Dirent) {
         if (child.isSymbolicLink()) return mayWait(file) ? userFiles.describe(file) : undefined;
         const mount = mountAt(file);
