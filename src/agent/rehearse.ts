@@ -11,6 +11,8 @@ import { createAgent, type AgentOptions } from './server.js';
 
 const TOKEN = 'rehearsal';
 const ROUNDS = 4;
+/** So many that the code of a listing is compiled for good: a guest that compiles it first takes twice as long for its first one. */
+const FILES = 500;
 /** What a guest's identity replaces, so that the rehearsal replaces all of it. */
 const IDENTITY_FILES = [
   'etc/machine-id',
@@ -31,6 +33,7 @@ export async function rehearse(options: AgentOptions): Promise<void> {
   const kernelLog = path.join(directory, 'kmsg');
   await writeFile(kernelLog, '');
   const root = await makeRoot(directory);
+  const many = await makeFiles(directory);
   const agent = createAgent({ ...options, reseeds: new ReseedWatch(kernelLog), identity: new Identity(root) });
   const ask = (method: string, route: string, type: string, body: Buffer = Buffer.alloc(0)): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -65,7 +68,7 @@ export async function rehearse(options: AgentOptions): Promise<void> {
       );
       await ask('POST', '/process.Process/Start', 'application/connect+json', frame(json(command)));
       await ask('POST', '/process.Process/List', 'application/json', json({}));
-      await ask('POST', '/filesystem.Filesystem/ListDir', 'application/json', json({ path: directory }));
+      await ask('POST', '/filesystem.Filesystem/ListDir', 'application/json', json({ path: many }));
       await ask('POST', file, 'application/octet-stream', Buffer.from('text'));
       await ask('GET', file, 'application/json');
       await ask('GET', '/health', 'application/json');
@@ -85,6 +88,13 @@ async function makeRoot(directory: string): Promise<string> {
     await writeFile(path.join(root, name), 'rehearsal\n');
   }
   return root;
+}
+
+async function makeFiles(directory: string): Promise<string> {
+  const many = path.join(directory, 'many');
+  await mkdir(many);
+  for (let number = 0; number < FILES; number++) await writeFile(path.join(many, `file-${number}`), '');
+  return many;
 }
 
 /** One message of a Connect stream: flags, length, content. */

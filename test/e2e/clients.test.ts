@@ -69,10 +69,10 @@ const PARTS = [
   'is killed during a command, and then is not there',
 ];
 
-/** Two stories are told at a time, in this order: much of each is waiting. */
+/** Three stories are told at a time, in this order: much of each is waiting. */
 const beginning = new Map<string, Promise<Story>>();
 beforeAll(() => {
-  const limit = pLimit(2);
+  const limit = pLimit(3);
   for (const [name, client] of Object.entries(CLIENTS)) {
     const begun = new Promise<Story>((resolve, reject) => {
       const tell = async (): Promise<void> => {

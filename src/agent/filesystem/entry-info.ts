@@ -18,7 +18,7 @@ export function entryInfo(
   links: 'follow' | 'stay' = 'follow',
 ): EntryInfoInit {
   const found = lstatSync(file);
-  return {
+  const entry: EntryInfoInit = {
     name: nameOf(file),
     type: typeOf(found),
     path: file,
@@ -28,8 +28,10 @@ export function entryInfo(
     owner: userName(found.uid),
     group: groupName(found.gid),
     modifiedTime: timestamp(Math.min(Math.max(Math.trunc(found.mtimeMs), EARLIEST), LATEST)),
-    ...(found.isSymbolicLink() ? link(file, links) : { metadata: readMetadata(file) }),
   };
+  if (found.isSymbolicLink()) return Object.assign(entry, link(file, links));
+  entry.metadata = readMetadata(file);
+  return entry;
 }
 
 /** Of thousands of files: `path.basename` looks at each character. */

@@ -29,9 +29,16 @@ const TYPE_NAMES: Record<FileType, string | undefined> = {
   [FileType.SYMLINK]: 'FILE_TYPE_SYMLINK',
 };
 
-/** Times of entries are whole milliseconds. */
-const timeJson = ({ seconds, nanos = 0 }: NonNullable<EntryInfoInit['modifiedTime']>): string =>
-  new Date(Number(seconds) * 1000 + nanos / 1e6).toISOString().replace('.000Z', 'Z');
+let lastSecond: { seconds: number; text: string } = { seconds: 0, text: '1970-01-01T00:00:00' };
+
+/** Times of entries are whole milliseconds. Files of one directory often share a second, whose text is made once. */
+function timeJson({ seconds, nanos = 0 }: NonNullable<EntryInfoInit['modifiedTime']>): string {
+  const second = Number(seconds);
+  if (lastSecond.seconds !== second)
+    lastSecond = { seconds: second, text: new Date(second * 1000).toISOString().slice(0, -'.000Z'.length) };
+  const ms = Math.trunc(nanos / 1e6);
+  return ms === 0 ? `${lastSecond.text}Z` : `${lastSecond.text}.${String(ms).padStart(3, '0')}Z`;
+}
 
 function hasKeys(metadata: object | undefined): boolean {
   for (const key in metadata) if (Object.hasOwn(metadata, key)) return true;

@@ -42,7 +42,7 @@ async function walk(directory: string, depth: number, listing: Listing): Promise
   turn.begin();
   const prefix = directory.endsWith('/') ? directory : `${directory}/`;
   for (const child of children.sort((one, other) => (one.name < other.name ? -1 : 1))) {
-    if (turn.isOver) await turn.next();
+    if (turn.isOver()) await turn.next();
     const file = prefix + child.name;
     const described = options.describe?.(file, child);
     const entry = described === undefined ? present(file, names) : await described.catch(() => undefined);

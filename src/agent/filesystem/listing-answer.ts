@@ -30,7 +30,7 @@ export async function answerListing(
     texts = [];
   };
   for (const entry of entries) {
-    if (turn.isOver) {
+    if (turn.isOver()) {
       if (texts.length > 0) endPiece(pieces.length === 0 ? '{"entries":[' : ',', '');
       await turn.next();
     }
