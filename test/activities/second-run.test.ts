@@ -109,10 +109,11 @@ test('a kill that comes while a roll-back waits for the agent does not wait for 
     rollBackSave(scene.context, scene.manifest, await template(), cause, kill.signal),
   ).rejects.toThrow();
   await expect.poll(() => scene.asked.length).toBeGreaterThan(0);
-  const begun = performance.now();
+  const tries = scene.asked.length;
   kill.abort(new Error('it is being killed'));
   await rolledBack;
-  expect(performance.now() - begun).toBeLessThan(10_000);
+  // One may have been under way.
+  expect(scene.asked.length).toBeLessThanOrEqual(tries + 1);
   expect(scene.manifest.phase).toEqual({ name: 'saving' });
 });
 

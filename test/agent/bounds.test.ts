@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
-import { request } from 'node:http';
+import { request, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { normaliseTimeout } from '../../src/agent/rpc-timeout.js';
 import { startAgent, TOKEN, type RunningAgent } from './agent-process.js';
 import { run } from './run-command.js';
 
@@ -71,15 +72,20 @@ test('while commands print without end, other calls are answered', async () => {
   const gone = new AbortController();
   const pids: number[] = [];
   const printing = [1, 2, 3].map(async () => {
-    for await (const { event } of agent.processes.start(bash('yes'), { signal: gone.signal }))
+    for await (const { event } of agent.processes.start(bash('exec yes'), { signal: gone.signal }))
       if (event?.event.case === 'start') pids.push(event.event.value.pid);
   });
   await expect.poll(() => pids.length, { timeout: 10_000 }).toBe(3);
   gone.abort();
   await Promise.allSettled(printing);
-  const began = performance.now();
-  for (let count = 0; count < 20; count++) await agent.processes.list({});
-  expect(performance.now() - began).toBeLessThan(20_000);
+  const printed = () =>
+    Promise.all(pids.map(async (pid) => Number(/wchar: (\d+)/.exec(await readOf(String(pid), 'io'))?.[1])));
+  const before = await printed();
+  const allPrint = async () => (await printed()).every((bytes, index) => bytes > before[index]! + MIB);
+  for (let answers = 0; answers < 20 || !(await allPrint()); answers++) {
+    const { processes } = await agent.processes.list({});
+    expect(processes.map(({ pid }) => pid)).toEqual(expect.arrayContaining(pids));
+  }
   for (const pid of pids) await agent.processes.sendSignal({ process: byPid(pid), signal: 9 });
   await ended(pids);
 });
@@ -149,14 +155,14 @@ async function zombies(): Promise<string[]> {
 }
 
 test.each(['1000', '1000.0', '999.5'])('a time limit of %s ms ends a command and its stream', async (limit) => {
-  const began = performance.now();
+  const headers = { 'connect-timeout-ms': limit };
   const pieces: Buffer[] = [];
-  await stream('sleep 100', (bytes) => pieces.push(bytes), { 'connect-timeout-ms': limit });
-  expect(performance.now() - began).toBeGreaterThan(990);
-  expect(performance.now() - began).toBeLessThan(5_000);
+  await stream('sleep infinity', (bytes) => pieces.push(bytes), headers);
   const said = Buffer.concat(pieces).toString();
   expect(said).toContain('"deadline_exceeded"');
   await ended([Number(/"pid":(\d+)/.exec(said)?.[1])]);
+  normaliseTimeout({ headers } as unknown as IncomingMessage);
+  expect(headers).toEqual({ 'connect-timeout-ms': '1000' });
 });
 
 test.each(['soon', '-5', '0', 'NaN', '1e99', ''])('a time limit of %j is none', async (limit) => {
@@ -166,7 +172,10 @@ test.each(['soon', '-5', '0', 'NaN', '1e99', ''])('a time limit of %j is none', 
 });
 
 test('metrics and variables are told as the control plane expects them', async () => {
+  const asked = Math.floor(Date.now() / 1000);
   const metrics = (await (await agent.fetch('/metrics')).json()) as Record<string, number>;
+  expect(metrics['ts']).toBeGreaterThanOrEqual(asked);
+  expect(metrics['ts']).toBeLessThanOrEqual(Date.now() / 1000);
   const names = [
     'ts',
     'cpu_count',
@@ -179,7 +188,6 @@ test('metrics and variables are told as the control plane expects them', async (
   ];
   expect(Object.keys(metrics).sort()).toEqual([...names, 'disk_used', 'disk_total'].sort());
   expect(Object.values(metrics).every((value) => Number.isFinite(value) && value >= 0)).toBe(true);
-  expect(Math.abs(metrics['ts']! - Date.now() / 1000)).toBeLessThan(10);
   expect(metrics['cpu_used_pct']).toBeLessThanOrEqual(100);
   expect(metrics['mem_used']).toBeLessThan(metrics['mem_total']!);
   expect(metrics['mem_total_mib']).toBe(Math.floor(metrics['mem_total']! / MIB));

@@ -92,6 +92,8 @@ export class FakeWorld implements SandboxClient {
   limits: Record<string, OwnLimits> = {};
   /** Milliseconds, of the rates. */
   clock: () => number = () => performance.now();
+  /** Milliseconds, of the searches for a signature's sandbox. */
+  searchClock: () => number = () => performance.now();
   readonly connections = new TenantConnections((tenant) => this.limitsOf(tenant).connections);
 
   /** Real parts that the operator's API and the tenants' keys and limits go to; absent: two keys, limits as in `limits`. */
@@ -179,7 +181,12 @@ export class FakeWorld implements SandboxClient {
     const deps = {
       ...{ locator: this.directory, wake: createWake(lifecycle), holdMs: this.holdMs, gatewayToken: GATEWAY_TOKEN },
       connections: this.connections,
-      ...{ connectionLimit: this.connectionLimit, searchLimits: new SearchLimits(), tokensKey: TOKENS_KEY, log },
+      ...{
+        connectionLimit: this.connectionLimit,
+        searchLimits: new SearchLimits(() => this.searchClock()),
+        tokensKey: TOKENS_KEY,
+        log,
+      },
       control: { host: 'api.sbx.test', serve: createApp(appDeps), withinMs: this.requestMs },
     };
     this.proxy = createProxy(deps, streamServer(this.secure));

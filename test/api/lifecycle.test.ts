@@ -97,9 +97,10 @@ describe('connect', () => {
   test('two connects to a running sandbox are two updates: the second must not get the first one’s outcome', async () => {
     world.add('i1');
     await world.api('POST', '/v2/sandboxes/i1/connect', { timeout: 10 });
+    const before = Date.now();
     await world.api('POST', '/v2/sandboxes/i1/connect', { timeout: 900 });
     expect(new Set(world.calls.map((call) => call.updateId)).size).toBe(2);
-    expect(world.views.get('i1')?.endAt).toBeGreaterThan(Date.now() + 890_000);
+    expect(world.views.get('i1')?.endAt).toBeGreaterThanOrEqual(before + 900_000);
   });
 
   test('two hundred at once wake it with one update and no extension', async () => {
@@ -115,9 +116,10 @@ describe('connect', () => {
     world.add('i1', { status: 'paused' });
     Object.assign(world, { delayMs: 200, lookups: 5 });
     const seconds = [60, 4000, 60, 5000, 300];
+    const before = Date.now();
     await Promise.all(seconds.map((timeout) => world.api('POST', '/v2/sandboxes/i1/connect', { timeout })));
     expect(world.calls.filter((call) => call.updateId?.startsWith('resume:'))).toHaveLength(1);
-    expect(world.views.get('i1')?.endAt).toBeGreaterThan(Date.now() + 4_995_000);
+    expect(world.views.get('i1')?.endAt).toBeGreaterThanOrEqual(before + 5_000_000);
   });
 
   test('is refused with 409 while the sandbox is being killed, and 404 after', async () => {
@@ -226,11 +228,13 @@ describe('a host that does not answer', () => {
     silent.close();
   });
 
-  test('is left out of a list, which says so, within seconds', async () => {
+  test('is given up, and left out of a list, which says so', async () => {
     halfDown.add('i1');
-    const before = performance.now();
+    const givenUp = new Promise((resolve) =>
+      silent.once('connection', (socket) => socket.resume().on('error', resolve).once('close', resolve)),
+    );
     const { status, headers, body } = await halfDown.api('GET', '/v2/sandboxes');
-    expect(performance.now() - before).toBeLessThan(4_000);
+    await givenUp;
     expect([status, headers.get('x-dormouse-missing-hosts'), body.length]).toEqual([200, 'silent', 1]);
   });
 

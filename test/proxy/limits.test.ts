@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { request, type IncomingMessage } from 'node:http';
+import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { accessToken } from '../../src/keys/access-token.js';
 import { signFile } from '../../src/keys/file-signature.js';
@@ -11,7 +11,10 @@ let world: FakeWorld;
 beforeEach(() => {
   world = new FakeWorld();
 });
-afterEach(() => world.stop());
+afterEach(async () => {
+  vi.useRealTimers();
+  await world.stop();
+});
 
 const to = (id: string) => ({ 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': '49983', ...world.access(id) });
 const at = (id: string, init: RequestInit = {}): Promise<Response> =>
@@ -21,6 +24,7 @@ describe('the streams of a sandbox', () => {
   test('two hundred at once: one whose client does not read slows none of the others', async () => {
     await world.start();
     world.add('i1');
+    const waiting: ServerResponse[] = [];
     await world.serveGuest((incoming, response) => {
       if (incoming.url === '/endless') {
         const more = (): void => {
@@ -28,17 +32,16 @@ describe('the streams of a sandbox', () => {
         };
         response.on('drain', more);
         more();
-      } else setTimeout(() => response.end('late'), 200);
+        // None is answered before all of them have come.
+      } else if (waiting.push(response) === 200) for (const one of waiting) one.end('late');
     });
     const stuck = await new Promise<IncomingMessage>((resolve) =>
       request(`${world.proxyUrl}/endless`, { headers: to('i1') }, resolve).end(),
     );
     stuck.pause();
-    const before = performance.now();
     const texts = await Promise.all(Array.from({ length: 200 }, async () => (await at('i1')).text()));
     expect(new Set(texts)).toEqual(new Set(['late']));
-    // One after the other they would take 40 s.
-    expect(performance.now() - before).toBeLessThan(10_000);
+    expect(stuck.closed).toBe(false);
     stuck.destroy();
   });
 
@@ -156,14 +159,15 @@ describe('signed addresses that do not say which sandbox', () => {
   });
 
   test('cost a bounded time, whoever shows them', async () => {
+    // The window in which time is counted stays open; each search takes 50 ms of the 2 s that all may take in it.
+    vi.useFakeTimers({ toFake: ['Date', 'setTimeout'] });
+    let clock = 0;
+    world.searchClock = () => (clock += 50);
     await world.start();
     for (let i = 0; i < 5_000; i += 1) world.add(`i${i}`);
-    const cpu = process.cpuUsage();
     const flood = await Promise.all(Array.from({ length: 500 }, (_, i) => ask(wrong(i), `127.0.0.${i % 250}`)));
-    const spent = process.cpuUsage(cpu);
-    expect(new Set(flood.map(({ statusCode }) => statusCode))).toEqual(new Set([401, 429]));
-    // Each is tried against 5000 sandboxes: without a limit the 500 would take more than ten seconds.
-    expect((spent.user + spent.system) / 1e6).toBeLessThan(6);
+    const statuses = flood.map(({ statusCode }) => statusCode);
+    expect([401, 429].map((status) => statuses.filter((one) => one === status).length)).toEqual([40, 460]);
   });
 
   test('that are right never count against a client', async () => {
