@@ -11,12 +11,13 @@ from narrate import part, raises
 
 MIB = 1024 * 1024
 MULTIPART = "multipart/form-data; boundary=seam"
+SECOND = datetime.timedelta(seconds=1)
 # What every client says of a stream whose sandbox was killed or paused.
 GONE = "The sandbox was killed or reached its end of life"
 
 
-def seconds_from_now(moment: datetime.datetime) -> float:
-    return (moment - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
 
 
 def until(condition, what: str, within: float = 20):
@@ -102,10 +103,8 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
             assert reading.kill()
 
     with part("ends a command at its time"):
-        began = time.monotonic()
         with raises(sdk.TimeoutException):
             sandbox.commands.run("sleep 54321", timeout=1)
-        assert time.monotonic() - began < 10
         assert sandbox.commands.run("pgrep -fc '^sleep 54321' || true").stdout == "0\n"
 
     with part("runs commands and writes files as root"):
@@ -241,10 +240,10 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
         assert ids_of(metadata={"story": story}) == {sandbox.sandbox_id}
 
     with part("sets the timeout, shorter and longer"):
-        sandbox.set_timeout(120)
-        assert 100 < seconds_from_now(sandbox.get_info().end_at) <= 121
-        sandbox.set_timeout(900)
-        assert 880 < seconds_from_now(sandbox.get_info().end_at) <= 901
+        for seconds in (120, 900):
+            asked, timeout = now(), datetime.timedelta(seconds=seconds)
+            sandbox.set_timeout(seconds)
+            assert asked - SECOND <= sandbox.get_info().end_at - timeout <= now() + SECOND
 
     with part("pauses, and open streams end with an error of the client's"):
         counting = sandbox.commands.run(
