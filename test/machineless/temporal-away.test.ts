@@ -48,11 +48,10 @@ describe('while Temporal is away', () => {
     ['connect', 'POST', '/sandboxes/ID/connect', { timeout: 30 }],
     ['set timeout', 'POST', '/sandboxes/ID/timeout', { timeout: 30 }],
     ['kill', 'DELETE', '/sandboxes/ID', undefined],
-  ])('%s is answered within 5 s with 503 in JSON: nothing was done', async (_verb, method, path, body) => {
-    const since = Date.now();
+  ])('%s is answered meanwhile with 503 in JSON: nothing was done', async (_verb, method, path, body) => {
     const answer = await api.call(method, path.replace('ID', id), body);
-    expect(Date.now() - since).toBeLessThan(5_000);
-    expect(answer).toMatchObject({ status: 503, body: { code: 503, message: expect.stringMatching(/Temporal/) } });
+    const message = expect.stringMatching(/Temporal cannot be reached; nothing was done/);
+    expect(answer).toMatchObject({ status: 503, body: { code: 503, message } });
   });
 
   test('get and list answer as ever, and the machine runs on', async () => {
