@@ -41,7 +41,7 @@ function nameOf(file: string): string {
 }
 
 /** As plain data: a message takes longer to make than the call that asks for the file's time. */
-function timestamp(ms: number): EntryInfoInit['modifiedTime'] {
+function timestamp(ms: number): NonNullable<EntryInfoInit['modifiedTime']> {
   const seconds = Math.floor(ms / 1000);
   return { seconds: BigInt(seconds), nanos: (ms - seconds * 1000) * 1e6 };
 }
