@@ -1,5 +1,5 @@
 import type { Admission, Admitted } from '../tenants/admission.js';
-import type { Claim } from '../tenants/quota.js';
+import type { Claim } from '../tenants/amounts.js';
 import type { SandboxSpec } from '../../workflows/view.js';
 import { codeOf } from './errors.js';
 

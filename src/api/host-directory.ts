@@ -58,8 +58,11 @@ export interface HostDirectory {
   latestSamples(ids: readonly string[]): Promise<FromHosts<Record<string, MetricSample>>>;
   /** How often a tenant's sandboxes use each template, by its key. */
   uses(tenant: string): Promise<FromHosts<TemplateUses['uses']>>;
-  /** What a tenant's sandboxes take up now. Of a host that does not answer, what it said last. */
-  use(tenant: string): Promise<FromHosts<TenantUse>>;
+  /**
+   * What a tenant's sandboxes take up now. Of a host that does not answer, what it said last.
+   * @param asleep of these what each counts for, too, if it sleeps
+   */
+  use(tenant: string, asleep?: readonly string[]): Promise<FromHosts<TenantUse>>;
   /**
    * The host of a sandbox; undefined when no host has it. Throws `Unavailable` when that cannot be told.
    * @param maxAgeMs the answer is not from before that; absent: a minute
@@ -200,8 +203,9 @@ export function createHostDirectory(hosts: readonly Host[], gatewayToken: string
     return { found: sum, ...who };
   }
 
-  async function use(tenant: string): Promise<FromHosts<TenantUse>> {
-    const path = `/internal/use?tenant=${encodeURIComponent(tenant)}`;
+  async function use(tenant: string, asleep: readonly string[] = []): Promise<FromHosts<TenantUse>> {
+    const named = asleep.length === 0 ? '' : `&asleep=${asleep.join(',')}`;
+    const path = `/internal/use?tenant=${encodeURIComponent(tenant)}${named}`;
     const isAnswer = (answer: TenantUse): boolean => Array.isArray(answer.awake);
     const { found, missing, answered } = await askAll(path, ANSWER_WITHIN_MS, isAnswer);
     const last = lastUses.get(tenant);

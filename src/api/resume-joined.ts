@@ -12,7 +12,7 @@ export async function resumeJoined(
   known: SandboxView,
   input: ResumeInput,
 ): Promise<ResumeResult<SandboxView>> {
-  const { view, resumed } = await admittedResume(deps, known, () => update(deps, known, input));
+  const { view, resumed } = await admittedResume(deps, known, input, () => update(deps, known, input));
   return { view: wholeView(known.spec, view), resumed };
 }
 
@@ -20,9 +20,10 @@ export async function resumeJoined(
 export function admittedResume<T>(
   deps: Pick<ApiDeps, 'admission'>,
   { spec }: SandboxView,
+  { onTimeout = spec.onTimeout }: ResumeInput,
   work: () => Promise<T>,
 ): Promise<T> {
-  return admitted(deps.admission, spec.tenant, claimOf('resume', spec, spec.onTimeout === 'pause'), work);
+  return admitted(deps.admission, spec.tenant, claimOf('resume', spec, onTimeout === 'pause'), work);
 }
 
 function update(deps: Resuming, known: SandboxView, input: ResumeInput): Promise<ResumeResult> {

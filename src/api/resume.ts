@@ -26,7 +26,7 @@ export const resume =
       ...(typeof body.autoPause === 'boolean' ? { onTimeout } : {}),
     };
     // Not joined by name: "was it already running?" has an answer for each caller.
-    const result = await admittedResume(deps, view, () =>
+    const result = await admittedResume(deps, view, input, () =>
       deps.client.resume(id, input, { updateId: `resume-only:${randomUUID()}` }),
     );
     response.status(201).json(presentSandbox(deps, wholeView(view.spec, result.view)));

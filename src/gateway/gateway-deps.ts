@@ -30,8 +30,8 @@ export interface GatewayDeps {
     isUnreadable(id: string): boolean;
   };
   report(): Promise<HostReport>;
-  /** What a tenant's sandboxes take up here. */
-  use(tenant: string): TenantUse;
+  /** What a tenant's sandboxes take up here; of those that are named, what each counts for while it sleeps. */
+  use(tenant: string, named: readonly string[]): TenantUse;
   /** What is kept of a sandbox for its owner; only asked for sandboxes of the index. */
   journal: {
     /** With a sample of now, if it runs and answers soon. */

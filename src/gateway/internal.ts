@@ -31,7 +31,10 @@ export async function answerInternal(
     const tenant = url.searchParams.get('tenant') ?? '';
     return send(200, { uses: usesOf(deps.index.list(), tenant) } satisfies TemplateUses);
   }
-  if (url.pathname === '/internal/use') return send(200, deps.use(url.searchParams.get('tenant') ?? ''));
+  if (url.pathname === '/internal/use') {
+    const named = (url.searchParams.get('asleep') ?? '').split(',').filter((id) => id !== '');
+    return send(200, deps.use(url.searchParams.get('tenant') ?? '', named));
+  }
   if (url.pathname === '/internal/metrics') {
     const ids = (url.searchParams.get('ids') ?? '').split(',').filter((id) => deps.index.get(id) !== undefined);
     const samples = await Promise.all(ids.map(async (id) => [id, await deps.journal.latest(id)] as const));

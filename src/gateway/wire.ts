@@ -7,7 +7,8 @@
  *   GET /internal/sandboxes/ID          -> SandboxView, or 404
  *   GET /internal/newest?most=N         -> NewestList: small rows of the newest sandboxes, of every tenant
  *   GET /internal/uses?tenant=T         -> TemplateUses: how often that tenant's sandboxes use each template
- *   GET /internal/use?tenant=T          -> TenantUse (`src/tenants/use.ts`): what that tenant's sandboxes take up
+ *   GET /internal/use?tenant=T          -> TenantUse (`src/tenants/use.ts`): what that tenant's sandboxes take up;
+ *     with &asleep=ID,ID                   of these what each counts for, too, if it sleeps
  *   GET /internal/host                  -> HostReport
  *   GET /internal/sandboxes/ID/metrics  -> SampleList, all that are kept, with one of now if it runs
  *   GET /internal/sandboxes/ID/log      -> LogList

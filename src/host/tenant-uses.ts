@@ -13,10 +13,16 @@ export class TenantUses {
 
   constructor(private readonly index: Pick<SandboxIndex, 'all' | 'get' | 'paths'>) {}
 
-  /** Waits for no disk: one that has just fallen asleep counts with its newest file until all are measured. */
-  of(tenant: string): TenantUse {
+  /**
+   * Waits for no disk: one that has just fallen asleep counts with its newest file until all are measured.
+   *
+   * @param named those of which it says what each counts for, if they sleep
+   */
+  of(tenant: string, named: readonly string[] = []): TenantUse {
     const awake: AwakeSandbox[] = [];
     const asleep = { count: 0, diskMiB: 0, bytes: 0 };
+    const bytesOf: Record<string, number> = {};
+    const wanted = new Set(named);
     const unmeasured: Manifest[] = [];
     for (const manifest of this.index.all()) {
       const { id, view } = manifest;
@@ -31,10 +37,12 @@ export class TenantUses {
       if (known?.generation !== manifest.generation) unmeasured.push(manifest);
       asleep.count += 1;
       asleep.diskMiB += diskMiB;
-      asleep.bytes += known?.generation === manifest.generation ? known.bytes : newestFile(manifest);
+      const bytes = known?.generation === manifest.generation ? known.bytes : newestFile(manifest);
+      asleep.bytes += bytes;
+      if (wanted.has(id)) bytesOf[id] = bytes;
     }
     if (unmeasured.length > 0) void this.#measure(unmeasured);
-    return { awake, asleep };
+    return { awake, asleep: wanted.size === 0 ? asleep : { ...asleep, bytesOf } };
   }
 
   async #measure(manifests: readonly Manifest[]): Promise<void> {

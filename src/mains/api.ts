@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   );
   const limitsOf = (tenant: string): Limits => tenants.limitsOf(tenant);
   const connections = new TenantConnections((tenant) => limitsOf(tenant).connections);
-  const admission = new Admission(limitsOf, async (tenant) => (await directory.use(tenant)).found);
+  const admission = new Admission(limitsOf, async (tenant, asleep) => (await directory.use(tenant, asleep)).found);
   const client = new TemporalSandboxClient(connection, config.temporal.namespace);
   const lifecycle = {
     client,

@@ -243,7 +243,7 @@ async function main(): Promise<void> {
   const gateway = createGateway({
     token: gatewayToken(masterKey),
     index: { list: () => index.views(), get: (id) => index.view(id), isUnreadable: (id) => index.isUnreadable(id) },
-    use: (tenant) => tenantUses.of(tenant),
+    use: (tenant, named) => tenantUses.of(tenant, named),
     report: async () => ({
       hostId: config.hostId,
       templates: (await listTemplates(config.templateDir)).map(({ key, ...template }) => ({

@@ -1,9 +1,12 @@
+import { decidedOn, type Claim } from './amounts.js';
 import type { Limits } from './limits.js';
-import { fullQuota, hasQuota, textOfFull, type Claim, type FullQuota } from './quota.js';
+import { fullQuota, hasQuota, textOfFull, type FullQuota } from './quota.js';
 import type { TenantUse } from './use.js';
 
 /** A claim whose outcome nobody knows counts until its sandbox is seen, or for so long. */
 const UNKNOWN_FOR_MS = 300_000;
+/** Decided on one look at the hosts, in whose address stand the ids of those that sleep. */
+const MOST_AT_ONCE = 250;
 
 /** A quota has no room; `code` is of `workflows/errors.ts`. */
 export class QuotaExceeded extends Error {
@@ -47,10 +50,10 @@ interface Tenant {
 export class Admission {
   readonly #tenants = new Map<string, Tenant>();
 
-  /** @param useOf what the hosts know of a tenant's sandboxes, not from before the call */
+  /** @param useOf what the hosts know of a tenant's sandboxes, of some what each counts for asleep; not from before the call */
   constructor(
     private readonly limitsOf: (tenant: string) => Limits,
-    private readonly useOf: (tenant: string) => Promise<TenantUse>,
+    private readonly useOf: (tenant: string, asleep: readonly string[]) => Promise<TenantUse>,
   ) {}
 
   /** @throws QuotaExceeded when there is no room; what `useOf` throws */
@@ -79,12 +82,13 @@ export class Admission {
   async #decide(name: string, tenant: Tenant): Promise<void> {
     tenant.deciding = true;
     while (tenant.waiting.length > 0) {
-      const batch = tenant.waiting.splice(0);
+      const batch = tenant.waiting.splice(0, MOST_AT_ONCE);
       tenant.doneMeanwhile = [];
       try {
-        const use = await this.useOf(name);
+        const use = await this.useOf(name, resumedBy(batch));
         dropSeen(tenant, use);
-        for (const { claim, resolve, reject } of batch) {
+        for (const { claim: asked, resolve, reject } of batch) {
+          const claim = decidedOn(asked, use);
           const claims = [...tenant.held, ...tenant.doneMeanwhile].map((one) => one.claim);
           const full = fullQuota(this.limitsOf(name), use, claims, claim);
           if (full === undefined) resolve(this.#hold(name, tenant, claim));
@@ -132,6 +136,10 @@ export class Admission {
     if (tenant?.held.size === 0 && tenant.waiting.length === 0 && !tenant.deciding) this.#tenants.delete(name);
   }
 }
+
+const resumedBy = (batch: readonly { claim: Claim }[]): string[] => [
+  ...new Set(batch.flatMap(({ claim: { kind, id } }) => (kind === 'resume' && id !== undefined ? [id] : []))),
+];
 
 /** The hosts speak for a sandbox that they show awake, also when it ends. */
 function dropSeen(tenant: Tenant, use: TenantUse): void {

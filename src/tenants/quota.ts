@@ -1,14 +1,6 @@
+import { amountsOf, type Claim } from './amounts.js';
 import { QUOTAS, type Limits, type QuotaName } from './limits.js';
-import type { AwakeSandbox, TenantUse } from './use.js';
-
-export type Amounts = Record<QuotaName, number>;
-
-/** Something that is about to take up a part of a tenant's quotas, or is doing so. */
-export interface Claim extends Omit<AwakeSandbox, 'id'> {
-  kind: 'create' | 'resume' | 'pause';
-  /** Of the sandbox; absent while it is not known which warm machine it becomes. */
-  id?: string;
-}
+import type { TenantUse } from './use.js';
 
 export interface FullQuota {
   quota: QuotaName;
@@ -16,62 +8,6 @@ export interface FullQuota {
   used: number;
   /** How much more was asked for. */
   wanted: number;
-}
-
-const NOTHING: Amounts = {
-  ...{ runningSandboxes: 0, cpus: 0, memoryMiB: 0, diskMiB: 0 },
-  ...{ sleepingSandboxes: 0, sleepingMiB: 0 },
-};
-const MIB = 1024 * 1024;
-
-/** What a tenant uses, with what is being claimed. */
-export function amountsOf(use: TenantUse, claims: readonly Claim[] = []): Amounts {
-  const awake = new Map(use.awake.map((sandbox) => [sandbox.id, sandbox]));
-  const claimed = new Set<string>();
-  const once = claims.filter(({ kind, id }) => {
-    const name = id === undefined ? undefined : `${kind === 'pause' ? 'pause' : 'start'} ${id}`;
-    if (name === undefined || claimed.has(name)) return name === undefined;
-    claimed.add(name);
-    return true;
-  });
-  const sum: Amounts = {
-    ...NOTHING,
-    sleepingSandboxes: use.asleep.count,
-    sleepingMiB: Math.ceil(use.asleep.bytes / MIB),
-    diskMiB: use.asleep.diskMiB,
-  };
-  for (const sandbox of use.awake) add(sum, ofAwake(sandbox));
-  for (const claim of once) add(sum, shareOf(claim, awake));
-  return sum;
-}
-
-/**
- * What a claim takes up beside what its sandbox does. A sandbox that is awake takes up what a create or a resume of it
- * claims; one that is no longer awake has been paused, and counts as asleep.
- */
-function shareOf(claim: Claim, awake: ReadonlyMap<string, AwakeSandbox>): Amounts {
-  const sandbox = claim.id === undefined ? undefined : awake.get(claim.id);
-  if (claim.kind === 'pause') {
-    return sandbox === undefined || sandbox.fallsAsleep ? NOTHING : asleepOnce(sandbox);
-  }
-  if (sandbox !== undefined) return NOTHING;
-  const { cpus, memoryMiB } = claim;
-  return claim.kind === 'create' ? ofAwake(claim) : { ...NOTHING, runningSandboxes: 1, cpus, memoryMiB };
-}
-
-const ofAwake = ({ cpus, memoryMiB, diskMiB, fallsAsleep }: Omit<AwakeSandbox, 'id'>): Amounts => ({
-  ...(fallsAsleep ? asleepOnce({ memoryMiB }) : NOTHING),
-  ...{ runningSandboxes: 1, cpus, memoryMiB, diskMiB },
-});
-
-/** Its image may come to be as large as its memory. */
-const asleepOnce = ({ memoryMiB }: Pick<AwakeSandbox, 'memoryMiB'>): Amounts => ({
-  ...NOTHING,
-  ...{ sleepingSandboxes: 1, sleepingMiB: memoryMiB },
-});
-
-function add(sum: Amounts, more: Amounts): void {
-  for (const name of QUOTAS) sum[name] += more[name];
 }
 
 /** The first quota that has no room for what is wanted; undefined: all have. What takes up nothing more always has room. */

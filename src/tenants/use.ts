@@ -2,7 +2,13 @@
 export interface TenantUse {
   /** Those that have a machine, or are on the way to one or from one. */
   awake: AwakeSandbox[];
-  asleep: { count: number; diskMiB: number; bytes: number };
+  asleep: {
+    count: number;
+    diskMiB: number;
+    bytes: number;
+    /** The part of each that was asked for and sleeps, by id. */
+    bytesOf?: Record<string, number>;
+  };
 }
 
 export interface AwakeSandbox {
@@ -24,6 +30,7 @@ export const sumOfUses = (uses: readonly TenantUse[]): TenantUse =>
         count: sum.asleep.count + asleep.count,
         diskMiB: sum.asleep.diskMiB + asleep.diskMiB,
         bytes: sum.asleep.bytes + asleep.bytes,
+        ...(asleep.bytesOf === undefined ? {} : { bytesOf: { ...sum.asleep.bytesOf, ...asleep.bytesOf } }),
       },
     }),
     NO_USE,

@@ -125,7 +125,7 @@ export class FakeWorld implements SandboxClient {
         isUnreadable: (id) => this.unreadable.has(id),
       },
       report: () => Promise.resolve(this.report),
-      use: (tenant) => this.useOf(tenant),
+      use: (tenant, named) => this.useOf(tenant, named),
       route: (id) => {
         const status = this.views.get(id)?.status;
         if (status !== 'running' && status !== 'pausing') return undefined;
@@ -152,7 +152,7 @@ export class FakeWorld implements SandboxClient {
       maxTimeoutMs: 24 * 3_600_000,
       admission: new Admission(
         (tenant) => this.limitsOf(tenant),
-        async (tenant) => (await this.directory.use(tenant)).found,
+        async (tenant, named) => (await this.directory.use(tenant, named)).found,
       ),
     };
     const appDeps = {
@@ -206,7 +206,7 @@ export class FakeWorld implements SandboxClient {
     return this.#operated?.tenants.limitsOf(tenant) ?? { ...NO_LIMITS, ...(this.limits[tenant] as Limits | undefined) };
   }
 
-  useOf(tenant: string): TenantUse {
+  useOf(tenant: string, named: readonly string[]): TenantUse {
     const views = [...this.views.values()].filter(({ spec }) => spec.tenant === tenant);
     const asleep = views.filter(({ status }) => status === 'paused');
     return {
@@ -215,7 +215,12 @@ export class FakeWorld implements SandboxClient {
         .map(({ spec: { id, cpuCount: cpus, memoryMiB, diskMiB, onTimeout } }) => ({
           ...{ id, cpus, memoryMiB, diskMiB, fallsAsleep: onTimeout === 'pause' },
         })),
-      asleep: { count: asleep.length, diskMiB: asleep.length * 4096, bytes: asleep.length * 1024 * 1024 },
+      asleep: {
+        ...{ count: asleep.length, diskMiB: asleep.length * 4096, bytes: asleep.length * 1024 * 1024 },
+        bytesOf: Object.fromEntries(
+          asleep.flatMap(({ spec: { id } }) => (named.includes(id) ? [[id, 1024 * 1024]] : [])),
+        ),
+      },
     };
   }
 

@@ -170,6 +170,40 @@ describe('the quota of sleeping sandboxes', () => {
     world.add('i2');
     expectFull(await world.api('POST', '/sandboxes/i2/pause'), /MiB of paused memory .* is full: 1 of 512/);
   });
+
+  test.each([
+    ['POST', '/sandboxes/i1/connect'],
+    ['POST', '/v2/sandboxes/i1/connect'],
+    ['POST', '/sandboxes/i1/resume'],
+  ])('refuses %s %s of one that its timeout would pause with more than there is room for', async (method, path) => {
+    world.limits = { a: { sleepingMiB: 600 } };
+    world.add('i1', { status: 'paused' }, { onTimeout: 'pause' });
+    world.add('i2', { status: 'paused' }, { onTimeout: 'pause' });
+    expect((await world.api('POST', '/v2/sandboxes/i2/connect', {})).status).toBe(201);
+    const text = /MiB of paused memory .* is full: 513 of 600 are used, and this needs 511 more\..* Kill a paused/;
+    expectFull(await world.api(method, path, { timeout: 60 }), text);
+    expect(world.views.get('i1')?.status).toBe('paused');
+    expect((await world.api('POST', '/v2/sandboxes/i2/connect', {})).status).toBe(200);
+    world.views.delete('i2');
+    expect((await world.api(method, path, { timeout: 60 })).status).toBe(201);
+  });
+
+  test('lets a resume change what the timeout does, if there is room', async () => {
+    world.limits = { a: { sleepingMiB: 100 } };
+    world.add('i1', { status: 'paused' });
+    const resume = (autoPause: boolean): Promise<Answer> =>
+      world.api('POST', '/sandboxes/i1/resume', { timeout: 60, autoPause });
+    expectFull(await resume(true), /MiB of paused memory .* is full: 1 of 100/);
+    expect((await resume(false)).status).toBe(201);
+  });
+
+  test('holds for traffic that wakes', async () => {
+    world.limits = { a: { sleepingMiB: 100 } };
+    world.add('i8', { status: 'paused' }, { autoResume: true, onTimeout: 'pause' });
+    const headers = { 'e2b-sandbox-id': 'i8', 'e2b-sandbox-port': '8080' };
+    expect((await fetch(`${world.proxyUrl}/x`, { headers })).status).toBe(429);
+    expect(world.views.get('i8')?.status).toBe('paused');
+  });
 });
 
 describe('a published client is told of a full quota after one request:', () => {
@@ -178,9 +212,9 @@ describe('a published client is told of a full quota after one request:', () => 
     let asked = 0;
     const useOf = world.useOf.bind(world);
     world.limits = { a: { runningSandboxes: 0 } };
-    world.useOf = (tenant) => {
+    world.useOf = (tenant, named) => {
       asked += 1;
-      return useOf(tenant);
+      return useOf(tenant, named);
     };
     try {
       await run();

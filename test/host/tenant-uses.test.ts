@@ -60,6 +60,16 @@ test('one that sleeps counts with all the files that its image is made of, at fi
   await expect.poll(() => uses.of('a').asleep.bytes).toBe(next);
 });
 
+test('of those that are named it says what each counts for while it sleeps, and of no other tenant’s', () => {
+  const files = { image: { generation: 3, bytes: MIB } };
+  add('i1', 'saved', files);
+  add('i2', 'saved', files);
+  add('i3', 'running');
+  add('i4', 'saved', files, { tenant: 'b' });
+  expect(uses.of('a', ['i1', 'i3', 'i4', 'i5']).asleep).toMatchObject({ bytes: 2 * MIB, bytesOf: { i1: MIB } });
+  expect(uses.of('a', ['i1', 'i3', 'i4', 'i5']).asleep.bytesOf).toEqual({ i1: MIB });
+});
+
 test('one that keeps its disk alone has no image', () => {
   add('i1', 'saved', { image: { kind: 'disk', generation: 3 } });
   expect(uses.of('a').asleep).toEqual({ count: 1, diskMiB: 4096, bytes: 0 });

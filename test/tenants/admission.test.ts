@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Admission, QuotaExceeded } from '../../src/tenants/admission.js';
 import type { Limits } from '../../src/tenants/limits.js';
-import type { Claim } from '../../src/tenants/quota.js';
+import type { Claim } from '../../src/tenants/amounts.js';
 import { NO_USE, type AwakeSandbox, type TenantUse } from '../../src/tenants/use.js';
 import { NO_LIMITS } from './limits.js';
 
@@ -154,4 +154,22 @@ test('whatever order creates, failures and ends come in, a quota is never exceed
     }),
     { numRuns: 200 },
   );
+});
+
+test('the hosts are asked what those that are resumed count for asleep, of no more at a time than an address has room for', async () => {
+  const looks: (readonly string[])[] = [];
+  const admission = new Admission(
+    () => ({ ...NO_LIMITS, sleepingMiB: 1_000_000 }),
+    (_tenant, asleep) => {
+      looks.push(asleep);
+      return Promise.resolve(NO_USE);
+    },
+  );
+  const ids = Array.from({ length: 600 }, (_, n) => `i${n}`);
+  await Promise.all([
+    admission.admit('a', create('new')),
+    ...ids.map((id) => admission.admit('a', { ...create(id), kind: 'resume' })),
+  ]);
+  expect(looks.flat()).toEqual(ids);
+  expect(Math.max(...looks.map(({ length }) => length))).toBeLessThanOrEqual(300);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { amountsOf, decidedOn, type Claim } from '../../src/tenants/amounts.js';
 import { QUOTAS } from '../../src/tenants/limits.js';
-import { amountsOf, fullQuota, textOfFull, type Claim } from '../../src/tenants/quota.js';
+import { fullQuota, textOfFull } from '../../src/tenants/quota.js';
 import { NO_USE, type AwakeSandbox, type TenantUse } from '../../src/tenants/use.js';
 import { NO_LIMITS } from './limits.js';
 
@@ -86,6 +87,64 @@ test('a pause needs a place among the sleeping, unless the sandbox has one by it
   expect(fullQuota(limits, use([awake('i2', true)]), [], claim('pause', 'i2', true))).toBeUndefined();
   expect(fullQuota(limits, one, [], claim('create', 'i3', true))).toMatchObject({ quota: 'sleepingSandboxes' });
   expect(fullQuota(limits, one, [], claim('create', 'i3'))).toBeUndefined();
+});
+
+describe('a resume of one that its timeout pauses again', () => {
+  const MIB = 1024 * 1024;
+  /** Asleep with so many bytes. */
+  const asleep = (bytes: number, running: AwakeSandbox[] = []): TenantUse => ({
+    awake: running,
+    asleep: { count: 1, diskMiB: 4096, bytes, bytesOf: { i1: bytes } },
+  });
+  const resume = (use: TenantUse, fallsAsleep = true): Claim => decidedOn(claim('resume', 'i1', fallsAsleep), use);
+  const limits = (sleepingMiB: number) => ({ ...NO_LIMITS, sleepingMiB });
+
+  test('claims what its image may grow by, until it is awake: then its memory', () => {
+    const use = asleep(27.5 * MIB);
+    expect(amountsOf(use, [])).toMatchObject({ sleepingSandboxes: 1, sleepingMiB: 28 });
+    const claims = [resume(use)];
+    expect(amountsOf(use, claims)).toMatchObject({ sleepingSandboxes: 1, sleepingMiB: 512 });
+    const woken = { awake: [awake('i1', true)], asleep: NO_USE.asleep };
+    expect(amountsOf(woken, claims)).toMatchObject({ sleepingSandboxes: 1, sleepingMiB: 512 });
+  });
+
+  test('is refused when that has no room, and let in when it has to the last MiB', () => {
+    const use = asleep(27.5 * MIB, [awake('i2', true)]);
+    expect(fullQuota(limits(1023), use, [], resume(use))).toMatchObject({
+      quota: 'sleepingMiB',
+      used: 540,
+      wanted: 484,
+    });
+    expect(fullQuota(limits(1024), use, [], resume(use))).toBeUndefined();
+    expect(fullQuota(limits(540), use, [], resume(use, false))).toBeUndefined();
+  });
+
+  test('claims all of its memory when its host does not say what it counts for', () => {
+    const silent: TenantUse = { awake: [], asleep: { count: 1, diskMiB: 4096, bytes: 27 * MIB } };
+    expect(amountsOf(silent, [resume(silent)])).toMatchObject({ sleepingMiB: 539 });
+  });
+
+  test('claims nothing when its files take up more than its memory', () => {
+    const use = asleep(600 * MIB);
+    expect(fullQuota(limits(100), use, [], resume(use))).toBeUndefined();
+  });
+
+  test('claims it once, however many ask, and also when one of them only changes what its timeout does', () => {
+    const use = asleep(27 * MIB);
+    expect(amountsOf(use, [resume(use), resume(use)])).toMatchObject({ runningSandboxes: 1, sleepingMiB: 512 });
+    expect(amountsOf(use, [resume(use, false), resume(use)])).toMatchObject({ runningSandboxes: 1, sleepingMiB: 512 });
+    const pausing: TenantUse = { ...NO_USE, awake: [awake('i1')] };
+    expect(amountsOf(pausing, [claim('pause', 'i1'), resume(pausing)])).toMatchObject({ sleepingMiB: 512 });
+    expect(amountsOf(pausing, [resume(pausing)])).toMatchObject({ sleepingSandboxes: 1, sleepingMiB: 512 });
+  });
+
+  test('and a pause that is asked for while its sandbox wakes claims the same, though its timeout does not', () => {
+    const use = asleep(27 * MIB);
+    expect(amountsOf(use, [resume(use, false), claim('pause', 'i1')])).toMatchObject({
+      ...{ sleepingSandboxes: 1, sleepingMiB: 512 },
+    });
+    expect(amountsOf(use, [resume(use), claim('pause', 'i1', true)])).toMatchObject({ sleepingMiB: 512 });
+  });
 });
 
 test('every text says what is full, how much is used, and what frees it', () => {

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { amountsOf } from '../../tenants/quota.js';
+import { amountsOf } from '../../tenants/amounts.js';
 import { parse } from '../parse.js';
 import type { OperatorDeps } from './routes.js';
 import { tenantChange, tenantName } from './schemas.js';

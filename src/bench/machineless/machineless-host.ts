@@ -135,7 +135,7 @@ export async function startMachinelessHost(
   const gateway = createGateway({
     token: gatewayToken(masterKey),
     index: { list: () => index.views(), get: (id) => index.view(id), isUnreadable: (id) => index.isUnreadable(id) },
-    use: (tenant) => tenantUses.of(tenant),
+    use: (tenant, named) => tenantUses.of(tenant, named),
     report: () =>
       Promise.resolve({
         hostId: config.hostId,
