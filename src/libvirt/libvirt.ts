@@ -41,7 +41,7 @@ export class LibvirtDriver implements VmDriver {
   constructor(private readonly uri: string) {
     this.#connection = new LibvirtConnection(uri);
     this.#longCalls = new LongCalls(uri);
-    this.#shares = new Shares(uri);
+    this.#shares = Shares.at(uri);
   }
 
   async start(spec: DomainSpec): Promise<void> {
