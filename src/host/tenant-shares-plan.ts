@@ -2,8 +2,32 @@
 export interface RunningGuest {
   id: string;
   tenant: string;
-  /** It has used a good part of a core since the last look. */
+  /** It has used a good part of a core, or its disk, since the last look. */
   isBusy: boolean;
+}
+
+/** What a guest's machine has used since it began, at one moment of a clock in ms. */
+export interface Used {
+  at: number;
+  cpuSeconds: number;
+  /** Absent: not known. */
+  disk?: { bytes: number; requests: number };
+}
+
+/** An idle guest takes some hundredths of a core under emulation. */
+const BUSY_CORES = 0.2;
+/** One that writes little and asks for each write to be kept moves few bytes, and the disk is busy with it. */
+const BUSY_DISK_REQUESTS = 20;
+const BUSY_DISK_BYTES = 1024 * 1024;
+
+/** Whether it works: on a processor or, which takes hardly any of it, on its disk. */
+export function isBusy(before: Used | undefined, now: Used): boolean {
+  if (before === undefined || now.at <= before.at) return false;
+  const perSecond = (more: number): number => (more / (now.at - before.at)) * 1000;
+  if (perSecond(now.cpuSeconds - before.cpuSeconds) > BUSY_CORES) return true;
+  if (before.disk === undefined || now.disk === undefined) return false;
+  const bytes = perSecond(now.disk.bytes - before.disk.bytes);
+  return bytes > BUSY_DISK_BYTES || perSecond(now.disk.requests - before.disk.requests) > BUSY_DISK_REQUESTS;
 }
 
 /**

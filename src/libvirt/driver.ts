@@ -1,3 +1,4 @@
+import type { DiskUse } from './disk-uses.js';
 import type { DomainSpec } from './domain-spec.js';
 
 export type MachineState = 'running' | 'paused' | 'absent';
@@ -37,6 +38,7 @@ export interface VmDriver {
    * @param share of what a machine is born with, at most 1
    * @param bytesPerSecond of its disk; undefined: as it is
    * @returns what this host cannot do, in words
+   * @throws what kept this one machine from it; to be tried again
    */
   setShare(name: string, share: number, bytesPerSecond: number | undefined): Promise<string[]>;
   /** Saves the device state into `image` and ends the machine; its memory file stays. On failure the machine runs on. */
@@ -52,6 +54,8 @@ export interface VmDriver {
   state(name: string): Promise<MachineState>;
   /** CPU time that the machine has taken so far, emulation included; in seconds. */
   cpuSeconds(name: string): Promise<number>;
+  /** By name, of the machines that run and are in no step at this moment. */
+  diskUses(): Promise<Map<string, DiskUse>>;
   /** Names of all live domains whose name starts with `prefix`. */
   list(prefix: string): Promise<string[]>;
   /** Those of them whose virtual CPUs stand, for whatever reason: QEMU stops them, too, when a disk has no room. */

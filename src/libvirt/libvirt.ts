@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectListAllDomainsFlags, DomainState, type Domain } from '@unraid/libvirt';
 import { isBeingSaved } from './being-saved.js';
 import { LibvirtConnection } from './connection.js';
+import { diskUses, type DiskUse } from './disk-uses.js';
 import type { DomainSpec } from './domain-spec.js';
 import { domainXml } from './domain-xml.js';
 import type { ComingImage, MachineState, VmDriver } from './driver.js';
@@ -141,6 +142,10 @@ export class LibvirtDriver implements VmDriver {
     if (domain === undefined) throw new DomainError(`there is no machine ${name}`);
     const { cpuTime } = await this.#connection.use(() => pinned(domain, () => domain.getInfo()));
     return Number(cpuTime) / 1e9;
+  }
+
+  diskUses(): Promise<Map<string, DiskUse>> {
+    return diskUses(this.uri);
   }
 
   list(prefix: string): Promise<string[]> {

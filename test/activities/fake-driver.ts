@@ -46,6 +46,10 @@ export class FakeDriver implements VmDriver {
     return Promise.resolve(0);
   }
 
+  diskUses(): ReturnType<VmDriver['diskUses']> {
+    return Promise.resolve(new Map());
+  }
+
   async save(spec: Pick<DomainSpec, 'name' | 'qmpSocket'>, image: string): Promise<void> {
     this.#called('save', spec.name);
     await writeFile(image, 'device state');

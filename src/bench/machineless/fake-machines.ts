@@ -105,6 +105,10 @@ export class FakeMachines implements VmDriver {
     return Promise.resolve(0);
   }
 
+  diskUses(): ReturnType<VmDriver['diskUses']> {
+    return Promise.resolve(new Map());
+  }
+
   /** Of a machine that lives; undefined when there is none. */
   bootIdOf(name: string): string | undefined {
     return this.#machines.get(name)?.bootId;
