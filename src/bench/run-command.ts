@@ -12,23 +12,32 @@ const HEAD_BYTES = 5;
  * @returns what it wrote, and the seconds until that was there. @throws Error when it fails, with what it wrote.
  */
 export async function runCommand(door: AgentDoor, command: string): Promise<{ seconds: number; output: string }> {
-  const message = Buffer.from(
-    JSON.stringify({ process: { cmd: '/bin/bash', args: ['-l', '-c', command] }, stdin: false }),
-  );
-  const head = Buffer.alloc(HEAD_BYTES);
-  head.writeUInt32BE(message.length, 1);
+  const { url, ...more } = startCommand(door, command);
   const start = performance.now();
-  const response = await fetch(`${door.url}/process.Process/Start`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/connect+json', 'connect-protocol-version': '1', ...door.headers },
-    body: Buffer.concat([head, message]),
-  });
+  const response = await fetch(url, { method: 'POST', ...more });
   const body = Buffer.from(await response.arrayBuffer());
   const seconds = (performance.now() - start) / 1000;
   if (!response.ok) throw new Error(`a command was refused: ${response.status} ${body.toString().slice(0, 300)}`);
   const { output, exit } = readStream(body);
   if (exit !== 0) throw new Error(`"${command.slice(0, 80)}" ended with ${exit}: ${output.slice(-300)}`);
   return { seconds, output };
+}
+
+/** The request whose answer is the stream of a command. */
+export function startCommand(
+  door: AgentDoor,
+  command: string,
+): { url: string; headers: Record<string, string>; body: Buffer } {
+  const message = Buffer.from(
+    JSON.stringify({ process: { cmd: '/bin/bash', args: ['-l', '-c', command] }, stdin: false }),
+  );
+  const head = Buffer.alloc(HEAD_BYTES);
+  head.writeUInt32BE(message.length, 1);
+  return {
+    url: `${door.url}/process.Process/Start`,
+    headers: { 'content-type': 'application/connect+json', 'connect-protocol-version': '1', ...door.headers },
+    body: Buffer.concat([head, message]),
+  };
 }
 
 /** @returns all output, and the exit code, or what stood in place of one. */
