@@ -1,11 +1,19 @@
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { FakeMachines } from '../bench/machineless/fake-machines.js';
-import { startMachinelessHost } from '../bench/machineless/machineless-host.js';
+import { obeyParent } from '../bench/machineless/machine-orders.js';
+import { startMachinelessHost, type MachinelessSettings } from '../bench/machineless/machineless-host.js';
 import { readConfig } from '../config.js';
+import type { Reserve } from '../host/admission.js';
 import { lockStateDirectory } from '../host/host-lock.js';
 import { startTracing } from '../tracing/start-tracing.js';
 
-/** A host worker whose machines are not there, for the bench: what is left is what Dormouse itself costs. */
+/** The first argument, JSON; absent: as the configuration says, with nothing reserved. */
+type Settings = Partial<MachinelessSettings> & { reserved?: Reserve };
+
+/**
+ * A host worker whose machines are not there: what is left is what Dormouse itself costs. For the bench, and for tests whose
+ * other work must not keep it waiting: those order its machines about, and it ends with them.
+ */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   // Ends by the signal's handler below, in order.
@@ -13,8 +21,12 @@ async function main(): Promise<void> {
   Runtime.install({ logger: new DefaultLogger('WARN'), shutdownSignals: [] });
   const unlock = await lockStateDirectory(config.stateDir);
   const reaping = { everyMs: config.reapEveryMs, ageMs: config.reapAgeMs };
-  const end = await startMachinelessHost({ ...config, reaping }, new FakeMachines());
+  const { reserved, ...settings } = JSON.parse(process.argv[2] ?? '{}') as Settings;
+  const machines = new FakeMachines();
+  const end = await startMachinelessHost({ ...config, reaping, ...settings }, machines, reserved);
+  if (process.connected) obeyParent(machines);
   await new Promise((resolve) => {
+    process.once('disconnect', resolve);
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });

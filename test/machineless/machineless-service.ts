@@ -15,6 +15,7 @@ import { Child } from '../../src/setup/child.js';
 import { temporalCli } from '../../src/setup/temporal-cli.js';
 import { waitForHttp, waitForPort } from '../../src/setup/wait.js';
 import { FIRST_PORT } from '../e2e/running-service.js';
+import { HostProcess } from './host-process.js';
 
 Runtime.install({
   logger: new DefaultLogger('ERROR'),
@@ -37,11 +38,13 @@ async function mountDisk(stateDir: string, mib: number): Promise<void> {
 
 /**
  * The whole service without machines: Temporal, control worker and api are processes of their own, as `make up` starts
- * them; the host worker is in this process, with the real activities over a fake driver. Its state is in memory.
+ * them; the host worker is in this process, with the real activities over a fake driver, or in one of its own. Its state is
+ * in memory.
  */
 export class MachinelessService {
   readonly #children = new Map<string, Child>();
   #endHost: () => Promise<void> = () => Promise.resolve();
+  #host: HostProcess | undefined;
 
   private constructor(
     readonly config: Config,
@@ -64,6 +67,8 @@ export class MachinelessService {
       stepsAtOnce?: { machine?: number; guest?: number };
       /** Size of a disk of its own, MiB. */
       diskMiB?: number;
+      /** The host worker is a process, see {@link MachinelessService.host}: clients that keep this one busy do not delay it. */
+      hostApart?: boolean;
       env?: NodeJS.ProcessEnv;
     } = {},
   ): Promise<MachinelessService> {
@@ -99,12 +104,31 @@ export class MachinelessService {
         service.#add(role, process.execPath, [path.join(dist, `${role}.js`)]);
       await waitForHttp(`http://127.0.0.1:${config.apiPort}/health`, 'api', service.logFile('api'));
       process.env['PATH'] = `${await idleVirsh(stateDir)}:${process.env['PATH'] ?? ''}`;
-      service.#endHost = await startMachinelessHost(config, machines, service.reserved);
+      if (options.hostApart === true) await service.#startHostApart({ slots, stepsAtOnce, reserved: service.reserved });
+      else service.#endHost = await startMachinelessHost(config, machines, service.reserved);
     } catch (error) {
       await service.end();
       throw error;
     }
     return service;
+  }
+
+  /** Of a service that was started with `hostApart`; its machines are there, and not in `machines`. */
+  get host(): HostProcess {
+    if (this.#host === undefined) throw new Error('the host worker of this service is no process of its own');
+    return this.#host;
+  }
+
+  get apiPid(): number | undefined {
+    return this.#children.get('api')?.pid;
+  }
+
+  async #startHostApart(settings: object): Promise<void> {
+    const main = path.join(dist, 'machineless-host-worker.js');
+    const env = { ...this.env, PATH: process.env['PATH'] };
+    const host = await HostProcess.start(main, settings, env, this.logFile('host-worker'));
+    this.#host = host;
+    this.#endHost = () => host.stop();
   }
 
   logFile(role: string): string {

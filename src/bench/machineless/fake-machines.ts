@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { writeFile, open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DomainSpec } from '../../libvirt/domain-spec.js';
 import type { ComingImage, MachineState, VmDriver } from '../../libvirt/driver.js';
 import { DomainError } from '../../libvirt/errors.js';
+import { fakeAgent } from './fake-agent.js';
 
 /** What `isCompleteSave` looks for. */
 export const DEVICE_STATE = Buffer.from('LibvirtQemudSave of a machine that is not there'.padEnd(4096, '.'));
@@ -72,12 +73,7 @@ export class FakeMachines implements VmDriver {
     if (machine.state === 'running') return;
     machine.state = 'running';
     const { address, agentPort } = machine.spec.network;
-    const agent = createServer((request, response) => {
-      response.setHeader('content-type', 'application/json');
-      request.resume().once('end', () => {
-        response.end(JSON.stringify({ bootId: machine.bootId, envdVersion: '0.5.2' }));
-      });
-    });
+    const agent = fakeAgent(machine.bootId);
     machine.agent = agent.listen(agentPort, address);
     await once(agent, 'listening');
   }

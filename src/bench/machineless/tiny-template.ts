@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { templateFiles, type Template } from '../../template/template.js';
 import { DEVICE_STATE } from './fake-machines.js';
 
-const MEMORY_MIB = 4;
+export const MEMORY_MIB = 4;
 
 /** A template for machines that are not there: a few pages of memory, so that nothing of real size is copied or sealed. */
 export async function tinyTemplate(directory: string): Promise<Template> {
