@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sendJson } from './http-error.js';
+import { letGo } from './let-go.js';
 
 /**
  * Answers a call whose body has not been read, and never will be: what is still on its way is given up with the
@@ -20,11 +21,6 @@ export function refuseUnread(request: IncomingMessage, response: ServerResponse,
 
 /** Of a body that comes without the token so much is let go before its connection is reset. */
 export const MOST_OF_A_STRANGER = 65_536;
-/** A connection whose client has sent less than a real upload does in this time is closed, and every one after the longer. */
-const LINGER_MS = 2_000;
-const UPLOAD_BYTES = 16_384;
-const LONGEST_LINGER_MS = 30_000;
-
 /**
  * To be called before the answer's head is sent. The connection ends after the answer; what still comes of the body is let
  * go, because a client that still sends meets a reset, which may overtake the answer.
@@ -36,23 +32,8 @@ export function closeUnlessRead(request: IncomingMessage, response: ServerRespon
   response.setHeader('connection', 'close');
   const { socket } = request;
   socket.destroySoon = () => {
-    const destroy = (): void => void socket.destroy();
-    const idle = setTimeout(destroy, LINGER_MS).unref();
-    const longest = setTimeout(destroy, LONGEST_LINGER_MS).unref();
-    let letGo = 0;
-    let sinceRefresh = 0;
     socket.removeAllListeners('data');
-    socket.on('data', (chunk: Buffer) => {
-      letGo += chunk.length;
-      if (letGo > mostLetGo) return destroy();
-      sinceRefresh += chunk.length;
-      if (sinceRefresh < UPLOAD_BYTES) return;
-      sinceRefresh = 0;
-      idle.refresh();
-    });
-    socket.on('error', destroy).once('end', destroy);
-    socket.once('close', () => [idle, longest].forEach((timer) => clearTimeout(timer)));
     socket.end();
-    socket.resume();
+    letGo(socket, mostLetGo);
   };
 }

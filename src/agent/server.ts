@@ -59,7 +59,7 @@ export function createAgent(options: AgentOptions): Server {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.on('connect', (request, socket, head) => tunnel(request, socket, head, state));
+  server.on('connect', (request, socket, head) => tunnel(request, socket as Socket, head, state));
   return server;
 }
 

@@ -20,6 +20,7 @@ import { Activity } from '../../src/gateway/activity.js';
 import { createGateway } from '../../src/gateway/gateway.js';
 import type { GuestAddress } from '../../src/gateway/gateway-deps.js';
 import type { HostReport, LogEntry, MetricSample } from '../../src/gateway/wire.js';
+import { dialTunnel } from '../../src/guest/client.js';
 import { accessToken } from '../../src/keys/access-token.js';
 import { createProxy } from '../../src/proxy/proxy.js';
 import { Admission } from '../../src/tenants/admission.js';
@@ -78,6 +79,8 @@ export class FakeWorld implements SandboxClient {
   readonly guests = new Map<string, GuestAddress>();
   /** Ports of the guests' localhost that are open, and where they really are. */
   readonly guestPorts = new Map<number, number>();
+  /** Ports are reached through the agent, as they are on a host, and not at `guestPorts`. */
+  throughAgent = false;
   dials = 0;
   /** A dial takes as long as this. */
   dialling: Promise<void> = Promise.resolve();
@@ -140,7 +143,8 @@ export class FakeWorld implements SandboxClient {
         latest: (id) => Promise.resolve(this.samples.get(id)?.at(-1)),
         entries: (id) => Promise.resolve(this.entries.get(id) ?? []),
       },
-      dial: (_address, _token, port, signal) => this.#dial(port, signal),
+      dial: (address, token, port, signal) =>
+        this.throughAgent ? dialTunnel(address, token, port, signal) : this.#dial(port, signal),
       activity: this.activity,
       connectionLimit: this.connectionLimit,
       log,

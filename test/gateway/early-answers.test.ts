@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { accessToken } from '../../src/keys/access-token.js';
 import { init } from '../../src/guest/client.js';
 import { startAgent, type RunningAgent } from '../agent/agent-process.js';
@@ -58,4 +60,63 @@ test.each([
     duplex: 'half',
   } as RequestInit);
   expect([answer.status, await answer.text()]).toEqual([status, expect.stringContaining('resource_exhausted')]);
+});
+
+describe('a server in the guest that refuses an upload, and goes without reading it,', () => {
+  const REFUSALS = [
+    ['with a length', 'HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\n\r\ntoo long'],
+    ['in chunks', 'HTTP/1.1 413 Too Large\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ntoo long\r\n0\r\n\r\n'],
+    ['that ends with its connection', 'HTTP/1.0 413 Too Large\r\n\r\ntoo long'],
+  ] as const;
+  let answer: string;
+  let heads: string[];
+  let server: Server;
+  let port: number;
+  beforeEach(async () => {
+    world.throughAgent = true;
+    heads = [];
+    server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', (chunk: Buffer) => {
+        socket.pause();
+        heads.push(chunk.toString('latin1').split('\r\n', 1)[0] ?? '');
+        socket.write(answer, () => socket.destroy());
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    ({ port } = server.address() as AddressInfo);
+  });
+  afterEach(() => void server.close());
+
+  test.each(REFUSALS)('is heard by its client: an answer %s', { timeout: 60_000 }, async (_how, text) => {
+    answer = text;
+    const headers = { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': String(port) };
+    const upload = async (sent: Buffer | ReadableStream): Promise<unknown> => {
+      const init = { method: 'POST', headers, body: sent, duplex: 'half' } as RequestInit;
+      const response = await fetch(world.proxyUrl, init);
+      return [response.status, await response.text()];
+    };
+    for (let round = 0; round < 2; round += 1) {
+      const answers = [upload(body), upload(new Blob([body]).stream()), upload(body), upload(body.subarray(0, MIB))];
+      expect(new Set((await Promise.all(answers)).map(String))).toEqual(new Set(['413,too long']));
+    }
+  });
+
+  test(
+    'ends the connection of its client: nothing of the body is taken for a request',
+    { timeout: 60_000 },
+    async () => {
+      answer = REFUSALS[0][1];
+      const next = `GET /smuggled HTTP/1.1\r\nHost: ${port}-i1.sbx.test\r\n\r\n`;
+      const smuggled = Buffer.alloc(4 * MIB, next);
+      const socket = connect(world.proxyPort, '127.0.0.1');
+      let said = '';
+      socket.on('data', (bytes) => (said += bytes.toString('latin1'))).on('error', () => undefined);
+      socket.write(`POST /up HTTP/1.1\r\nHost: ${port}-i1.sbx.test\r\nContent-Length: ${smuggled.length}\r\n\r\n`);
+      socket.write(smuggled);
+      socket.write(next);
+      await once(socket, 'close');
+      expect([said.match(/HTTP\/1\.1 \d+/g), heads]).toEqual([['HTTP/1.1 413'], ['POST /up HTTP/1.1']]);
+    },
+  );
 });
