@@ -44,6 +44,7 @@ export function relayRequest(
     const outgoing = openRequest(method, to, holdBody ? [...sent, 'Expect', '100-continue', ...credit] : sent);
     let sending = false;
     let answered = false;
+    let isWhole = (): boolean => false;
     let through: Cuttable | undefined;
     let drop = (): void => void response.destroy();
     let endsByItself = false;
@@ -108,7 +109,9 @@ export function relayRequest(
     response.once('close', gone);
     request.on('error', () => undefined);
     outgoing.on('error', (error) => {
-      if (answered) breakOff();
+      // Whoever answers early reads no more of the body, and may close; what it has answered is passed on.
+      if (answered && isWhole()) drain();
+      else if (answered) breakOff();
       else if (!response.destroyed) fail(error);
     });
     // An answer that nobody asked for (`101` without an upgrade) ends the connection, and is no error to Node.
@@ -121,6 +124,7 @@ export function relayRequest(
         return fail(new Error(`the answer has more than ${MOST_HEADERS} headers`));
       }
       answered = true;
+      isWhole = () => answer.complete;
       // It asks for no more; what was sent now would meet a connection that it closes, and the answer would be lost.
       if (meter !== undefined) drain();
       if (watch.declines?.(answer) === true) {
