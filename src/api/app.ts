@@ -33,10 +33,10 @@ export function createApp(deps: ApiDeps, operator?: OperatorDeps): Express {
   app.disable('x-powered-by');
   app.disable('etag');
 
+  // Its key is the operator's, whom no page of a stranger may ask through: before any origin is let in.
+  if (operator !== undefined) app.use('/operator', operatorRoutes(operator));
   app.use(allowAnyOrigin);
   app.get('/health', (_request, response) => void response.json({ status: 'ok' }));
-
-  if (operator !== undefined) app.use('/operator', operatorRoutes(operator));
 
   const routes = express.Router();
   routes.use(traceRequests);

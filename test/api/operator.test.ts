@@ -81,6 +81,27 @@ describe('who has not the operator’s key', () => {
   });
 });
 
+test('no page of another origin is let in, with the operator’s key or without it', async () => {
+  const origin = { origin: 'https://elsewhere.example' };
+  const asked = {
+    ...origin,
+    'access-control-request-method': 'GET',
+    'access-control-request-headers': 'x-operator-key',
+  };
+  const answers = [
+    await operator('GET', '/keys', undefined, origin),
+    await operator('GET', '/nothing', undefined, origin),
+    await operator('POST', '/keys', { tenant: '' }, origin),
+    await operator('GET', '/keys', undefined, { ...origin, 'x-operator-key': '' }),
+    await operator('OPTIONS', '/keys', undefined, { ...asked, 'x-operator-key': '' }),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([200, 404, 400, 401, 401]);
+  for (const { headers } of answers) {
+    expect([...headers.keys()].filter((name) => name.startsWith('access-control-'))).toEqual([]);
+  }
+  expect((await world.api('GET', '/health', undefined, origin)).headers.get('access-control-allow-origin')).toBe('*');
+});
+
 describe('keys', () => {
   test('are minted, listed, labelled and revoked; the key itself is shown once and logged never', async () => {
     const one = await mint('a', 'laptop');
