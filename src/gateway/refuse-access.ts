@@ -9,7 +9,7 @@ const RPC = /^\/(process\.Process|filesystem\.Filesystem)\//;
 /** Answers in the agent's place, as the agent does: clients read the code of a Connect error, and the status of others. */
 export function refuseAccess(out: ServerResponse | Duplex, request: IncomingMessage, message: string): void {
   if (!(out instanceof ServerResponse) || !RPC.test(request.url ?? '')) {
-    return refuse(out, { status: 401, body: { code: 401, message } }, request);
+    return refuse(out, { status: 401, body: { code: 401, message }, asAgent: true }, request);
   }
   const error = { code: 'unauthenticated', message };
   const type = request.headers['content-type'] ?? '';

@@ -15,7 +15,11 @@ export const internalRoute = (path: string): Refusal => ({
   body: { message: 'this route of the agent is not open to clients', path, code: 404 },
 });
 
-export const nobodysSignature = (message: string): Refusal => ({ status: 401, body: { code: 401, message } });
+export const nobodysSignature = (message: string): Refusal => ({
+  status: 401,
+  body: { code: 401, message },
+  asAgent: true,
+});
 
 export const tooManySearches = (seconds: number): Refusal => ({
   status: 429,

@@ -8,15 +8,17 @@ export interface Refusal {
   status: number;
   body: { message: string; code: number } & Record<string, unknown>;
   headers?: Record<string, string>;
+  /** Given in the place of the guest's agent, which knows no pages. */
+  asAgent?: true;
 }
 
 /**
  * Answers on a response or, for an upgrade, on its bare connection, which is closed after. JSON; a page when `request`
- * is a person's browser that goes there.
+ * is a person's browser that goes there, and the answer is not the agent's.
  */
 export function refuse(to: ServerResponse | Duplex, refusal: Refusal, request: IncomingMessage): void {
   if (to.destroyed) return;
-  const page = to instanceof ServerResponse && wantsPage(request);
+  const page = to instanceof ServerResponse && refusal.asAgent !== true && wantsPage(request);
   const text = page ? refusalPage(refusal) : JSON.stringify(refusal.body);
   const headers = {
     'content-type': page ? 'text/html; charset=utf-8' : 'application/json',

@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { accessToken } from '../../src/keys/access-token.js';
+import { signFile } from '../../src/keys/file-signature.js';
 import { refusalPage } from '../../src/relay/refusal-page.js';
 import { FakeWorld, TOKENS_KEY } from '../api/fake-world.js';
 
@@ -79,6 +80,31 @@ test('what a client sent stands in a page as text only', () => {
     body: { sandboxId: '"><b>', message: '<script>alert(1)</script>', code: 400 },
   });
   expect(page).not.toMatch(/<script|<b>/);
+});
+
+describe('what is refused in the agent’s place is no page, to a browser that goes there either:', () => {
+  const ended = '1000000000';
+  const signature = signFile(
+    { path: '/a', operation: 'read', user: '', expiration: ended },
+    accessToken(TOKENS_KEY, { id: 'i1' }),
+  );
+  const expired = `/files?${new URLSearchParams({ path: '/a', signature, signature_expiration: ended })}`;
+  test.each([
+    ['a signature that has ended', expired, 'signature is already expired'],
+    ['a wrong signature', '/files?path=/a&signature=v1_x', 'the signature is wrong'],
+    ['no token', '/files?path=/a', 'the access token is missing'],
+  ])('%s', async (_what, path, message) => {
+    const answer = await at('i1', 49_983, path, { accept: BROWSER, 'sec-fetch-mode': 'navigate' });
+    expect([answer.status, await answer.text()]).toEqual([401, `{"code":401,"message":"${message}"}`]);
+  });
+
+  test('a signature that has ended, at the address that names no sandbox', async () => {
+    const answer = await fetch(world.proxyUrl + expired, { headers: { accept: BROWSER } });
+    expect([answer.status, await answer.text()]).toEqual([
+      401,
+      '{"code":401,"message":"signature is already expired"}',
+    ]);
+  });
 });
 
 test('the page of an agent’s own answer is the agent’s', async () => {
