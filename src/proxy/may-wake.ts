@@ -18,13 +18,18 @@ export function mayWake(
 }
 
 /** Whether a request shows what its sandbox's agent lets in, at the agent's port. */
-export function opensAgent(
-  { method, url, headers }: { method: string; url: URL; headers: IncomingHttpHeaders },
+export const opensAgent = (
+  request: { method: string; url: URL; headers: IncomingHttpHeaders },
   { owner, port }: { owner: TokenOwner; port: number },
   tokensKey: Buffer,
   now: number,
-): boolean {
-  if (port !== AGENT_PORT) return false;
-  const asked = { method, target: `${url.pathname}${url.search}`, headers };
-  return accessRefusal(asked, accessToken(tokensKey, owner), now) === undefined;
-}
+): boolean => port === AGENT_PORT && agentRefusal(request, owner, tokensKey, now) === undefined;
+
+/** Why a sandbox's agent would refuse a request, as this process's clock goes; undefined: it would not. */
+export const agentRefusal = (
+  { method, url, headers }: { method: string; url: URL; headers: IncomingHttpHeaders },
+  owner: TokenOwner,
+  tokensKey: Buffer,
+  now: number,
+): string | undefined =>
+  accessRefusal({ method, target: `${url.pathname}${url.search}`, headers }, accessToken(tokensKey, owner), now);

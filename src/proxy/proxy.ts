@@ -13,7 +13,7 @@ import { streamServer } from '../relay/stream-server.js';
 import { CONTROL_REQUEST_MS, lastAnswer, serveWithin } from './control.js';
 import { destination, TRAFFIC_TOKEN_HEADER } from './destination.js';
 import { isInternalRoute } from './internal-routes.js';
-import { mayWake, opensAgent } from './may-wake.js';
+import { agentRefusal, mayWake, opensAgent } from './may-wake.js';
 import { outOf, passOn, seldomIn, type ClientEnd } from './pass-on.js';
 import { Held } from './held.js';
 import type { SearchLimits } from './search-limits.js';
@@ -135,6 +135,9 @@ async function handle(
   }
   const { headers } = request;
   const asked = { method, url, headers };
+  if (port === AGENT_PORT && agentRefusal(asked, owner, deps.tokensKey, Date.now()) === SIGNATURE_ENDED) {
+    return refuse(out, nobodysSignature(SIGNATURE_ENDED), request);
+  }
   const whose = opensAgent(asked, { owner, port }, deps.tokensKey, Date.now()) ? 'owner' : 'stranger';
   const { tenant } = place;
   if (out.destroyed) return;

@@ -211,13 +211,21 @@ describe('authorisation comes before waking', () => {
     ['the token of another sandbox', '/files?path=a', { 'x-access-token': accessToken(TOKENS_KEY, { id: 'i2' }) }],
     ['the traffic token', '/files?path=a', { 'x-access-token': trafficToken(TOKENS_KEY, { id: 'i1' }) }],
     ['a wrong signature', signed(now + 600, 'other'), {}],
-    ['a signature that has ended', signed(now - 5), {}],
     ['a right signature beside a wrong token', signed(now + 600), { 'x-access-token': 'i1.wrong' }],
     ['health, as is_running asks it', '/health', { 'x-access-token': TOKEN }],
     ['metrics', '/metrics', { 'x-access-token': TOKEN }],
   ])('%s never wakes it, and answers the exact 502', async (_name, path, headers) => {
     const response = await at(path, { headers: headers as unknown as Record<string, string> }, 49_983);
     expect([response.status, await response.json()]).toEqual([502, NOT_FOUND]);
+    expect(world.calls).toEqual([]);
+  });
+
+  test('a right signature that has ended never wakes it, and is told so', async () => {
+    const response = await at(signed(now - 5), {}, 49_983);
+    expect([response.status, await response.text()]).toEqual([
+      401,
+      '{"code":401,"message":"signature is already expired"}',
+    ]);
     expect(world.calls).toEqual([]);
   });
 
