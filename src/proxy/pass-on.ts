@@ -68,6 +68,8 @@ async function holdAndPassOn(
 ): Promise<void> {
   const out = outOf(client);
   const until = performance.now() + passage.holdMs;
+  // What wakes a sandbox with a token has shown the right one. A signature may be anybody's.
+  const toOwner = passage.port === AGENT_PORT && request.headers['x-access-token'] !== undefined;
   const over = new AbortController();
   const stop = (): void => over.abort();
   out.once('close', stop);
@@ -75,7 +77,7 @@ async function holdAndPassOn(
     let asleep: Asleep | undefined = first;
     for (let wakes = 0; asleep !== undefined; wakes += 1) {
       if (wakes > 0) await delay(AGAIN_MS, undefined, { signal: over.signal }).catch(() => undefined);
-      const refusal = await hold(passage, asleep, until, over.signal, log);
+      const refusal = await hold(passage, asleep, until, over.signal, toOwner, log);
       if (out.destroyed) return;
       if (refusal !== undefined) return refuse(out, refusal, request);
       asleep = await attempt(passage, request, client, log);
@@ -118,6 +120,7 @@ async function hold(
   asleep: Asleep,
   until: number,
   signal: AbortSignal,
+  toOwner: boolean,
   log: Logger,
 ): Promise<Refusal | undefined> {
   const left = until - performance.now();
@@ -129,7 +132,7 @@ async function hold(
     () => undefined,
     (error: unknown) => {
       seldomIn(log).warn(id, { sandbox: id }, error, 'a sandbox could not be woken for a request');
-      return wakeFailed(id, error);
+      return wakeFailed(id, error, toOwner);
     },
   );
   return Promise.race([woken, gone]).finally(() => timer.abort());

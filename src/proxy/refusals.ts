@@ -98,14 +98,19 @@ const headersOf = (code: unknown, status: number): Pick<Refusal, 'headers'> =>
       ? { headers: { 'retry-after': '5' } }
       : {};
 
-/** The sandbox could not be woken. Why stands in the log: a visitor of a public URL learns no more than the kind. */
-export function wakeFailed(sandboxId: string, error: unknown): Refusal {
+/**
+ * The sandbox could not be woken. Why stands in the log: a visitor of a public URL learns no more than the kind.
+ *
+ * @param toOwner tells which quota is full, too
+ */
+export function wakeFailed(sandboxId: string, error: unknown, toOwner: boolean): Refusal {
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
   if (code === 'NotFound' || code === 'BeingKilled') return notFound(sandboxId);
   if (code === 'OutcomeUnknown') return stillAsleep(sandboxId);
   const status = isErrorCode(code) ? ERRORS[code].status : 500;
   const kind = isErrorCode(code) ? code : 'an internal error';
-  const message = `The sandbox could not be resumed (${kind}); the request did not reach it`;
+  const quota = toOwner && code === 'QuotaExceeded' ? `: ${(error as Error).message}` : '';
+  const message = `The sandbox could not be resumed (${kind}); the request did not reach it${quota}`;
   return {
     status,
     body: { sandboxId, message, code: status },

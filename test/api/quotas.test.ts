@@ -1,6 +1,8 @@
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { FakeWorld, type Answer } from './fake-world.js';
+import { accessToken } from '../../src/keys/access-token.js';
+import { signFile } from '../../src/keys/file-signature.js';
+import { FakeWorld, TOKENS_KEY, type Answer } from './fake-world.js';
 import { runPypiClient } from './pypi-client.js';
 
 let world: FakeWorld;
@@ -141,6 +143,23 @@ describe('a sleeping sandbox', () => {
     expect([answer.headers.get('should-retry'), answer.headers.get('retry-after')]).toEqual(['false', null]);
     expect(await answer.text()).not.toMatch(/\d of \d/);
     expect(world.views.get('i9')?.status).toBe('paused');
+  });
+
+  test('is not woken by its owner’s call beyond the quota, and the owner, nobody else, is told what is full', async () => {
+    world.limits = { a: { runningSandboxes: 0 } };
+    const token = accessToken(TOKENS_KEY, world.add('i9', { status: 'paused' }, { autoResume: true }).spec);
+    const signature = signFile({ path: '/a', operation: 'read', user: '', expiration: undefined }, token);
+    const at = async (path: string, port: number, headers: Record<string, string> = {}): Promise<string> => {
+      const routing = { 'e2b-sandbox-id': 'i9', 'e2b-sandbox-port': String(port) };
+      const answer = await fetch(world.proxyUrl + path, { headers: { ...routing, ...headers } });
+      expect([answer.status, answer.headers.get('should-retry')]).toEqual([429, 'false']);
+      return ((await answer.json()) as { message: string }).message;
+    };
+    const full = /your quota of running sandboxes is full: 0 of 0 are used, .* Kill or pause a running sandbox/;
+    expect(await at('/files?path=/a', 49_983, { 'x-access-token': token })).toMatch(full);
+    const signed = new URLSearchParams({ path: '/a', signature });
+    expect(await at(`/files?${signed}`, 49_983)).not.toMatch(/\d of \d|quota of/);
+    expect(await at('/x', 8080, { 'x-access-token': token })).not.toMatch(/\d of \d|quota of/);
   });
 });
 
