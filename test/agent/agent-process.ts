@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -63,6 +64,8 @@ export async function startAgent(
     baseUrl: url,
     useBinaryFormat: false,
     acceptCompression: [],
+    // Each call on a connection of its own: one that was idle may be closed at the moment when it is used again.
+    nodeOptions: { agent: new Agent() },
     interceptors: [
       (next) => (request) => {
         request.header.set('x-access-token', TOKEN);
