@@ -93,25 +93,29 @@ test('while commands print without end, other calls are answered', async () => {
 test.each([
   ['a command', 'stdin', {}],
   ['a terminal', 'pty', { pty: { size: { cols: 80, rows: 24 } } }],
-] as const)('input for %s that does not read it is refused when too much of it waits', async (_name, kind, more) => {
-  const script = kind === 'pty' ? 'stty raw -echo; sleep 100' : 'sleep 100';
-  const start = agent.processes.start({ ...bash(script), ...more })[Symbol.asyncIterator]();
-  const process = byPid(await pidOf(start as never));
-  const input = { input: { case: kind, value: Buffer.alloc(5 * MIB, 'x') } } as const;
-  const sending = Array.from({ length: 3 }, () => agent.processes.sendInput({ process, input }));
-  const refused = await Promise.any(
-    sending.map((one) =>
-      one.then(
-        () => Promise.reject(new Error()),
-        (error: unknown) => error,
+] as const)(
+  'input for %s that does not read it is refused when too much of it waits',
+  async (_name, kind, more) => {
+    const script = kind === 'pty' ? 'stty raw -echo; sleep 100' : 'sleep 100';
+    const start = agent.processes.start({ ...bash(script), ...more })[Symbol.asyncIterator]();
+    const process = byPid(await pidOf(start as never));
+    const input = { input: { case: kind, value: Buffer.alloc(5 * MIB, 'x') } } as const;
+    const sending = Array.from({ length: 3 }, () => agent.processes.sendInput({ process, input }));
+    const refused = await Promise.any(
+      sending.map((one) =>
+        one.then(
+          () => Promise.reject(new Error()),
+          (error: unknown) => error,
+        ),
       ),
-    ),
-  );
-  expect(String(refused)).toContain('[resource_exhausted] the process does not read its input');
-  await agent.processes.sendSignal({ process, signal: 9 });
-  await Promise.allSettled(sending);
-  expect((await run(agent, bash('echo alive'))).stdout).toBe('alive\n');
-});
+    );
+    expect(String(refused)).toContain('[resource_exhausted] the process does not read its input');
+    await agent.processes.sendSignal({ process, signal: 9 });
+    await Promise.allSettled(sending);
+    expect((await run(agent, bash('echo alive'))).stdout).toBe('alive\n');
+  },
+  120_000,
+);
 
 test('watchers are limited in number, and each in what it keeps', async () => {
   await mkdir(at('watched'));
