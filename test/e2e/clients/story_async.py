@@ -6,7 +6,7 @@ import time
 
 import web
 from narrate import part, raises
-from story_sync import GONE, MIB, SECOND, now
+from story_sync import GONE, LARGE_MIB, MIB, SECOND, now
 
 
 async def until(condition, what: str, within: float = 20):
@@ -119,8 +119,8 @@ async def play(sdk, *, pause: str, streams_input: bool) -> None:
         with raises(sdk.NotFoundException):
             await files.read("story/text.txt")
 
-    with part("streams 50 MB up and down"):
-        large, digest = bytes(range(256)) * (50 * MIB // 256), hashlib.sha256()
+    with part("streams a large file up and down"):
+        large, digest = bytes(range(256)) * (LARGE_MIB * MIB // 256), hashlib.sha256()
 
         async def chunks():
             for at in range(0, len(large), MIB):

@@ -10,6 +10,8 @@ import web
 from narrate import part, raises
 
 MIB = 1024 * 1024
+# More than all that is on its way at once; the npm client streams 50 MiB.
+LARGE_MIB = 16
 MULTIPART = "multipart/form-data; boundary=seam"
 SECOND = datetime.timedelta(seconds=1)
 # What every client says of a stream whose sandbox was killed or paused.
@@ -152,8 +154,8 @@ def play(sdk, *, pause: str, closes_stdin: bool, streams_input: bool, stores_met
         with raises(sdk.NotFoundException):
             files.list("story")
 
-    with part("streams 50 MB up and down"):
-        large = bytes(range(256)) * (50 * MIB // 256)
+    with part("streams a large file up and down"):
+        large = bytes(range(256)) * (LARGE_MIB * MIB // 256)
         sandbox.files.write("large", io.BytesIO(large))
         digest = hashlib.sha256()
         for chunk in sandbox.files.read("large", format="stream"):
