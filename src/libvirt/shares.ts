@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import { VirshError } from './errors.js';
+import { setGroupNice } from './group-nice.js';
 import { virsh } from './virsh.js';
 
 /** The weight that a machine is born with. */
@@ -44,10 +45,12 @@ export class Shares {
   constructor(
     private readonly run: (command: string[]) => Promise<unknown>,
     private readonly now: () => number = () => performance.now(),
+    /** Where the host has no weights of CPU. */
+    private readonly groupNice: typeof setGroupNice = () => Promise.resolve(false),
   ) {}
 
   static at(uri: string): Shares {
-    return new Shares((command) => virsh(uri, command));
+    return new Shares((command) => virsh(uri, command), undefined, setGroupNice);
   }
 
   /**
@@ -73,7 +76,9 @@ export class Shares {
       if (failure !== undefined && OF_THE_MACHINE.test(failure.message)) break;
     }
     if (failures[0] !== undefined) throw failures[0];
-    return [...this.#missing.keys()];
+    const missing = new Set(this.#missing.keys());
+    if (missing.has('weights of CPU') && (await this.groupNice(name, share))) missing.delete('weights of CPU');
+    return [...missing];
   }
 
   /** @returns why it could not be set for this machine */

@@ -12,15 +12,15 @@ let ran: string[][];
 let says: (command: string, machine: string) => string | undefined;
 let at: number;
 let shares: Shares;
+const run = ([command = '', machine = '', ...rest]: string[]): Promise<void> => {
+  ran.push([command, machine, ...rest]);
+  const said = says(command, machine);
+  return said === undefined
+    ? Promise.resolve()
+    : Promise.reject(new VirshError(`virsh ${command} failed: error: ${said}`));
+};
 beforeEach(() => {
   [ran, says, at] = [[], () => undefined, 0];
-  const run = ([command = '', machine = '', ...rest]: string[]): Promise<void> => {
-    ran.push([command, machine, ...rest]);
-    const said = says(command, machine);
-    return said === undefined
-      ? Promise.resolve()
-      : Promise.reject(new VirshError(`virsh ${command} failed: error: ${said}`));
-  };
   shares = new Shares(run, () => at);
 });
 
@@ -109,4 +109,24 @@ describe('what fails for one machine', () => {
 test('a libvirt that does not answer says nothing of the host', async () => {
   const away = new Shares(() => Promise.reject(new LibvirtUnreachableError('qemu:///system', 'failed to connect')));
   await expect(away.set('m1', 0.5, 1000)).rejects.toBeInstanceOf(LibvirtUnreachableError);
+});
+
+test('where the host has no weights of CPU, the session of its QEMU gets the share, and nothing is missing', async () => {
+  says = (command) =>
+    command === 'schedinfo' ? 'Requested operation is not valid: cgroup CPU controller is not mounted' : undefined;
+  const given: [string, number][] = [];
+  shares = new Shares(
+    run,
+    () => at,
+    (name, share) => {
+      given.push([name, share]);
+      return Promise.resolve(true);
+    },
+  );
+  expect(await shares.set('m1', 0.5, undefined)).toEqual([]);
+  expect(await shares.set('m1', 1, undefined)).toEqual([]);
+  expect(given).toEqual([
+    ['m1', 0.5],
+    ['m1', 1],
+  ]);
 });
