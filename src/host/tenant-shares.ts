@@ -43,7 +43,12 @@ export class TenantShares {
     }
     const disks = await this.#diskUses(running);
     const guests: RunningGuest[] = await Promise.all(
-      running.map(async ({ id, view }) => ({ id, tenant: view.spec.tenant, isBusy: await this.#isBusy(id, disks) })),
+      running.map(async ({ id, view, phase }) => ({
+        id,
+        tenant: view.spec.tenant,
+        // A boot takes a processor for as long as it lasts.
+        isBusy: (await this.#isBusy(id, disks)) || phase.name === 'booting',
+      })),
     );
     const shares = sharesOf(guests);
     for (const manifest of running) await this.#give(manifest, shares.get(manifest.id) ?? 1);
@@ -92,7 +97,7 @@ export class TenantShares {
     const fields = { sandbox: id, err: error };
     const text = 'what a guest may take beside others could not be set; it is tried again';
     // One that ends meanwhile is no failure, and one that fails for long is said once.
-    if (times === 1 && current !== undefined && isRunning(current)) log.warn(fields, text);
+    if (times === 1 && current?.phase.name === 'running') log.warn(fields, text);
     else log.debug(fields, text);
   }
 
@@ -120,4 +125,5 @@ export class TenantShares {
   }
 }
 
-const isRunning = ({ phase, view }: Manifest): boolean => phase.name === 'running' && view.spec.warm !== true;
+const isRunning = ({ phase, view }: Manifest): boolean =>
+  (phase.name === 'running' || phase.name === 'booting') && view.spec.warm !== true;

@@ -149,3 +149,12 @@ test('a machine that is being paused by then is not asked, and holds up nobody',
   await work({ 'd-a1': 1, 'd-a2': 1 });
   expect(given).toEqual([['d-a1', 0.5, 500]]);
 });
+
+test('guests that boot share their tenant’s weight from the first look on', async () => {
+  for (const manifest of manifests.slice(0, 2)) manifest.phase = { name: 'booting' };
+  await shares.look();
+  expect(given).toEqual([
+    ['d-a1', 0.5, 500],
+    ['d-a2', 0.5, 500],
+  ]);
+});
