@@ -164,7 +164,7 @@ describe('signed addresses that do not say which sandbox', () => {
     let clock = 0;
     world.searchClock = () => (clock += 50);
     await world.start();
-    for (let i = 0; i < 5_000; i += 1) world.add(`i${i}`);
+    for (let i = 0; i < 50; i += 1) world.add(`i${i}`);
     const flood = await Promise.all(Array.from({ length: 500 }, (_, i) => ask(wrong(i), `127.0.0.${i % 250}`)));
     const statuses = flood.map(({ statusCode }) => statusCode);
     expect([401, 429].map((status) => statuses.filter((one) => one === status).length)).toEqual([40, 460]);
