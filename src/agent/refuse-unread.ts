@@ -21,6 +21,7 @@ export function refuseUnread(request: IncomingMessage, response: ServerResponse,
 
 /** Of a body that comes without the token so much is let go before its connection is reset. */
 export const MOST_OF_A_STRANGER = 65_536;
+
 /**
  * To be called before the answer's head is sent. The connection ends after the answer; what still comes of the body is let
  * go, because a client that still sends meets a reset, which may overtake the answer.

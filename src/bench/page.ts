@@ -74,7 +74,7 @@ function partBefore(page: string, name: string): Part | undefined {
     .find((text) => text.startsWith(`## ${name}\n`))
     ?.trim();
   if (section === undefined) return undefined;
-  const lines = section.split('\n').filter((text) => text.startsWith('| ') && !HEAD.some((head) => head === text));
+  const lines = section.split('\n').filter((text) => text.startsWith('| ') && !HEAD.includes(text));
   return { goals: lines.filter((text) => text.split(' | ')[1]?.trim() !== ''), section };
 }
 

@@ -11,8 +11,8 @@ import { startTracing } from '../tracing/start-tracing.js';
 type Settings = Partial<MachinelessSettings> & { reserved?: Reserve };
 
 /**
- * A host worker whose machines are not there: what is left is what Dormouse itself costs. For the bench, and for tests whose
- * other work must not keep it waiting: those order its machines about, and it ends with them.
+ * A host worker over simulated machines. The bench measures with it what Dormouse itself costs. A test starts it as a process of
+ * its own, so that the test's work does not delay it; the test sends it orders for the machines, and it ends with the test.
  */
 async function main(): Promise<void> {
   const config = readConfig(process.env);

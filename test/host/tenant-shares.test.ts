@@ -109,7 +109,7 @@ test('a machine that ends meanwhile keeps no other from its share', async () => 
   expect(given).toHaveLength(2);
 });
 
-test('guests that only wait for their disk share what their tenant may take, like those that compute', async () => {
+test('guests that wait for their disks divide their tenant’s share, as guests that compute do', async () => {
   requests = { 'd-a1': 0, 'd-a2': 0, 'd-b': 0 };
   await work({});
   requests = { 'd-a1': 500, 'd-a2': 500, 'd-b': 500 };
