@@ -7,7 +7,7 @@ afterAll(() => world.stop());
 beforeEach(() => {
   world.views.clear();
   world.calls.length = 0;
-  world.delayMs = 0;
+  world.waitsFor.clear();
   world.add('i1', { generation: 7 });
 });
 
@@ -26,7 +26,8 @@ describe('a pause without memory', () => {
   });
 
   test('is another request than one with memory, and not joined to it', async () => {
-    world.delayMs = 30;
+    world.asked = 0;
+    world.waitsFor.set('pause', () => world.asked === 3);
     await Promise.all([
       world.api('POST', '/sandboxes/i1/pause', { memory: false }),
       world.api('POST', '/sandboxes/i1/pause', { memory: false }),

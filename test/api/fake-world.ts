@@ -45,6 +45,17 @@ export interface Answer {
   body: any;
 }
 
+class CountedJoin extends Join {
+  constructor(private readonly onAsked: () => void) {
+    super();
+  }
+
+  override run<T>(name: string, work: () => Promise<T>): { outcome: Promise<T>; joined: boolean } {
+    this.onAsked();
+    return super.run(name, work);
+  }
+}
+
 /** One host without machines: what the workflows and activities would do is done at once, in memory. */
 export class FakeWorld implements SandboxClient {
   readonly views = new Map<string, SandboxView>();
@@ -73,6 +84,8 @@ export class FakeWorld implements SandboxClient {
   lookedUp = 0;
   /** A verb that is here goes on once this is true. */
   readonly waitsFor = new Map<string, () => boolean>();
+  /** How often work was asked for that others may join. */
+  asked = 0;
   /** Where the guests' agents listen. */
   guest: GuestAddress = { host: '127.0.0.1', port: 1 };
   /** The same for single sandboxes. */
@@ -110,6 +123,7 @@ export class FakeWorld implements SandboxClient {
   gateway!: Server;
   proxy!: Server | TlsServer;
   #servers: (Server | TlsServer)[] = [];
+  readonly #join = new CountedJoin(() => (this.asked += 1));
 
   with(operated: Pick<OperatorDeps, 'operatorKey' | 'keys' | 'tenants' | 'log'>): this {
     this.#operated = operated;
@@ -152,7 +166,7 @@ export class FakeWorld implements SandboxClient {
     this.gatewayUrl = await this.listen(this.gateway);
     this.directory = createHostDirectory([{ hostId: 'h1', url: this.gatewayUrl }, ...extraHosts], GATEWAY_TOKEN, log);
     const lifecycle = {
-      ...{ client: this, directory: this.directory, join: new Join(), updateIds: new UpdateIds(this) },
+      ...{ client: this, directory: this.directory, join: this.#join, updateIds: new UpdateIds(this) },
       maxTimeoutMs: 24 * 3_600_000,
       admission: new Admission(
         (tenant) => this.limitsOf(tenant),

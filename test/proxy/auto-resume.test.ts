@@ -121,15 +121,17 @@ describe('a request to a sleeping sandbox that was made with autoResume', () => 
   });
 
   test('whose client goes away is not passed on', async () => {
-    world.delayMs = 1_000;
+    let goOn = false;
+    world.waitsFor.set('resume', () => goOn);
     const stop = new AbortController();
     const held = at('/', { method: 'POST', body: 'late', signal: stop.signal });
     const gone = expect(held).rejects.toThrow();
     await expect.poll(() => world.countOf('resume'), { interval: 5 }).toBe(1);
     stop.abort();
     await gone;
-    await delay(world.delayMs + 100);
-    expect([bodies, world.countOf('resume')]).toEqual([[], 1]);
+    goOn = true;
+    expect((await at('/', { method: 'POST', body: 'next' })).status).toBe(200);
+    expect([bodies, world.countOf('resume')]).toEqual([['next'], 1]);
   });
 
   test.each([
@@ -158,12 +160,15 @@ describe('a request to a sleeping sandbox that was made with autoResume', () => 
 
   test('is told so when waking takes longer than it can be held; the waking goes on', async () => {
     const slow = new FakeWorld();
-    Object.assign(slow, { holdMs: 100, delayMs: 400 });
+    let told = false;
+    slow.holdMs = 100;
+    slow.waitsFor.set('resume', () => told);
     await slow.start();
     slow.add('i1', { status: 'paused' }, { autoResume: true });
     const response = await fetch(slow.proxyUrl, { headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '8080' } });
     expect([response.status, response.headers.get('retry-after')]).toEqual([504, '5']);
     expect(await response.json()).toEqual({ sandboxId: 'i1', message: expect.any(String), code: 504 });
+    told = true;
     await expect.poll(() => slow.views.get('i1')?.status).toBe('running');
     await slow.stop();
   });

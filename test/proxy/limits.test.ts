@@ -84,13 +84,19 @@ describe('the streams of a sandbox', () => {
 
   test('that wait for it to wake are as many as the limit says, too', async () => {
     world.connectionLimit = 5;
-    world.delayMs = 500;
+    let refusals = 0;
+    world.waitsFor.set('resume', () => refusals === 9);
     await world.start();
     await world.serveGuest((_incoming, response) => void response.end());
     world.add('i1', { status: 'paused' }, { autoResume: true });
     world.guestPorts.set(8080, world.guest.port);
     const headers = { ...to('i1'), 'E2b-Sandbox-Port': '8080' };
-    const answers = await Promise.all(Array.from({ length: 12 }, () => fetch(world.proxyUrl, { headers })));
+    const ask = async (): Promise<Response> => {
+      const answer = await fetch(world.proxyUrl, { headers });
+      if (answer.status === 429) refusals += 1;
+      return answer;
+    };
+    const answers = await Promise.all(Array.from({ length: 12 }, ask));
     expect(answers.map(({ status }) => status).sort()).toEqual([...Array(3).fill(200), ...Array(9).fill(429)]);
     const refused = answers.find(({ status }) => status === 429);
     expect(await refused?.json()).toMatchObject({ sandboxId: 'i1', code: 429, connectionLimit: 3 });
@@ -121,13 +127,15 @@ describe('the streams of a sandbox', () => {
     await expect.poll(() => world.activity.openTo('i1')).toBe(0);
 
     world.add('i2', { status: 'paused' }, { autoResume: true });
-    world.delayMs = 500;
+    let goOn = false;
+    world.waitsFor.set('resume', () => goOn);
     begun.length = 0;
     const waiting = Array.from({ length: 3 }, () =>
       fetch(world.proxyUrl, { headers: { 'E2b-Sandbox-Id': 'i2', 'E2b-Sandbox-Port': '8080' } }),
     );
     const refused = await Promise.race(waiting);
     expect([refused.status, begun]).toEqual([429, []]);
+    goOn = true;
     expect((await owner('/process.Process/List', 'i2')).status).toBe(200);
     expect((await Promise.all(waiting)).map(({ status }) => status).sort()).toEqual([200, 200, 429]);
   });
