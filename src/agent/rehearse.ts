@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Identity } from './identity.js';
+import { Identity, IDENTITY_FILES } from './identity.js';
 import { RESEED_RECORD, ReseedWatch } from './reseed.js';
 import { createAgent, type AgentOptions } from './server.js';
 
@@ -13,16 +13,6 @@ const TOKEN = 'rehearsal';
 const ROUNDS = 4;
 /** So many that the code of a listing is compiled for good: a guest that compiles it first takes twice as long for its first one. */
 const FILES = 500;
-/** What a guest's identity replaces, so that the rehearsal replaces all of it. */
-const IDENTITY_FILES = [
-  'etc/machine-id',
-  'etc/hosts',
-  'etc/hostname',
-  'proc/sys/kernel/hostname',
-  'var/lib/dbus/machine-id',
-  'var/lib/systemd/random-seed',
-];
-
 /**
  * Through what the host and clients do first, some times over, on an agent of its own behind another port of loopback: the
  * template is captured after it, so that every sandbox wakes with this code compiled and the programs it starts in
@@ -83,7 +73,7 @@ export async function rehearse(options: AgentOptions): Promise<void> {
 /** A root directory whose identity the rehearsal may replace: the guest's own is given by the host, once. */
 async function makeRoot(directory: string): Promise<string> {
   const root = path.join(directory, 'root');
-  for (const name of IDENTITY_FILES) {
+  for (const name of Object.values(IDENTITY_FILES)) {
     await mkdir(path.dirname(path.join(root, name)), { recursive: true });
     await writeFile(path.join(root, name), 'rehearsal\n');
   }

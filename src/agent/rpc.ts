@@ -1,5 +1,5 @@
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Filesystem } from '../gen/filesystem/filesystem_pb.js';
 import { Process } from '../gen/process/process_pb.js';
 import type { AgentState } from './agent-state.js';
@@ -8,7 +8,7 @@ import { filesystemService } from './filesystem/filesystem-service.js';
 import { sendListingsAsWritten } from './filesystem/listing-answer.js';
 import type { ProcessEvents } from './process/process-events.js';
 import { processService, type ProcessOptions } from './process/process-service.js';
-import { refuseUnread } from './refuse-unread.js';
+import { closeUnlessRead, refuseUnread } from './refuse-unread.js';
 import { normaliseTimeout } from './rpc-timeout.js';
 
 /** A message is held whole, some times over; files go another way. */
@@ -33,6 +33,20 @@ export function rpcListener(state: AgentState, events: ProcessEvents, options: P
     const refused = refusal(state, request.headers['x-access-token'] as string | undefined);
     if (refused !== undefined) return refuseUnread(request, response, refused);
     normaliseTimeout(request);
+    answerBeforeEnd(request, response);
     adapter(request, response);
+  };
+}
+
+/**
+ * Lets a client hear of a message that is too long while it still sends. The adapter stops reading there, and its iterator
+ * would destroy the connection with the answer.
+ */
+function answerBeforeEnd(request: IncomingMessage, response: ServerResponse): void {
+  request[Symbol.asyncIterator] = () => request.iterator({ destroyOnReturn: false });
+  const writeHead = response.writeHead.bind(response) as (...head: unknown[]) => ServerResponse;
+  response.writeHead = (...head: unknown[]): ServerResponse => {
+    closeUnlessRead(request, response);
+    return writeHead(...head);
   };
 }
