@@ -10,6 +10,7 @@ import {
   type Frame,
   type PartEntry,
 } from './image-table.js';
+import { isHole } from './hole.js';
 import { diffBlock } from './memory-block.js';
 import { partDigest } from './part-digest.js';
 
@@ -104,6 +105,7 @@ export function sealBlock(task: SealMemoryTask): SealedBlock {
     const bytes = Math.min(PART_BYTES, task.bytes - at);
     const known = task.known[at / PART_BYTES];
     const part = offset / PART_BYTES;
+    if (known === undefined && task.baseIsZero[at / PART_BYTES] === true && isHole(task.fd, offset, bytes)) continue;
     const content = read(task.fd, memory.subarray(0, bytes), offset);
     const digest = known === undefined ? undefined : partDigest(task.digestKey, content);
     if (digest !== undefined && digest === known) {
