@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** Levels, from fast to real. `forks`: Temporal's native bridge does not live in worker threads. */
 const level = (name: string, include: string[], options: object = {}) => ({
   test: {
-    ...{ name, include, pool: 'forks' as const, maxWorkers: 2, testTimeout: 30_000, hookTimeout: 60_000 },
+    ...{ name, include, pool: 'forks' as const, maxWorkers: 3, testTimeout: 30_000, hookTimeout: 60_000 },
     // What a poll waits for must come; how soon, on a machine that does other things besides, says nothing.
     expect: { poll: { timeout: 10_000 } },
     ...options,
@@ -18,7 +18,7 @@ export default defineConfig({
       // Temporal's servers need the processors, and so do guests: what waits for them has a time limit.
       level('workflow', ['test/{workflows,replay,machineless,linearizability}/**/*.test.ts'], {
         sequence: { groupOrder: 1 },
-        maxWorkers: 1,
+        maxWorkers: 2,
       }),
       level('e2e', ['test/e2e/**/*.test.ts'], {
         sequence: { groupOrder: 2 },
