@@ -97,10 +97,12 @@ test.each([
     ...{ background: true, timeoutMs: 0, onStdout: (piece) => void (said += piece) },
   });
   const terminal = await sandbox.pty.create({ cols: 80, rows: 24, timeoutMs: 0, onData: () => undefined });
-  const watch = new Promise((resolve, reject) => {
-    const onExit = (error?: Error): void => (error === undefined ? resolve(undefined) : reject(error));
-    sandbox.files.watchDir('/tmp', () => undefined, { timeoutMs: 0, onExit }).catch(reject);
+  // Resolves once the agent watches. A request that comes while the sandbox is stopped is refused, and no stream yet.
+  let onExit: (error?: Error) => void;
+  const watch = new Promise<void>((resolve, reject) => {
+    onExit = (error) => (error === undefined ? resolve() : reject(error));
   });
+  await sandbox.files.watchDir('/tmp', () => undefined, { timeoutMs: 0, onExit: onExit! });
   const ends = [command.wait(), terminal.wait(), watch].map((stream) =>
     stream.then(
       () => ['no error', ''],
