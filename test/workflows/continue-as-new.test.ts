@@ -142,7 +142,7 @@ describe('a sandbox with a long history', () => {
     const { endAt } = await environment.client.create(spec, {});
     for (let round = 0; round < 20; round++) await environment.handle(spec.id).signal('nothing');
     expect(await environment.client.get(spec.id)).toMatchObject({ endAt });
-    await environment.client.setTimeout(spec.id, { timeoutMs: 300 });
+    await environment.handle(spec.id).signal('setTimeout', { timeoutMs: 300 });
     expect(await environment.handle(spec.id).result()).toMatchObject({ reason: 'its timeout has passed' });
   });
 });

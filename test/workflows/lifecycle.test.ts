@@ -187,8 +187,9 @@ describe.each([
 
   test('is killed at its timeout, and at its expiry when paused', async () => {
     const host = await environment.host();
-    const plain = environment.spec(host, { timeoutMs: 500 });
+    const plain = environment.spec(host);
     await environment.client.create(plain, {});
+    await environment.handle(plain.id).signal('setTimeout', { timeoutMs: 500 });
     expect(await environment.handle(plain.id).result()).toMatchObject({
       status: 'killed',
       reason: 'its timeout has passed',

@@ -56,8 +56,10 @@ test('its deadline is that of the create, counted from then', async () => {
   const spec = await warm(host, { timeoutMs: 700 });
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   expect(await environment.client.get(spec.id)).toMatchObject({ status: 'running' });
-  await environment.client.assign(spec);
+  // On a busy machine the deadline passes before its answer is made.
+  const assigning = environment.client.assign(spec).catch(() => undefined);
   expect(await environment.handle(spec.id).result()).toMatchObject({ reason: 'its timeout has passed' });
+  await assigning;
 });
 
 test('a warm machine ignores pause, resume and setTimeout, as signals and as updates; a kill ends it', async () => {
