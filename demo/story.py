@@ -7,9 +7,12 @@ import time
 from ucloud_sandbox import Sandbox
 
 COUNTER = """
-import itertools, time
+import itertools, os, time
 for count in itertools.count(1):
-    open('/dev/shm/count', 'w').write(str(count))
+    with open('/dev/shm/next', 'w') as file:
+        file.write(str(count))
+    # Nobody reads a file that is not written yet.
+    os.replace('/dev/shm/next', '/dev/shm/count')
     time.sleep(0.1)
 """
 
