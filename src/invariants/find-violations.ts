@@ -16,8 +16,9 @@ export interface SandboxFacts {
 /** How long a step may take before something is wrong with it, ms. */
 export const STEP_BOUND_MS = { creating: 300_000, pausing: 300_000, resuming: 300_000, killing: 120_000 } as const;
 
+// A host with another state directory and the same master key keeps a copy of its signing record beside that key.
 const TOP_LEVEL =
-  /^(sandboxes|memory|overlays|logs|temporal\.db(-wal|-shm|-journal)?|temporal-namespace|master\.key|api-keys\.json|tenants\.json|operator\.key|manifests-signed\.json|host\.lock|tls|lost\+found)$/;
+  /^(sandboxes|memory|overlays|logs|temporal\.db(-wal|-shm|-journal)?|temporal-namespace|master\.key(\.[0-9a-f]{16}\.manifests-signed\.json)?|api-keys\.json|tenants\.json|operator\.key|manifests-signed\.json|host\.lock|tls|lost\+found)$/;
 const SANDBOX_FILE = /^(manifest\.json|key\.wrapped|overlay\.qcow2|metrics\.jsonl|log\.jsonl|image-\d+\.sealed)$/;
 const IMAGE = /^image-\d+\.sealed$/;
 const IMAGE_DRAFT = /^image-\d+\.sealed\.[0-9a-f]{16}\.tmp$/;

@@ -56,6 +56,7 @@ const healthy = (): Observation => ({
     'logs',
     'temporal.db',
     'master.key',
+    'master.key.0288649e5b883ea9.manifests-signed.json',
     'api-keys.json',
     'tenants.json',
     'operator.key',
