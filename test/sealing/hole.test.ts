@@ -2,8 +2,8 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } fr
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { isHole } from '../../src/sealing/hole.js';
+import { PART_BYTES as PART } from '../../src/sealing/image-table.js';
 
-const PART = 256 * 1024;
 let directory: string;
 let fd: number;
 beforeEach(() => {
@@ -24,6 +24,12 @@ test('a part is a hole until a byte of it is written', () => {
   expect(holes()).toEqual([true, false, true, true]);
   writeSync(fd, Buffer.from([0]), 0, 1, 3 * PART);
   expect(holes()).toEqual([true, false, true, false]);
+});
+
+test('what a file that became shorter has no more is no hole', () => {
+  ftruncateSync(fd, 2 * PART);
+  ftruncateSync(fd, PART + 4096);
+  expect([0, 1, 2].map((part) => isHole(fd, part * PART, PART))).toEqual([true, false, false]);
 });
 
 test('what is not open is no hole', () => {
