@@ -78,9 +78,9 @@ export class FakeWorld implements SandboxClient {
   };
   /** The next call of a verb fails with this. */
   readonly failNext = new Map<string, ErrorCode>();
-  /** How long lifecycle verbs take, counted from when `lookups` requests have looked for their sandbox. */
+  /** How long lifecycle verbs take, counted from when they go on. */
   delayMs = 0;
-  lookups = 0;
+  /** How often a sandbox was looked for. */
   lookedUp = 0;
   /** A verb that is here goes on once this is true. */
   readonly waitsFor = new Map<string, () => boolean>();
@@ -378,7 +378,6 @@ export class FakeWorld implements SandboxClient {
 
   async #called(verb: string, id: string, input?: unknown, updateId?: string): Promise<void> {
     this.calls.push({ verb, id, input, ...(updateId === undefined ? {} : { updateId }) });
-    while (this.lookedUp < this.lookups) await new Promise((resolve) => setTimeout(resolve, 5));
     while (this.waitsFor.get(verb)?.() === false) await new Promise((resolve) => setTimeout(resolve, 5));
     if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
     const code = this.failNext.get(verb);

@@ -10,7 +10,8 @@ beforeEach(() => {
   world.views.clear();
   world.calls.length = 0;
   world.failNext.clear();
-  Object.assign(world, { delayMs: 0, lookups: 0, lookedUp: 0 });
+  world.waitsFor.clear();
+  Object.assign(world, { delayMs: 0, lookedUp: 0 });
 });
 
 describe('pause', () => {
@@ -25,7 +26,8 @@ describe('pause', () => {
 
   test('many at once are one update, and all get its outcome', async () => {
     world.add('i1');
-    Object.assign(world, { delayMs: 300, lookups: 20 });
+    world.delayMs = 300;
+    world.waitsFor.set('pause', () => world.lookedUp >= 20);
     const answers = await Promise.all(Array.from({ length: 20 }, () => world.api('POST', '/sandboxes/i1/pause', {})));
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([204]));
     expect(world.countOf('pause')).toBe(1);
@@ -67,7 +69,7 @@ describe('a rotation of tokens', () => {
     world.add('i1');
     expect((await rotate({ 'x-api-key': 'key-b' })).status).toBe(404);
     world.delayMs = 50;
-    world.lookups = 2;
+    world.waitsFor.set('rotateTokens', () => world.lookedUp >= 2);
     const [one, other] = await Promise.all([rotate(), rotate()]);
     expect([world.countOf('rotateTokens'), other!.body]).toEqual([1, one!.body]);
   });
@@ -105,7 +107,8 @@ describe('connect', () => {
 
   test('two hundred at once wake it with one update and no extension', async () => {
     world.add('i1', { status: 'paused' });
-    Object.assign(world, { delayMs: 400, lookups: 200 });
+    world.delayMs = 400;
+    world.waitsFor.set('resume', () => world.lookedUp >= 200);
     const connects = Array.from({ length: 200 }, () => world.api('POST', '/v2/sandboxes/i1/connect', {}));
     const answers = await Promise.all(connects);
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([201]));
@@ -114,7 +117,8 @@ describe('connect', () => {
 
   test('who joined with a longer timeout gets the longer timeout', async () => {
     world.add('i1', { status: 'paused' });
-    Object.assign(world, { delayMs: 200, lookups: 5 });
+    world.delayMs = 200;
+    world.waitsFor.set('resume', () => world.lookedUp >= 5);
     const seconds = [60, 4000, 60, 5000, 300];
     const before = Date.now();
     await Promise.all(seconds.map((timeout) => world.api('POST', '/v2/sandboxes/i1/connect', { timeout })));

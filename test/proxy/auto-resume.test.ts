@@ -52,7 +52,8 @@ describe('a request to a sleeping sandbox that was made with autoResume', () => 
   });
 
   test('of which many come at once wakes it once, connects among them', async () => {
-    Object.assign(world, { delayMs: 300, lookups: 102 });
+    world.delayMs = 300;
+    world.waitsFor.set('resume', () => world.lookedUp >= 102);
     const requests = Array.from({ length: 100 }, (_, i) => at('/', i % 2 === 0 ? {} : { method: 'POST', body: 'b' }));
     const connect = world.api('POST', '/v2/sandboxes/i1/connect', {});
     const statuses = await Promise.all(requests.map(async (one) => (await one).status));
