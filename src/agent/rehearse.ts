@@ -13,6 +13,7 @@ const TOKEN = 'rehearsal';
 const ROUNDS = 4;
 /** So many that the code of a listing is compiled for good: a guest that compiles it first takes twice as long for its first one. */
 const FILES = 500;
+
 /**
  * Through what the host and clients do first, some times over, on an agent of its own behind another port of loopback: the
  * template is captured after it, so that every sandbox wakes with this code compiled and the programs it starts in
