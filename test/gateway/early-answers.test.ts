@@ -25,7 +25,9 @@ afterEach(async () => {
 const MIB = 1024 * 1024;
 const body = Buffer.alloc(4 * MIB, 'x');
 
-const full = (given: Buffer | ReadableStream): Promise<Response> =>
+type Body = Buffer | ReadableStream;
+
+const full = (given: Body): Promise<Response> =>
   fetch(`${world.proxyUrl}/files?path=/dev/full`, {
     method: 'POST',
     headers: { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': '49983', ...world.access('i1') },
@@ -63,14 +65,18 @@ test.each([
 });
 
 describe('a server in the guest that refuses an upload, and goes without reading it,', () => {
+  const some = (): Body[] => [body, new Blob([body]).stream(), body, body.subarray(0, MIB)];
+  /** Whether an answer without a length is whole, only a client that sends on is told: these have no end. */
+  const endless = (): Body[] =>
+    Array.from(
+      { length: 4 },
+      () => new ReadableStream({ type: 'bytes', pull: (to) => to.enqueue(new Uint8Array(65_536).fill(120)) }),
+    );
   const REFUSALS = [
-    ['with a length', 'HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\n\r\ntoo long'],
-    ['in chunks', 'HTTP/1.1 413 Too Large\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ntoo long\r\n0\r\n\r\n'],
-    ['that ends with its connection', 'HTTP/1.0 413 Too Large\r\n\r\ntoo long'],
+    ['with a length', 'HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\n\r\ntoo long', some],
+    ['in chunks', 'HTTP/1.1 413 Too Large\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ntoo long\r\n0\r\n\r\n', some],
+    ['that ends with its connection', 'HTTP/1.0 413 Too Large\r\n\r\ntoo long', endless],
   ] as const;
-  /** Never whole: whether an answer without a length is, only a client that sends on is told. */
-  const endless = (): ReadableStream =>
-    new ReadableStream({ type: 'bytes', pull: (to) => to.enqueue(new Uint8Array(65_536).fill(120)) });
   let answer: string;
   let heads: string[];
   let server: Server;
@@ -91,20 +97,16 @@ describe('a server in the guest that refuses an upload, and goes without reading
   });
   afterEach(() => void server.close());
 
-  test.each(REFUSALS)('is heard by its client: an answer %s', { timeout: 60_000 }, async (how, text) => {
+  test.each(REFUSALS)('is heard by its client: an answer %s', { timeout: 60_000 }, async (_how, text, bodies) => {
     answer = text;
     const headers = { 'E2b-Sandbox-Id': 'i1', 'E2b-Sandbox-Port': String(port) };
-    const upload = async (sent: Buffer | ReadableStream): Promise<unknown> => {
+    const upload = async (sent: Body): Promise<unknown> => {
       const init = { method: 'POST', headers, body: sent, duplex: 'half' } as RequestInit;
       const response = await fetch(world.proxyUrl, init);
       return [response.status, await response.text()];
     };
     for (let round = 0; round < 2; round += 1) {
-      const answers = (
-        how === 'that ends with its connection'
-          ? [endless(), endless(), endless(), endless()]
-          : [body, new Blob([body]).stream(), body, body.subarray(0, MIB)]
-      ).map(upload);
+      const answers = bodies().map(upload);
       expect(new Set((await Promise.all(answers)).map(String))).toEqual(new Set(['413,too long']));
     }
   });

@@ -162,6 +162,7 @@ test('a request that is held keeps no connection to the gateway while its sandbo
   const held = firstAnswer(world.proxyPort, `POST /held HTTP/1.1\r\nHost: 8080-i1.x.y\r\nContent-Length: 2\r\n\r\nok`);
   await expect.poll(() => seen).toBe(1);
   await expect.poll(() => toGateway.size, { interval: 5 }).toBe(0);
+  expect(world.views.get('i1')?.status).toBe('paused');
   goOn = true;
   expect(await held).toMatch(/^HTTP\/1\.1 200 /);
   expect(arrived.map(({ line, body }) => [line, body])).toEqual([['POST /held', 'ok']]);

@@ -197,7 +197,9 @@ describe.each([
     const paused = environment.spec(host, { pausedRetentionMs: 500 });
     await environment.client.create(paused, {});
     // On a busy machine it expires before its answer is made.
-    const pausing = environment.client.pause(paused.id).catch(() => undefined);
+    const pausing = environment.client
+      .pause(paused.id)
+      .catch((error: unknown) => expect(error).toMatchObject({ code: 'NotFound' }));
     expect(await environment.handle(paused.id).result()).toMatchObject({ status: 'killed' });
     await pausing;
     await expect(environment.client.resume(paused.id, {})).rejects.toMatchObject({ code: 'NotFound' });
